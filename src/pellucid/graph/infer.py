@@ -1,7 +1,8 @@
 """Shape and dtype rules, one row per primitive, and `make`: the only way to a new node.
 
-A rule takes (op row, inputs, params) and gives (params in plain form, shape, dtype), or raises what the
-user reads: ShapeError, DTypeError or IndexRangeError with what was given, needed, and what to do."""
+A rule takes (op row, inputs, params) and gives (params in plain form, shape, dtype), or raises
+what the user reads: ShapeError, DTypeError or IndexRangeError with what was given, what was needed
+and what to do."""
 
 import operator
 from collections.abc import Callable, Sequence
@@ -30,7 +31,9 @@ def make(op: str, inputs: Sequence[Node] = (), params: Sequence = ()) -> Node:
     assert len(row.params) == len(params), f"{op} takes params {row.params}, got {params}"
     plain, shape, dtype = RULES[op](row, inputs, tuple(params))
     if prod(shape) > MAX_SIZE:
-        raise ShapeError(f"{op} would give shape {shape}: more than 2**48 elements. Use smaller shapes.")
+        raise ShapeError(
+            f"{op} would give shape {shape}: more than 2**48 elements. Use smaller shapes."
+        )
     return intern(op, inputs, plain, shape, dtype)
 
 
@@ -67,7 +70,9 @@ def _take(row: Op, *values: Node) -> DType:
     for v in values:
         if v.dtype is not dtype:
             names = ", ".join(v.dtype.name for v in values)
-            raise DTypeError(f"{row.name} got dtypes {names}: they must be equal. Use astype on one of them.")
+            raise DTypeError(
+                f"{row.name} got dtypes {names}: they must be equal. Use astype on one of them."
+            )
     if dtype.kind not in row.takes:
         fix = "Use astype(float32) first." if row.takes in (FLOAT, NUMBER) else "Convert it first."
         raise DTypeError(f"{row.name} got {dtype}, it takes {_KINDS[row.takes]}. {fix}")
@@ -79,7 +84,9 @@ def _same_shape(op: str, *values: Node) -> Shape:
     for v in values:
         if v.shape != shape:
             shapes = " and ".join(str(v.shape) for v in values)
-            raise ShapeError(f"{op} got shapes {shapes}: they must be equal. Broadcast or reshape one of them.")
+            raise ShapeError(
+                f"{op} got shapes {shapes}: they must be equal. Broadcast or reshape one of them."
+            )
     return shape
 
 
@@ -108,7 +115,10 @@ def _value(op: str, value, dtype: DType) -> bool | int | float:
     whole = int(value)
     limits = np.iinfo(dtype.numpy)
     if whole != value or not limits.min <= whole <= limits.max:
-        raise DTypeError(f"{op} got {value!r} for {dtype}, which holds whole numbers {limits.min} to {limits.max}.")
+        raise DTypeError(
+            f"{op} got {value!r} for {dtype}, "
+            f"which holds whole numbers {limits.min} to {limits.max}."
+        )
     return whole
 
 
@@ -136,14 +146,20 @@ def _iota(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
 def _random(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
     (key,) = inputs
     if key.shape != (2,) or key.dtype is not dtypes.int64:
-        raise ShapeError(f"random got a key {key.dtype}{list(key.shape)}; it must be int64[2]: seed and counter.")
+        raise ShapeError(
+            f"random got a key {key.dtype}{list(key.shape)}; it must be int64[2]: seed and counter."
+        )
     shape = _shape("random", params[0])
     return (shape,), shape, dtypes.float32
 
 
 def _elementwise(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
     dtype = _take(row, *inputs)
-    return (), _same_shape(row.name, *inputs), dtype if row.gives == "same" else dtypes.BY_NAME[row.gives]
+    return (
+        (),
+        _same_shape(row.name, *inputs),
+        dtype if row.gives == "same" else dtypes.BY_NAME[row.gives],
+    )
 
 
 def _cast(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
@@ -154,7 +170,9 @@ def _cast(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
 def _where(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
     condition, a, b = inputs
     if condition.dtype is not dtypes.bool_:
-        raise DTypeError(f"where got a condition of {condition.dtype}; it must be bool. Compare it: x != 0.")
+        raise DTypeError(
+            f"where got a condition of {condition.dtype}; it must be bool. Compare it: x != 0."
+        )
     dtype = _take(row, a, b)
     return (), _same_shape("where", condition, a, b), dtype
 
@@ -173,7 +191,8 @@ def _permute(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
     (x,), axes = inputs, _ints(params[0])
     if sorted(axes) != list(range(len(x.shape))):
         raise IndexRangeError(
-            f"permute got axes {axes} for shape {x.shape}: name each of its {len(x.shape)} axes once."
+            f"permute got axes {axes} for shape {x.shape}: "
+            f"name each of its {len(x.shape)} axes once."
         )
     return (axes,), tuple(x.shape[a] for a in axes), x.dtype
 
@@ -183,8 +202,8 @@ def _broadcast(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
     tail = shape[len(shape) - len(x.shape) :] if len(x.shape) <= len(shape) else None
     if tail is None or any(d not in (1, s) for d, s in zip(x.shape, tail, strict=True)):
         raise ShapeError(
-            f"broadcast got shape {x.shape}, which does not fit {shape}: counted from the last axis, "
-            "sizes must be equal or 1. Use reshape to add axes of size 1."
+            f"broadcast got shape {x.shape}, which does not fit {shape}: "
+            "counted from the last axis, sizes must be equal or 1. Use reshape to add axes of size 1."
         )
     return (shape,), shape, x.dtype
 
@@ -193,7 +212,9 @@ def _pad(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
     (x,) = inputs
     widths = tuple(_ints(w) for w in params[0])
     if len(widths) != len(x.shape) or any(len(w) != 2 or min(w) < 0 for w in widths):
-        raise ShapeError(f"pad got widths {widths} for shape {x.shape}: give (before, after) >= 0 for each axis.")
+        raise ShapeError(
+            f"pad got widths {widths} for shape {x.shape}: give (before, after) >= 0 for each axis."
+        )
     shape = tuple(d + lo + hi for d, (lo, hi) in zip(x.shape, widths, strict=True))
     return (widths, _value("pad", params[1], x.dtype)), shape, x.dtype
 
@@ -202,7 +223,9 @@ def _slice(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
     (x,) = inputs
     starts, stops, steps = map(_ints, params)
     if not len(starts) == len(stops) == len(steps) == len(x.shape):
-        raise ShapeError(f"slice got {starts}, {stops}, {steps} for shape {x.shape}: one number for each axis.")
+        raise ShapeError(
+            f"slice got {starts}, {stops}, {steps} for shape {x.shape}: one number for each axis."
+        )
     for axis, (d, lo, hi, step) in enumerate(zip(x.shape, starts, stops, steps, strict=True)):
         if not (0 <= lo <= hi <= d and step > 0):
             raise IndexRangeError(
@@ -228,7 +251,9 @@ def _concat(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
             d != e and i != axis for i, (d, e) in enumerate(zip(x.shape, first, strict=True))
         ):
             shapes = ", ".join(str(x.shape) for x in inputs)
-            raise ShapeError(f"concat along axis {axis} got shapes {shapes}: the other axes must be equal.")
+            raise ShapeError(
+                f"concat along axis {axis} got shapes {shapes}: the other axes must be equal."
+            )
     total = sum(x.shape[axis] for x in inputs)
     return (axis,), (*first[:axis], total, *first[axis + 1 :]), dtype
 
@@ -244,7 +269,9 @@ def _reduce(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
 def _no_empty_axis(op: str, axes: tuple[int, ...], shape: Shape) -> None:
     for a in axes:
         if shape[a] == 0:
-            raise ShapeError(f"{op} over axis {a} of shape {shape}: the axis is empty, so there is no answer.")
+            raise ShapeError(
+                f"{op} over axis {a} of shape {shape}: the axis is empty, so there is no answer."
+            )
 
 
 def _argmax(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
@@ -261,9 +288,13 @@ def _cumsum(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
 
 def _check_index(op: str, index: Node, n: int) -> None:
     if index.dtype not in _INDEX:
-        raise DTypeError(f"{op} got an index of {index.dtype}; it must be int32 or int64. Use astype(int64).")
+        raise DTypeError(
+            f"{op} got an index of {index.dtype}; it must be int32 or int64. Use astype(int64)."
+        )
     if n == 0 and index.size:
-        raise IndexRangeError(f"{op} got {index.size} indices into an axis of size 0: every one is out of range.")
+        raise IndexRangeError(
+            f"{op} got {index.size} indices into an axis of size 0: every one is out of range."
+        )
 
 
 def _gather(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
@@ -293,7 +324,9 @@ def _contract(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
     a, b = inputs
     dtype = _take(row, a, b)
     number: dict = {}  # label -> its number, by first use: equal contractions are one node
-    a_labels, b_labels, out_labels = (tuple(number.setdefault(label, len(number)) for label in p) for p in params)
+    a_labels, b_labels, out_labels = (
+        tuple(number.setdefault(label, len(number)) for label in p) for p in params
+    )
     text = f"contract {a.shape} {a_labels} with {b.shape} {b_labels} to {out_labels}"
     if len(a_labels) != len(a.shape) or len(b_labels) != len(b.shape):
         raise ShapeError(f"{text}: each axis needs one label.")
@@ -303,12 +336,16 @@ def _contract(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
             raise ShapeError(f"{text}: a label may occur once in an operand.")
         for label, d in zip(labels, shape, strict=True):
             if sizes.setdefault(label, d) != d:
-                raise ShapeError(f"{text}: label {label} has sizes {sizes[label]} and {d}; they must be equal.")
+                raise ShapeError(
+                    f"{text}: label {label} has sizes {sizes[label]} and {d}; they must be equal."
+                )
     if len(set(out_labels)) != len(out_labels):
         raise ShapeError(f"{text}: a label may occur once in the output.")
     for label in number.values():
         if (label in a_labels) + (label in b_labels) + (label in out_labels) < 2:
-            raise ShapeError(f"{text}: label {label} occurs once only; sum or broadcast that axis instead.")
+            raise ShapeError(
+                f"{text}: label {label} occurs once only; sum or broadcast that axis instead."
+            )
     return (a_labels, b_labels, out_labels), tuple(sizes[label] for label in out_labels), dtype
 
 
@@ -317,13 +354,7 @@ RULES: dict[str, Callable[[Op, tuple[Node, ...], tuple], Inferred]] = {
     "const": _const,
     "iota": _iota,
     "random": _random,
-    **{
-        name: _elementwise
-        for name in (
-            "neg floor logical_not sqrt exp log sin cos tanh erf "
-            "add sub mul div floordiv mod maximum minimum eq lt le"
-        ).split()
-    },
+    **{op.name: _elementwise for op in OPS.values() if op.kind in ("unary", "binary")},
     "cast": _cast,
     "where": _where,
     "reshape": _reshape,

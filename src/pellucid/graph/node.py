@@ -46,7 +46,11 @@ _leaf_ids = itertools.count()
 
 def _build(op: str, inputs: tuple[Node, ...], params: tuple, shape: Shape, dtype: DType) -> Node:
     node = object.__new__(Node)
-    for name, value in zip(("op", "inputs", "params", "shape", "dtype"), (op, inputs, params, shape, dtype), strict=True):
+    for name, value in zip(
+        ("op", "inputs", "params", "shape", "dtype"),
+        (op, inputs, params, shape, dtype),
+        strict=True,
+    ):
         object.__setattr__(node, name, value)
     return node
 

@@ -1,4 +1,4 @@
-"""THE TABLE: every primitive, one row each. Everything else (softmax, GELU, layer norm) is composed.
+"""THE TABLE: every primitive, one row each. Everything else (softmax, GELU) is composed of them.
 
 Elementwise inputs have one shape and one dtype already: floor 4 broadcasts and promotes, nothing is
 implicit here. The other tables of a primitive: infer.RULES (shape and dtype), reference.REFERENCE
@@ -18,7 +18,7 @@ class Op:
     arity    number of input nodes, or VARIADIC
     params   names of Node.params, in order
     kind     unary | binary | ternary | reduce | movement | index | contract | source
-    takes    kinds of dtype of the inputs that carry values (indices, conditions and keys are fixed by `meaning`)
+    takes    kinds of dtype of the inputs that carry values; `meaning` names those of index, condition, key
     gives    dtype of the result: "same" as those inputs, a dtype's name, or "named" by a parameter
     meaning  what it computes, exactly; cases that hardware answers differently are settled here
     source   where a formula or algorithm is from"""
@@ -57,13 +57,35 @@ def _reduce(name: str, param: str, takes: str, gives: str, meaning: str) -> Op:
 _IEEE = "IEEE 754-2019"
 _ROWS = (
     # -- sources: no value goes in
-    Op("leaf", 0, ("uid", "name"), "source", ANY, "named", "a value from outside: an argument or a stored buffer"),
-    Op("const", 0, ("value", "dtype"), "source", ANY, "named", "one Python number, shape ()"),
-    Op("iota", 0, ("shape", "axis", "dtype"), "source", NUMBER, "named", "each element is its index along axis"),
     Op(
-        "random", 1, ("shape",), "source", "i", "float32",
-        "uniform in [0, 1): key int64 (2,) = [seed, counter]; (w, _) = threefry2x32_20(key words = seed's low and high "
-        "32 bits, counter words = row-major index, counter's low 32 bits); value = (w >> 8) * 2**-24",
+        "leaf",
+        0,
+        ("uid", "name"),
+        "source",
+        ANY,
+        "named",
+        "a value from outside: an argument or a stored buffer",
+    ),
+    Op("const", 0, ("value", "dtype"), "source", ANY, "named", "one Python number, shape ()"),
+    Op(
+        "iota",
+        0,
+        ("shape", "axis", "dtype"),
+        "source",
+        NUMBER,
+        "named",
+        "each element is its index along axis",
+    ),
+    Op(
+        "random",
+        1,
+        ("shape",),
+        "source",
+        "i",
+        "float32",
+        "uniform in [0, 1): key int64 (2,) = [seed, counter]; w, _ = threefry2x32 of 20 rounds with "
+        "key words = low and high 32 bits of seed, counter words = low 32 bits of the row-major "
+        "index, of counter; value = (w >> 8) * 2**-24",
         "Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3",
     ),
     # -- unary
@@ -78,8 +100,14 @@ _ROWS = (
     _unary("tanh", FLOAT, "hyperbolic tangent"),
     _unary("erf", FLOAT, "error function, 2/sqrt(pi) * integral of exp(-t*t) from 0 to x"),
     Op(
-        "cast", 1, ("dtype",), "unary", ANY, "named",
-        "to bool: x != 0 (NaN is True); float to integer: toward zero, saturating, NaN to 0; integer to integer: wraps",
+        "cast",
+        1,
+        ("dtype",),
+        "unary",
+        ANY,
+        "named",
+        "to bool: x != 0, so NaN is True; float to integer: toward zero, saturating, NaN to 0; "
+        "integer to integer: wraps",
         "LLVM language reference, llvm.fptosi.sat",
     ),
     # -- binary, ternary
@@ -87,46 +115,101 @@ _ROWS = (
     _binary("sub", NUMBER, "same", "a - b; integers wrap"),
     _binary("mul", NUMBER, "same", "a * b; integers wrap"),
     _binary("div", FLOAT, "same", "a / b", _IEEE),
-    _binary("floordiv", NUMBER, "same", "floor of the exact a / b; integers: x // 0 = 0, min // -1 = min", "Python //"),
-    _binary("mod", NUMBER, "same", "a - b * floor(a / b), sign of b; integers: x mod 0 = 0", "Python %"),
+    _binary(
+        "floordiv",
+        NUMBER,
+        "same",
+        "floor of the exact a / b; integers: x // 0 = 0, min // -1 = min",
+        "Python //",
+    ),
+    _binary(
+        "mod", NUMBER, "same", "a - b * floor(a / b), sign of b; integers: x mod 0 = 0", "Python %"
+    ),
     _binary("maximum", ANY, "same", "the larger, NaN if either is; or on bool"),
     _binary("minimum", ANY, "same", "the smaller, NaN if either is; and on bool"),
     _binary("eq", ANY, "bool", "a == b; False with NaN", _IEEE),
     _binary("lt", ANY, "bool", "a < b; False with NaN", _IEEE),
     _binary("le", ANY, "bool", "a <= b; False with NaN", _IEEE),
-    Op("where", 3, (), "ternary", ANY, "same", "a where the bool condition holds, else b: inputs (condition, a, b)"),
+    Op(
+        "where",
+        3,
+        (),
+        "ternary",
+        ANY,
+        "same",
+        "a where the bool condition holds, else b: inputs (condition, a, b)",
+    ),
     # -- movement: values change place only
     _movement("reshape", ("shape",), "the same elements in row-major order"),
     _movement("permute", ("axes",), "axis i of the result is axis axes[i] of the input"),
-    _movement("broadcast", ("shape",), "aligned at the last axis; axes of size 1 and missing axes repeat"),
-    _movement("pad", ("widths", "value"), "widths[i] = (before, after) >= 0 more elements, each `value`"),
-    _movement("slice", ("starts", "stops", "steps"), "x[start:stop:step] on every axis; 0 <= start <= stop <= size, step > 0"),
+    _movement(
+        "broadcast", ("shape",), "aligned at the last axis; axes of size 1 and missing axes repeat"
+    ),
+    _movement(
+        "pad", ("widths", "value"), "widths[i] = (before, after) >= 0 more elements, each `value`"
+    ),
+    _movement(
+        "slice",
+        ("starts", "stops", "steps"),
+        "x[start:stop:step] on every axis; 0 <= start <= stop <= size, step > 0",
+    ),
     _movement("flip", ("axes",), "reversed along axes"),
     _movement("concat", ("axis",), "inputs one after another along axis", arity=VARIADIC),
     # -- reductions and scans: the axes of a reduction leave the shape
     _reduce("reduce_sum", "axes", NUMBER, "same", "sum; integers wrap; 0 over an empty axis"),
-    _reduce("reduce_max", "axes", ANY, "same", "largest, NaN if any is; no empty axis; any on bool"),
-    _reduce("reduce_min", "axes", ANY, "same", "smallest, NaN if any is; no empty axis; all on bool"),
-    _reduce("argmax", "axis", ANY, "int64", "index of the first largest; NaN counts as largest; no empty axis"),
-    _reduce("cumsum", "axis", NUMBER, "same", "running sum along axis, the element itself included; keeps the shape"),
+    _reduce(
+        "reduce_max", "axes", ANY, "same", "largest, NaN if any is; no empty axis; any on bool"
+    ),
+    _reduce(
+        "reduce_min", "axes", ANY, "same", "smallest, NaN if any is; no empty axis; all on bool"
+    ),
+    _reduce(
+        "argmax",
+        "axis",
+        ANY,
+        "int64",
+        "index of the first largest; NaN counts as largest; no empty axis",
+    ),
+    _reduce(
+        "cumsum",
+        "axis",
+        NUMBER,
+        "same",
+        "running sum along axis, the element itself included; keeps the shape",
+    ),
     # -- index
     Op(
-        "gather", 2, (), "index", ANY, "same",
+        "gather",
+        2,
+        (),
+        "index",
+        ANY,
+        "same",
         "x[index] along axis 0: inputs (x, int32/int64 index); shape index.shape + x.shape[1:]; "
         "an index out of range is clamped to [0, n - 1]",
     ),
     Op(
-        "scatter_add", 2, ("n",), "index", NUMBER, "same",
-        "zeros (n, *rest), then out[index] += updates in row-major order of index: inputs (index, updates); "
-        "rest = updates.shape[index.ndim:]; clamped as gather",
+        "scatter_add",
+        2,
+        ("n",),
+        "index",
+        NUMBER,
+        "same",
+        "zeros (n, *rest), then out[index] += updates in row-major order of index: "
+        "inputs (index, updates); rest = updates.shape[index.ndim:]; clamped as gather",
     ),
     # -- contract
     Op(
-        "contract", 2, ("a_labels", "b_labels", "out_labels"), "contract", FLOAT, "same",
-        "sum of a * b over the labels missing from the output; a label is an integer that names an axis, occurs "
-        "once in an operand and in at least two of a, b, output; labels are numbered by first use",
+        "contract",
+        2,
+        ("a_labels", "b_labels", "out_labels"),
+        "contract",
+        FLOAT,
+        "same",
+        "sum of a * b over the labels missing from the output; a label is an integer that names an "
+        "axis, occurs once in an operand and in at least two of a, b, output; labels are numbered by first use",
         "Einstein (1916), summation convention; numpy.einsum",
     ),
-)  # fmt: skip
+)
 
 OPS: dict[str, Op] = {row.name: row for row in _ROWS}

@@ -1,4 +1,4 @@
-"""What each primitive means, in plain NumPy: the oracle of the tests, and the engine where LLVM is missing.
+"""What each primitive means, in plain NumPy: the oracle of the tests, and the engine without LLVM.
 
 REFERENCE[op](*arrays, *params) gives an array; `evaluate` runs a whole Graph."""
 
@@ -44,7 +44,7 @@ def evaluate(graph: Step, inputs: Sequence[Array], state: Sequence[Array]) -> li
 
 
 def compute(roots: Sequence[Node], leaves: dict[Node, Array]) -> list[Array]:
-    """The arrays of `roots`, given the arrays of the leaves; a value is dropped after its last use."""
+    """The arrays of `roots`, given those of the leaves; a value is dropped after its last use."""
     order = topological_order(roots)
     n_uses: dict[Node, int] = dict.fromkeys(roots, 1)  # a root is used by the caller: kept
     for node in order:
@@ -57,8 +57,14 @@ def compute(roots: Sequence[Node], leaves: dict[Node, Array]) -> list[Array]:
                 assert node in leaves, f"no array was given for {node}"
                 value = leaves[node]
             else:
-                value = np.asarray(REFERENCE[node.op](*(values[x] for x in node.inputs), *node.params))
-            assert value.shape == node.shape and value.dtype == node.dtype.numpy, (node, value.shape, value.dtype)
+                value = np.asarray(
+                    REFERENCE[node.op](*(values[x] for x in node.inputs), *node.params)
+                )
+            assert value.shape == node.shape and value.dtype == node.dtype.numpy, (
+                node,
+                value.shape,
+                value.dtype,
+            )
             values[node] = value
             for x in node.inputs:
                 n_uses[x] -= 1
@@ -78,7 +84,9 @@ def _leaf(uid, name) -> Array:
 
 def _iota(shape, axis, dtype) -> Array:
     index = np.arange(shape[axis]).astype(dtype)
-    return np.broadcast_to(index.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape)
+    return np.broadcast_to(
+        index.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape
+    )
 
 
 def threefry2x32(key: tuple, counter: tuple, n_rounds: int = 20) -> tuple[Array, Array]:
@@ -103,7 +111,9 @@ def _random(key: Array, shape) -> Array:
     seed, counter = key.astype(np.uint64)
     low = np.uint64(0xFFFFFFFF)
     index = np.arange(math.prod(shape), dtype=np.uint64) & low
-    word, _ = threefry2x32((seed & low, seed >> np.uint64(32)), (index, np.full_like(index, counter & low)))
+    word, _ = threefry2x32(
+        (seed & low, seed >> np.uint64(32)), (index, np.full_like(index, counter & low))
+    )
     return ((word >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)).reshape(shape)
 
 
@@ -112,7 +122,7 @@ def _cast(x: Array, dtype) -> Array:
     if to.kind in "iu" and x.dtype.kind == "f":
         limits = np.iinfo(to)
         whole = np.trunc(np.nan_to_num(x, nan=0.0, posinf=np.inf, neginf=-np.inf))
-        # float(limits.max) rounds up to the first value that is too large, except for uint8: compare, do not clip.
+        # Compared, not clipped: 2**63 - 1 is no float, so clipping to it would give 2**63.
         inside = (whole >= float(limits.min)) & (whole < float(limits.max) + 1)
         outside = np.where(whole < 0, limits.min, limits.max).astype(to)
         return np.where(inside, np.where(inside, whole, 0).astype(to), outside)
@@ -133,21 +143,28 @@ def _gather(x: Array, index: Array) -> Array:
 
 def _scatter_add(index: Array, updates: Array, n: int) -> Array:
     out = np.zeros((n, *updates.shape[index.ndim :]), updates.dtype)
-    np.add.at(out, _clamped(index, n), updates)  # unbuffered: in row-major order of index, as the table says
+    np.add.at(
+        out, _clamped(index, n), updates
+    )  # unbuffered: in row-major order of index, as the table says
     return out
 
 
 def _contract(a: Array, b: Array, a_labels, b_labels, out_labels) -> Array:
-    """As one batched matrix product: (batch, M, K) @ (batch, K, N), then the axes of the output in order."""
+    """As one batched matrix product, (batch, M, K) @ (batch, K, N), its axes then put in order."""
     batch = [i for i in out_labels if i in a_labels and i in b_labels]
     m = [i for i in out_labels if i not in b_labels]
     n = [i for i in out_labels if i not in a_labels]
     k = [i for i in a_labels if i not in out_labels]
-    size = {**dict(zip(a_labels, a.shape, strict=True)), **dict(zip(b_labels, b.shape, strict=True))}
+    size = {
+        **dict(zip(a_labels, a.shape, strict=True)),
+        **dict(zip(b_labels, b.shape, strict=True)),
+    }
 
     def matrices(x: Array, labels, rows, columns) -> Array:
         x = x.transpose([labels.index(i) for i in (*batch, *rows, *columns)])
-        return x.reshape([size[i] for i in batch] + [math.prod(size[i] for i in g) for g in (rows, columns)])
+        return x.reshape(
+            [size[i] for i in batch] + [math.prod(size[i] for i in g) for g in (rows, columns)]
+        )
 
     product = matrices(a, a_labels, m, k) @ matrices(b, b_labels, k, n)
     order = (*batch, *m, *n)
@@ -193,7 +210,7 @@ REFERENCE: dict[str, Callable[..., Array]] = {
     "reduce_sum": lambda x, axes: np.sum(x, axes, dtype=x.dtype),
     "reduce_max": np.max,
     "reduce_min": np.min,
-    "argmax": lambda x, axis: np.argmax(x, axis).astype(np.int64),
+    "argmax": lambda x, axis: np.asarray(np.argmax(x, axis), np.int64),
     "cumsum": lambda x, axis: np.cumsum(x, axis, dtype=x.dtype),
     "gather": _gather,
     "scatter_add": _scatter_add,

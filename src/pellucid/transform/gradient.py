@@ -1,6 +1,6 @@
-"""Reverse-mode differentiation, graph to graph: Linnainmaa (1970); Baydin et al. (2018), section 3.2.
+"""Reverse-mode differentiation, graph to graph: Linnainmaa (1970); Baydin et al. (2018), 3.2.
 
-Walks the graph once from the outputs to the inputs with a loop, never recursion, so that depth does not matter."""
+Walks the graph once, from the outputs to the inputs, with a loop: depth does not matter."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,9 @@ from ..graph.node import Node, topological_order
 from .vjp import VJP
 
 
-def gradients(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node]) -> list[Node | None]:
+def gradients(
+    outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence[Node]
+) -> list[Node | None]:
     """The cotangent of each node of `wrt`: sum over outputs of cotangent · d output / d node.
 
     cotangents  one for each output, of its shape and dtype
@@ -20,7 +22,7 @@ def gradients(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence
     for output, cotangent in zip(outputs, cotangents, strict=True):
         if (cotangent.shape, cotangent.dtype) != (output.shape, output.dtype):
             raise ShapeError(
-                f"the cotangent is {cotangent.dtype}{list(cotangent.shape)}, the output it belongs to is "
+                f"the cotangent is {cotangent.dtype}{list(cotangent.shape)}, its output is "
                 f"{output.dtype}{list(output.shape)}: they must be equal."
             )
     order = topological_order(outputs)
@@ -45,7 +47,9 @@ def gradients(outputs: Sequence[Node], cotangents: Sequence[Node], wrt: Sequence
         cotangent = total[node] if node in kept else total.pop(node)
         if not any(x in active for x in node.inputs):
             continue
-        for x, part in zip(node.inputs, VJP[node.op](cotangent, node, *node.inputs, node.params), strict=True):
+        for x, part in zip(
+            node.inputs, VJP[node.op](cotangent, node, *node.inputs, node.params), strict=True
+        ):
             if part is not None and x in active:
                 arrive(x, part)
     return [total.get(node) for node in wrt]

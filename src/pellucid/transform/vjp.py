@@ -57,8 +57,8 @@ def _cast(g: Node, y: Node, x: Node, params: tuple) -> Cotangents:
 
 
 def _extreme(beyond: Callable[[Node, Node], Node]) -> Callable[..., Cotangents]:
-    """maximum and minimum. Against a constant (ReLU, clip) the tie gets 0 and only the output is read,
-    so that the pre-activation need not be kept; otherwise a tie is split evenly."""
+    """maximum and minimum. Against a constant (ReLU, clip) the tie gets 0 and only the output is
+    read, so that the pre-activation need not be kept; otherwise a tie is split evenly."""
 
     def rule(g: Node, y: Node, a: Node, b: Node, params: tuple) -> Cotangents:
         zero = _like(0.0, g)
@@ -67,7 +67,6 @@ def _extreme(beyond: Callable[[Node, Node], Node]) -> Callable[..., Cotangents]:
         if is_constant(a):
             return None, _where(beyond(a, y), g, zero)
         half = _scale(0.5, g)
-        # Two comparisons per side, not one: NaN inputs then give no gradient instead of half of one.
         tie = make("eq", (a, b))
         return (
             _where(tie, half, _where(beyond(b, a), g, zero)),
@@ -166,7 +165,9 @@ VJP: dict[str, Callable[..., Cotangents]] = {
     "sin": lambda g, y, x, _: (_mul(g, make("cos", (x,))),),
     "cos": lambda g, y, x, _: (_neg(_mul(g, make("sin", (x,)))),),
     "tanh": lambda g, y, x, _: (_mul(g, _sub(_like(1.0, y), _mul(y, y))),),
-    "erf": lambda g, y, x, _: (_mul(_scale(2 / math.sqrt(math.pi), g), make("exp", (_neg(_mul(x, x)),))),),
+    "erf": lambda g, y, x, _: (
+        _mul(_scale(2 / math.sqrt(math.pi), g), make("exp", (_neg(_mul(x, x)),))),
+    ),
     "cast": _cast,
     "add": lambda g, y, a, b, _: (g, g),
     "sub": lambda g, y, a, b, _: (g, _neg(g)),
@@ -179,7 +180,11 @@ VJP: dict[str, Callable[..., Cotangents]] = {
     "eq": _none,
     "lt": _none,
     "le": _none,
-    "where": lambda g, y, c, a, b, _: (None, _where(c, g, _like(0.0, g)), _where(c, _like(0.0, g), g)),
+    "where": lambda g, y, c, a, b, _: (
+        None,
+        _where(c, g, _like(0.0, g)),
+        _where(c, _like(0.0, g), g),
+    ),
     "reshape": lambda g, y, x, _: (make("reshape", (g,), (x.shape,)),),
     "permute": _permute,
     "broadcast": _broadcast,
