@@ -1,0 +1,94 @@
+"""Dataset: rows of numbers with a label each, and where they come from; and its parts for training.
+
+Arrays come in, checked arrays go out. Sizes: N rows, F features, C classes."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..base.errors import DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """N labelled rows.
+
+    x        (N, F) float32, as the network takes them (already scaled)
+    y        (N,) int32 class numbers in [0, C), or float32 amounts when `classes` is empty
+    classes  the C names, in the order of their numbers
+    scale    how raw values became x: x = (raw - shift) / scale; stored with the model
+    shape    the shape of one row as a person sees it, (8, 8) for an image of 8 x 8 pixels"""
+
+    name: str
+    x: np.ndarray
+    y: np.ndarray
+    classes: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    shift: float = 0.0
+    scale: float = 1.0
+    source: str = ""
+    licence: str = ""
+
+    def __post_init__(self):
+        check_rows(self.name, self.x, self.y, len(self.classes))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def n_features(self) -> int:
+        return self.x.shape[1]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of every value and label: a checkpoint continues only on the same data."""
+        digest = hashlib.sha256(repr((self.x.shape, self.x.dtype.str, self.y.dtype.str, self.classes)).encode())
+        digest.update(np.ascontiguousarray(self.x))
+        digest.update(np.ascontiguousarray(self.y))
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Row numbers of a dataset for each purpose; together they are every row once."""
+
+    train: np.ndarray
+    validation: np.ndarray
+    test: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+
+
+def check_rows(name: str, x: np.ndarray, y: np.ndarray, n_classes: int = 0) -> None:
+    """Raises DataError for data that cannot be learned from: names the first bad row and column."""
+    if x.ndim != 2:
+        raise DataError(f"{name}: the data must be rows and columns, shape (n, features); got shape {x.shape}.")
+    if len(x) == 0:
+        raise DataError(f"{name}: there are no rows. Training needs at least one row for each class.")
+    if x.shape[1] == 0:
+        raise DataError(f"{name}: the rows have no columns. Training needs at least one feature.")
+    if y.shape != (len(x),):
+        raise DataError(f"{name}: {len(x)} rows need {len(x)} labels, one each; got labels of shape {y.shape}.")
+    finite = np.isfinite(x)
+    if not finite.all():
+        row, column = np.argwhere(~finite)[0]
+        raise DataError(
+            f"{name}, row {row}, column {column}: {x[row, column]} is not a finite number "
+            f"({int((~finite).sum())} such values). Remove or fill them before training."
+        )
+    if not n_classes:
+        if not np.isfinite(y).all():
+            row = int(np.argmin(np.isfinite(y)))
+            raise DataError(f"{name}, row {row}: the target {y[row]} is not a finite number. Remove the row or fill it.")
+        return
+    if y.dtype.kind not in "iu":
+        raise DataError(f"{name}: labels must be integers, class numbers 0 to {n_classes - 1}; got {y.dtype}.")
+    outside = (y < 0) | (y >= n_classes)
+    if outside.any():
+        row = int(np.argmax(outside))
+        raise DataError(
+            f"{name}, row {row}: label {y[row]} is outside 0..{n_classes - 1} ({n_classes} classes). "
+            f"Number the classes from 0, or name more classes."
+        )
+    if (y == y[0]).all():
+        raise DataError(
+            f"{name}: every row has the same class, {y[0]}. A classifier needs rows of at least two classes."
+        )
