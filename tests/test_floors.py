@@ -97,7 +97,9 @@ def test_each_llvm_library_has_one_door(file):
     for line, dotted in imports(file):
         for library, door in ONLY_DOOR.items():
             if dotted == library or dotted.startswith(library + "."):
-                assert name_of(file) == door, f"{name_of(file)}:{line}: only {door} imports {library}"
+                assert name_of(file) == door, (
+                    f"{name_of(file)}:{line}: only {door} imports {library}"
+                )
 
 
 @pytest.mark.parametrize("folder", sorted(FLOOR))

@@ -64,7 +64,9 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = _HOME[name]
     module = importlib.import_module(f".{home}", __name__)
-    value = module if home.rpartition(".")[2] == name and name != "tensor" else getattr(module, name)
+    value = (
+        module if home.rpartition(".")[2] == name and name != "tensor" else getattr(module, name)
+    )
     globals()[name] = value
     return value
 
