@@ -1,5 +1,5 @@
-"""Claim: fused elementwise work and reductions reach >= 80 % of copy bandwidth; exp, tanh and erf are
-computed at one value or more per cycle and lane group.
+"""Claim: fused elementwise work and reductions reach >= 80 % of copy bandwidth; exp, tanh and erf
+are computed at one value or more per cycle and lane group.
 
     python benchmarks/elementwise.py [--mib 64]
 
@@ -57,14 +57,13 @@ def main() -> None:
 
     hertz = cycles_per_second()
     stacked = pl.Tensor(small.numpy()[None])
+    n_steps = 200
     for name in ("exp", "tanh", "erf", "log"):
         compiled = pl.compile(lambda x, name=name: getattr(x, name)().sum())
-        n_steps = 200
         seconds = median_seconds(lambda f=compiled: f.many(n_steps, stacked)) / n_steps
-        groups = small.size / LANES / seconds / hertz
-        print(
-            f"{name:20}{small.size / seconds / 1e9:8.2f} G values/s, {groups:5.2f} groups of 16 a cycle"
-        )
+        rate = small.size / seconds
+        groups = rate / LANES / hertz
+        print(f"{name:20}{rate / 1e9:8.2f} G values/s, {groups:5.2f} groups of 16 a cycle")
 
 
 if __name__ == "__main__":

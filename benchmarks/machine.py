@@ -15,7 +15,7 @@ LANES = 16
 
 
 def _fma_loop() -> str:
-    """LLVM IR of `void peak(i64 n, ptr p)`: n rounds of N_ACCUMULATORS independent multiply-adds."""
+    """LLVM IR of `void peak(i64 n, ptr p)`: n rounds of independent multiply-adds."""
     v = f"<{LANES} x float>"
     k = range(N_ACCUMULATORS)
     lines = [

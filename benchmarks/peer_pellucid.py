@@ -1,19 +1,20 @@
 """pellucid's adapter for the training benchmark that measures it beside other frameworks.
 
-Training takes n steps in one native call, as `train` does for an epoch: the batches lie in memory one
-behind the other and step i takes batch (start + i) % n_batches. Inference is one call per step, each
-delivered as a NumPy array."""
+Training takes n steps in one native call, as `train` does for an epoch: the batches lie in memory
+one behind the other and step i takes batch (start + i) % n_batches. Inference is one call per step,
+each delivered as a NumPy array."""
 
 import time as _t
 
 _t0 = _t.perf_counter()
-from pellucid import Tensor, compile, functions, nn, optim  # noqa: E402, I001  (the import is what is timed)
+from pellucid import Tensor, compile, functions, nn, optim  # noqa: E402  (this import is timed)
 
 IMPORT_SECONDS = _t.perf_counter() - _t0
 
 import numpy as np  # noqa: E402
-import pellucid  # noqa: E402
 import workloads as W  # noqa: E402
+
+import pellucid  # noqa: E402
 
 NAME, VERSION = "pellucid", pellucid.__version__
 MODES = ("default",)

@@ -1,8 +1,8 @@
-"""Claim: small to install, quick to start: import, --help, the first training step, memory, installed size.
+"""Claim: small to install, quick to start: import, --help, first training step, memory, size.
 
     python benchmarks/startup.py [--repeat 5]
 
-Every figure is of a fresh process; the best of the repeats is shown beside the bar that it must meet."""
+Every figure is of a fresh process; the best of the repeats stands beside the bar it must meet."""
 
 import argparse
 import importlib.metadata
@@ -20,7 +20,9 @@ t = time.perf_counter()
 import numpy as np
 from pellucid import Tensor, compile, functions, nn, optim
 imported = time.perf_counter()
-model = nn.Sequential(nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10))
+model = nn.Sequential(
+    nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)
+)
 opt = optim.Adam(model.parameters(), lr=1e-3)
 @compile
 def train(x, y):

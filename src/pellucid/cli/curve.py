@@ -1,6 +1,6 @@
-"""Learning curves as a PNG, drawn with Pillow: lines, ticks and names are all that such a picture needs.
+"""Learning curves as a PNG, drawn with Pillow: lines, ticks and names are all that it needs.
 
-Takes panels of named series over epochs, gives an image. (Matplotlib would draw the same for 80 MB.)"""
+Takes panels of named series over epochs, gives an image. (Matplotlib would add 80 MB for it.)"""
 
 import math
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw, ImageFont
+    from PIL import ImageDraw, ImageFont
 
     Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -25,7 +25,7 @@ SMOOTH = 2
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of axes: `series` maps a name to one value per epoch; `mark` is an epoch to point at."""
+    """One set of axes: `series` maps a name to one value per epoch; `mark` is the kept epoch."""
 
     title: str
     series: dict[str, Sequence[float]]
@@ -34,7 +34,7 @@ class Panel:
 
 
 def ticks(low: float, high: float, n_most: int = 6) -> list[float]:
-    """Round values (1, 2 or 5 times a power of ten apart) within [low, high], at most n_most + 1."""
+    """Round values, 1, 2 or 5 times a power of ten apart, within [low, high]."""
     span = high - low
     if not (math.isfinite(span) and span > 0):
         return [low]
