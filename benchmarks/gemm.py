@@ -2,9 +2,9 @@
 
     python benchmarks/gemm.py [--threads 1,2]
 
-Every line is a fresh process on the named number of cores. OpenBLAS (through NumPy) stands beside, as
-it comes and forced to its AVX-512 kernels: it does not recognise every CPU, and that part of a lead
-is luck."""
+Every line is a fresh process on the named number of cores. OpenBLAS (through NumPy) stands beside,
+as it comes and forced to its AVX-512 kernels: it does not recognise every CPU, and that part of a
+lead is luck."""
 
 import argparse
 import json

@@ -1,0 +1,123 @@
+"""`pellucid`: the commands and their options. What a command does is in the file of its name.
+
+Results go to standard output, progress and errors to standard error. Only click is imported before
+a command runs, so that `pellucid --help` answers at once."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from .. import __version__
+from ..base.errors import OptionError, PellucidError
+from .options import Layers, OneOf
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    it could not be done; the message says why and what to do
+  2    the command line was not understood
+  130  stopped by Ctrl-C; what was learned is saved"""
+
+# The names of train/recipe.py, which is too slow to import for a help page; a test compares them.
+DATA_SETS = ("digits",)
+ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
+OPTIMIZERS = ("adam", "adamw", "momentum", "sgd")
+
+EXISTING = click.Path(path_type=Path)
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
+)
+@click.version_option(__version__, prog_name="pellucid", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Neural networks that you can see through.
+
+    \b
+    pellucid train digits             learn real handwritten digits
+    pellucid predict RUN image.png    what does the network see?
+    pellucid info RUN                 what is in it?
+    """
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("data", type=OneOf("a data set", DATA_SETS), metavar="DATA")
+@click.option("--out", type=EXISTING, help="Run folder to write.  [default: runs/DATA-1, -2, ...]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out.")
+@click.option(
+    "--net", type=Layers(), help="Neurons of each hidden layer; 'none' for no hidden layer."
+)
+@click.option(
+    "--activation", type=OneOf("an activation", ACTIVATIONS), help="Of the hidden layers."
+)
+@click.option("--optimizer", type=OneOf("an optimizer", OPTIMIZERS), help="The rule of learning.")
+@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
+@click.option("--epochs", type=click.IntRange(1), help="At most so many passes over the data.")
+@click.option("--batch", type=click.IntRange(1), help="Rows in one step.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes every random choice.")
+@click.option("--threads", type=click.IntRange(1), help="Cores to use; the result is the same.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@click.option("--quiet", is_flag=True, help="No decisions and no progress on standard error.")
+def train(**options) -> None:
+    """Train a network on DATA (so far: digits) and save it in a run folder.
+
+    Every choice that is left open is made for you, and printed. Training stops when the loss on
+    the validation rows no longer falls, and keeps the best weights. A run folder holds
+    model.safetensors and model.json (the network), metrics.json and curve.png."""
+    from .train import train
+
+    train(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("run", type=EXISTING, metavar="RUN")
+@click.argument("files", type=EXISTING, nargs=-1, required=True, metavar="FILE...")
+@click.option(
+    "--top", type=click.IntRange(1), default=3, show_default=True, help="Classes to print."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def predict(**options) -> None:
+    """Print what the network in RUN sees in image.png or in each row of data.csv.
+
+    A picture shows one digit, dark on light or light on dark, of any size. A CSV file has one
+    picture per row: 64 numbers, 0 (no ink) to 16; a 65th column is taken for the true class."""
+    from .predict import predict
+
+    predict(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("run", type=EXISTING, metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def info(**options) -> None:
+    """Print the layers, shapes, parameter counts, settings and results of RUN."""
+    from .info import info
+
+    info(**options)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit with its code (see EXIT_CODES)."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit code. A user's mistake prints its message, no traceback."""
+    try:
+        return cli.main(arguments, prog_name="pellucid", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("pellucid: stopped.", err=True)
+        return 130
+    except PellucidError as error:
+        click.echo(f"pellucid: {error}", err=True)
+        return 2 if isinstance(error, OptionError) else 1
+    except BrokenPipeError:
+        # The reader of our output has gone (`pellucid info RUN | head -1`); nobody is left to tell.
+        sys.stdout = None
+        return 1

@@ -1,0 +1,53 @@
+"""Values of options that answer a slip with the nearest right one."""
+
+import difflib
+from collections.abc import Sequence
+
+import click
+
+
+class OneOf(click.ParamType):
+    """One name of a list; for any other, the error names the nearest."""
+
+    name = "name"
+
+    def __init__(self, what: str, names: Sequence[str]):
+        self.what = what
+        self.names = tuple(names)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "|".join(self.names)
+
+    def convert(self, value, param, ctx):
+        if value in self.names:
+            return value
+        near = difflib.get_close_matches(str(value).lower(), self.names, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]!r}?" if near else "There are: " + ", ".join(self.names) + "."
+        self.fail(f"{value!r} is not {self.what} that pellucid knows. {hint}", param, ctx)
+
+
+class Layers(click.ParamType):
+    """Widths of the hidden layers, as in 128-64; `none` for a network without any."""
+
+    name = "widths"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "128-64"
+
+    def convert(self, value, param, ctx) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        if value == "none":
+            return ()
+        try:
+            widths = tuple(int(part) for part in value.split("-"))
+        except ValueError:
+            widths = (0,)
+        if min(widths) < 1:
+            self.fail(
+                f"{value!r} is not a list of widths. Give the number of neurons of each hidden "
+                "layer, first to last, joined by '-', as in 128-64; or none.",
+                param,
+                ctx,
+            )
+        return widths

@@ -1,0 +1,104 @@
+"""Progress of a training run on standard error: a live line on a terminal, else plain lines."""
+
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What there is to say after an epoch; the losses and accuracies of the validation rows."""
+
+    number: int
+    n_most: int
+    loss: float
+    accuracy: float
+    steps_per_second: float
+    seconds_left: float
+
+    def text(self) -> str:
+        return (
+            f"epoch {self.number}/{self.n_most}  loss {self.loss:.4f}  "
+            f"accuracy {self.accuracy:6.1%}  {self.steps_per_second:,.0f} steps/s  "
+            f"at most {duration(self.seconds_left)} left"
+        )
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it: 0.4 s, 12 s, 3 min 20 s."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{round(minutes / 60)} h"
+
+
+class Silent:
+    """Says nothing; also the interface of the two below."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error) -> None:
+        pass
+
+    def show(self, epoch: Epoch) -> None:
+        pass
+
+
+class Lines(Silent):
+    """A line for the first epoch, then at most one a second: a log that a file can hold."""
+
+    def __init__(self, seconds_between: float = 1.0):
+        self.seconds_between = seconds_between
+        self.next_time = 0.0
+        self.pending: Epoch | None = None
+
+    def show(self, epoch: Epoch) -> None:
+        self.pending = epoch
+        if time.monotonic() >= self.next_time:
+            self._print()
+
+    def __exit__(self, *error) -> None:
+        if self.pending:
+            self._print()
+
+    def _print(self) -> None:
+        assert self.pending
+        print(self.pending.text(), file=sys.stderr, flush=True)
+        self.next_time = time.monotonic() + self.seconds_between
+        self.pending = None
+
+
+class Bar(Silent):
+    """A bar that fills with the epochs, and the figures behind it."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self.progress = Progress(
+            BarColumn(20), TextColumn("{task.description}"), console=Console(stderr=True)
+        )
+        self.task: Any = None
+
+    def __enter__(self):
+        self.progress.start()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.progress.stop()
+
+    def show(self, epoch: Epoch) -> None:
+        if self.task is None:
+            self.task = self.progress.add_task("", total=epoch.n_most)
+        self.progress.update(self.task, completed=epoch.number, description=epoch.text())
+
+
+def progress(quiet: bool) -> Silent:
+    """The right one for this standard error."""
+    if quiet:
+        return Silent()
+    return Bar() if sys.stderr.isatty() else Lines()
