@@ -1,0 +1,339 @@
+"""Machine code: kernels' LLVM text becomes addresses of functions. The only llvmlite.binding import.
+
+`addresses(kernels)` verifies each kernel, runs a light pipeline, emits an object, keeps it on disk and links
+it by LLJIT. Three shelves, each keyed by everything that the code depends on: this process, the user's cache
+directory, and compiling anew. A damaged entry counts as missing.
+
+LLJIT, not MCJIT: it resolves every symbol while linking and raises where one is missing; MCJIT links and
+segfaults when called. Nothing here may relax floating-point rules: the same bits on every machine are the
+promise, so there are no fast-math flags, and kernels may call only the functions in ALLOWED."""
+
+import contextlib
+import functools
+import hashlib
+import itertools
+import os
+import re
+import stat
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from ..base import machine
+from ..base.machine import Machine
+from ..program.program import Kernel
+
+# A change of the pipeline below changes this text, and with it every key.
+PIPELINE = "sroa instcombine simplifycfg rotate newgvn instcombine; codegen 2"
+
+CACHE_BYTES = 256 << 20  # the directory is cut to three quarters of this when it grows past it
+
+STACK_BYTES = 64 << 20  # linking recurses; small default stacks overflowed elsewhere (jax-ml, macOS)
+
+# What a kernel may call: intrinsics that LLVM expands into instructions that round the same on every target,
+# and, where a CPU has no fused multiply-add, the C library's correctly rounded one. Not llvm.exp and its
+# like: they become calls to whatever the C library gives.
+ALLOWED = re.compile(
+    r"""llvm\.( (fma|sqrt|fabs|floor|ceil|trunc|rint|nearbyint|roundeven|copysign|minnum|maxnum|minimum|maximum
+              |minimumnum|maximumnum|canonicalize|is\.fpclass|fptosi\.sat|fptoui\.sat)\.\w+(\.\w+)*
+           | (abs|smin|smax|umin|umax|ctpop|ctlz|cttz|fshl|fshr|bswap|bitreverse|[su](add|sub|mul)\.(sat|with\.overflow))
+             \.\w+
+           | vector\.(reduce\.\w+|insert|extract|interleave2|deinterleave2|reverse|splice)(\.\w+)+
+           | masked\.(load|store|gather|scatter|expandload|compressstore)(\.\w+)+
+           | memcpy\.[\w.]+ | memmove\.[\w.]+ | memset\.[\w.]+
+           | prefetch(\.\w+)? | assume | expect\.\w+ | lifetime\.\w+(\.\w+)? | experimental\.noalias\.scope\.decl
+           | x86\.sse2\.pause | x86\.sse\.(ld|st)mxcsr | aarch64\.hint | aarch64\.[gs]et\.fpcr )
+       | fmaf? | mem(cpy|move|set)""",
+    re.VERBOSE,
+)
+
+_DECLARED = re.compile(r"^\s*declare\s[^@]*@\"?([\w.$]+)", re.MULTILINE)
+
+# One lock for all of LLVM. It is held across fork(), so that a child never inherits it taken.
+_lock = threading.RLock()
+_linked: dict[str, dict[str, int]] = {}  # key -> name -> address
+_library_numbers = itertools.count()  # a name is used up even where linking fails
+_trackers: list[Any] = []  # code stays in memory as long as its tracker lives: for good
+
+
+class Stats:
+    """Counts since the process started, for tests and `show`."""
+
+    compiled = 0
+    loaded = 0
+    compile_seconds = 0.0
+    link_seconds = 0.0
+
+
+def addresses(kernels: Iterable[Kernel], on: Machine | None = None) -> dict[str, int]:
+    """The address of each kernel's function, by the kernel's name."""
+    found = link([(kernel.text, (kernel.name,)) for kernel in kernels], on)
+    return {name: address for unit in found for name, address in unit.items()}
+
+
+def link(units: list[tuple[str, tuple[str, ...]]], on: Machine | None = None) -> list[dict[str, int]]:
+    """For each (LLVM text, names of its functions), their addresses. Compiles only what no shelf has."""
+    on = on or machine.read()
+    keys = [key_of(text, on) for text, _ in units]
+    if any(key not in _linked for key in keys):
+        _on_large_stack(functools.partial(_link_missing, units, keys, on))
+    return [{name: _linked[key][name] for name in names} for key, (_, names) in zip(keys, units, strict=True)]
+
+
+def key_of(text: str, on: Machine) -> str:
+    """Names an object by all that it depends on: the CPU's features too, or another host gets SIGILL."""
+    parts = (text, _identity(), on.triple, on.cpu, on.features, on.attributes, PIPELINE)
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def emit_object(text: str, on: Machine) -> bytes:
+    """One relocatable object for this machine."""
+    return _compile(text, on, lambda target, module: target.emit_object(module))
+
+
+def emit_assembly(text: str, on: Machine) -> str:
+    """The same code, readable."""
+    return _compile(text, on, lambda target, module: target.emit_assembly(module))
+
+
+@functools.cache
+def _identity() -> str:
+    from .. import __version__
+
+    return f"pellucid {__version__}, llvm {'.'.join(map(str, llvm.llvm_version_info))}"
+
+
+# --- compiling
+
+
+def _compile(text: str, on: Machine, emit: Callable) -> Any:
+    for name in _DECLARED.findall(text):
+        assert ALLOWED.fullmatch(name), f"a kernel declares {name}, which is not among jit.ALLOWED"
+    with _lock:
+        target, head = _target(on)
+        module = llvm.parse_assembly(f"{head}{text}\nattributes #0 = {{ {on.attributes} }}\n")
+        module.verify()
+        builder, passes = _pipeline(on)
+        for function in module.functions:
+            if not function.is_declaration:
+                passes.run(function, builder)
+        return emit(target, module)
+
+
+@functools.cache
+def _target(on: Machine) -> tuple[Any, str]:
+    """LLVM's target machine, and the two lines that every module starts with."""
+    if on.triple == llvm.get_default_triple():
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+    else:
+        llvm.initialize_all_targets()
+        llvm.initialize_all_asmprinters()
+    made = llvm.Target.from_triple(on.triple).create_target_machine(
+        cpu=on.cpu, features=on.features, opt=2, reloc="pic", jit=on.triple == llvm.get_default_triple()
+    )
+    return made, f'target datalayout = "{made.target_data}"\ntarget triple = "{on.triple}"\n'
+
+
+@functools.cache
+def _pipeline(on: Machine) -> tuple[Any, Any]:
+    # The text is already vectorised and unrolled as the schedule wants it: LLVM's own pipeline takes three
+    # times longer (44 instead of 10 ms for a 14 x 32 micro-kernel) and gives the same inner loop.
+    options = llvm.create_pipeline_tuning_options(speed_level=1)
+    passes = llvm.create_new_function_pass_manager()
+    passes.add_sroa_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.add_loop_rotate_pass()
+    passes.add_new_gvn_pass()
+    passes.add_instruction_combine_pass()
+    return llvm.create_pass_builder(_target(on)[0], options), passes
+
+
+@functools.cache
+def _jit(on: Machine) -> Any:
+    target, _ = _target(on)
+    return llvm.create_lljit_compiler(target)
+
+
+def _link_missing(units: list[tuple[str, tuple[str, ...]]], keys: list[str], on: Machine) -> None:
+    with _lock:
+        missing = {
+            key: (text, names)
+            for key, (text, names) in zip(keys, units, strict=True)
+            if key not in _linked
+        }
+        # Names are unique within a library, not between programs: the same name with another text goes
+        # into a library of its own.
+        while missing:
+            batch: dict[str, tuple[str, ...]] = {}
+            builder = llvm.JITLibraryBuilder().add_current_process()  # memcpy, fmaf
+            taken: set[str] = set()
+            for key, (text, names) in list(missing.items()):
+                if taken.isdisjoint(names):
+                    taken.update(names)
+                    batch[key] = names
+                    builder.add_object_img(_object(key, text, on))
+                    for name in names:
+                        builder.export_symbol(name)
+                    del missing[key]
+            started = time.perf_counter()
+            tracker = builder.link(_jit(on), f"pellucid{next(_library_numbers)}")
+            Stats.link_seconds += time.perf_counter() - started
+            _trackers.append(tracker)
+            for key, names in batch.items():
+                _linked[key] = {name: tracker[name] for name in names}
+
+
+def _object(key: str, text: str, on: Machine) -> bytes:
+    folder = cache_folder()
+    found = _read(folder, key) if folder else None
+    if found is not None:
+        Stats.loaded += 1
+        return found
+    started = time.perf_counter()
+    made = emit_object(text, on)
+    Stats.compile_seconds += time.perf_counter() - started
+    Stats.compiled += 1
+    if folder:
+        _write(folder, key, made)
+    return made
+
+
+def _on_large_stack(work: Callable[[], None]) -> None:
+    """Runs `work` on a thread with a stack of known, large size, and raises here what it raises."""
+    failure: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            work()
+        except BaseException as error:
+            failure.append(error)
+
+    before = threading.stack_size(STACK_BYTES)
+    try:
+        thread = threading.Thread(target=body, name="pellucid-jit")
+        thread.start()
+    finally:
+        threading.stack_size(before)
+    thread.join()
+    if failure:
+        raise failure[0]
+
+
+# --- the cache on disk
+
+
+def cache_folder() -> Path | None:
+    """The private directory of objects, made when missing; None, with one warning, where it cannot be trusted.
+
+    Objects are run as code: a directory that others may write to would let them run theirs as this user."""
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return _checked_folder(base)
+
+
+@functools.cache
+def _checked_folder(base: str) -> Path | None:
+    folder = Path(base) / "pellucid" / "kernels"
+    try:
+        if not Path(base).is_absolute():
+            raise OSError("is not an absolute path")
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(mode=0o700)
+        for part in (folder.parent, folder):
+            found = part.lstat()
+            if not stat.S_ISDIR(found.st_mode):
+                raise OSError(f"{part.name} is not a plain directory")
+            if hasattr(os, "getuid"):  # Windows keeps the profile's directories private by itself
+                if found.st_uid != os.getuid():
+                    raise OSError(f"{part.name} belongs to another user")
+                if stat.S_IMODE(found.st_mode) & 0o022:
+                    raise OSError(f"others may write to {part.name}: chmod 700 it")
+        if hasattr(os, "getuid") and stat.S_IMODE(folder.lstat().st_mode) != 0o700:
+            raise OSError("its mode must be 0700: chmod 700 it")
+        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+            raise OSError("it cannot be written")
+    except OSError as error:
+        print(f"pellucid: kernels are not cached in {folder}: {error}", file=sys.stderr)
+        return None
+    return folder
+
+
+def _digest(key: str, payload: bytes) -> bytes:
+    # With the key inside, an intact entry under another entry's name counts as damaged.
+    return hashlib.sha256(key.encode() + payload).digest()
+
+
+def _read(folder: Path, key: str) -> bytes | None:
+    path = folder / f"{key}.o"
+    try:
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
+            content = file.read()
+    except OSError:
+        return None
+    digest, payload = content[:32], content[32:]
+    if not payload or digest != _digest(key, payload):
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(path)  # the cap drops what was not used for longest
+    return payload
+
+
+def _write(folder: Path, key: str, payload: bytes) -> None:
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")  # mode 0600
+        try:
+            with open(handle, "wb") as file:
+                file.write(_digest(key, payload) + payload)
+            os.replace(temporary, folder / f"{key}.o")  # whole or not at all, also between two processes
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+        _trim(folder)
+    except OSError as error:
+        _warn_once(f"pellucid: a kernel could not be kept in {folder}: {error}")
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def _trim(folder: Path) -> None:
+    """Cuts the directory to its cap, oldest use first; looks at it on the first write and every 64th."""
+    if Stats.compiled % 64 > 1:
+        return
+    entries = []
+    for entry in _files(folder):
+        with contextlib.suppress(OSError):
+            found = entry.stat(follow_symlinks=False)
+            if entry.name.endswith(".tmp") and found.st_mtime > time.time() - 3600:
+                continue  # perhaps another process is writing it
+            entries.append((found.st_mtime, found.st_size, entry.path))
+    total = sum(size for _, size, _ in entries)
+    if total <= CACHE_BYTES:
+        return
+    for _, size, path in sorted(entries):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+            total -= size
+        if total <= CACHE_BYTES * 3 // 4:
+            break
+
+
+def _files(folder: Path) -> Iterator[os.DirEntry]:
+    with os.scandir(folder) as found:
+        yield from found
+
+
+if hasattr(os, "register_at_fork"):
+    # Fork waits for a compile that is under way, so that a child finds LLVM and the lock in order.
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
