@@ -18,7 +18,7 @@ MLP = """
 import resource, sys, time
 t = time.perf_counter()
 import numpy as np
-from pellucid import Tensor, compile, functions, nn, optim
+from pellucid import Tensor, compile, nn, optim
 imported = time.perf_counter()
 model = nn.Sequential(
     nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)
@@ -26,7 +26,8 @@ model = nn.Sequential(
 opt = optim.Adam(model.parameters(), lr=1e-3)
 @compile
 def train(x, y):
-    loss = functions.cross_entropy(model(x), y)
+    loss = nn.cross_entropy(model(x), y)
+    opt.zero_grad()
     loss.backward()
     opt.step()
     return loss

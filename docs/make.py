@@ -1,0 +1,135 @@
+"""Write what the documents say by running it: outputs in the tour, the lists of names and commands.
+
+    python docs/make.py            rewrite the documents
+    python docs/make.py --check    say what would change; exit 1 if anything would
+
+In a Markdown file every ```python block is run, in order, in one namespace. What it prints must
+stand in a ```text block right below it. A ```text sample block holds what it printed once; it is
+not compared."""
+
+import contextlib
+import inspect
+import io
+import re
+import sys
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).parent
+BLOCK = re.compile(
+    r"^```python\n(?P<code>.*?)^```\n(?P<shown>\n```text(?P<kind>[ \w]*)\n(?P<text>.*?)^```\n)?",
+    re.MULTILINE | re.DOTALL,
+)
+WALKS = ("tour.md",)
+
+
+def walk(document: str, name: str) -> str:
+    """The document with its outputs replaced by what its code prints now."""
+    namespace: dict = {"__name__": "__main__"}
+
+    def run(match: re.Match) -> str:
+        line = document.count("\n", 0, match.start("code")) + 1
+        code = compile("\n" * (line - 1) + match["code"], name, "exec")  # errors name the line
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, namespace)
+        if not match["shown"]:
+            if printed.getvalue():
+                return f"```python\n{match['code']}```\n\n```text\n{tidy(printed.getvalue())}```\n"
+            return match[0]
+        text = match["text"] if match["kind"].strip() == "sample" else tidy(printed.getvalue())
+        return f"```python\n{match['code']}```\n\n```text{match['kind']}\n{text}```\n"
+
+    return BLOCK.sub(run, document)
+
+
+def tidy(text: str) -> str:
+    """Lines without trailing blanks, one newline at the end."""
+    return "".join(line.rstrip() + "\n" for line in text.rstrip().split("\n"))
+
+
+def public_names(module: ModuleType) -> dict[str, object]:
+    """Name -> object of everything that the module offers, in alphabetical order."""
+    names = getattr(module, "__all__", None) or [
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == module.__name__
+    ]
+    return {name: getattr(module, name) for name in sorted(names, key=lambda n: (n.lower(), n))}
+
+
+def summary(value: object) -> str:
+    """What a name is, in its own words: the first sentence or line of its docstring."""
+    if isinstance(value, ModuleType) or callable(value):
+        first = (inspect.getdoc(value) or "").split("\n\n")[0]
+        return " ".join(first.split())
+    shown = ", ".join(map(str, value)) if isinstance(value, (dict, tuple)) else repr(value)
+    return f"{type(value).__name__}: {shown}"
+
+
+def cell(text: str) -> str:
+    """Text for one cell of a table: one line, with no bar of its own."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def reference() -> str:
+    """The document that lists every command and every public name."""
+    import click
+
+    import pellucid
+    from pellucid.cli.main import cli
+
+    lines = [
+        "# Commands and names",
+        "",
+        "Written by `docs/make.py` from the help texts and docstrings.",
+        "",
+        "## Commands",
+        "",
+    ]
+    context = click.Context(cli, info_name="pellucid")
+    for name, command in cli.commands.items():
+        arguments = [p for p in command.params if isinstance(p, click.Argument)]
+        usage = " ".join(["pellucid", name, *(a.make_metavar(context) for a in arguments)])
+        lines += [f"### `{usage}`", ""]
+        text = inspect.cleandoc((command.help or "").replace("\b\n", ""))
+        lines += [text, "", "| option | |", "| --- | --- |"]
+        for option in command.params:
+            if isinstance(option, click.Option):
+                flags, told = option.get_help_record(context) or ("", "")
+                lines.append(f"| `{cell(flags)}` | {cell(told)} |")
+        lines.append("")
+    exit_codes = (cli.epilog or "").replace("\b\n", "").splitlines()
+    lines += ["### Exit codes", "", *(f"    {line.strip()}" for line in exit_codes[1:]), ""]
+
+    folders = [pellucid, *(v for v in public_names(pellucid).values() if isinstance(v, ModuleType))]
+    for module in folders:
+        lines += [f"## `{module.__name__}`", "", "| name | |", "| --- | --- |"]
+        for name, value in public_names(module).items():
+            lines.append(f"| `{name}` | {cell(summary(value))} |")
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def documents() -> dict[Path, str]:
+    """Every document that is written here, as it must be now."""
+    made = {HERE / "reference.md": reference()}
+    for name in WALKS:
+        made[HERE / name] = walk((HERE / name).read_text(encoding="utf-8"), name)
+    return made
+
+
+def main() -> int:
+    changed = False
+    for path, text in documents().items():
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if text != old:
+            changed = True
+            print(f"{path.name} {'is out of date' if '--check' in sys.argv else 'rewritten'}")
+            if "--check" not in sys.argv:
+                path.write_text(text, encoding="utf-8")
+    return 1 if changed and "--check" in sys.argv else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

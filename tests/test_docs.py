@@ -1,0 +1,75 @@
+"""The documents are true: their code prints what they show, and no name is left out."""
+
+import importlib.util
+import os
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+import pellucid
+from pellucid.cli.main import cli
+
+ROOT = Path(__file__).parent.parent
+MARKDOWN = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
+REWRITE = "run `python docs/make.py` and read what it changed"
+
+
+@pytest.fixture(scope="module")
+def make():
+    spec = importlib.util.spec_from_file_location("make", ROOT / "docs" / "make.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.skipif(
+    os.environ.get("PELLUCID_ENGINE") == "reference", reason="the tour shows the compiled engine"
+)
+def test_the_tour_runs_and_prints_what_it_shows(make):
+    text = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
+    assert make.walk(text, "docs/tour.md") == text, REWRITE
+
+
+def test_every_command_and_public_name_is_in_the_reference(make):
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    assert make.reference() == text, REWRITE
+
+
+def test_every_public_name_says_what_it_is(make):
+    for name, value in make.public_names(pellucid).items():
+        assert make.summary(value), f"pellucid.{name} has no docstring"
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda p: p.name)
+def test_commands_in_the_documents_exist(path):
+    for line in re.findall(
+        r"^(?:    |\$ )?(?:.*&& )?(pellucid .*)$", path.read_text("utf-8"), re.M
+    ):
+        words = shlex.split(line.split("  #")[0])[1:]
+        if words[0].startswith("-"):
+            continue
+        assert words[0] in cli.commands, f"{path.name}: {line}"
+        options = {o for p in cli.commands[words[0]].params for o in p.opts}
+        for word in words[1:]:
+            if word.startswith("--"):
+                assert word.split("=")[0] in options, f"{path.name}: {line}"
+
+
+@pytest.mark.parametrize("path", MARKDOWN, ids=lambda p: p.name)
+def test_links_lead_to_files_that_exist(path):
+    for target in re.findall(r"\]\(([^)#\s]+)\)", path.read_text(encoding="utf-8")):
+        if not target.startswith("http"):
+            assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_version_stands_once():
+    stated = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text("utf-8"), re.M)
+    assert stated and stated[1] == pellucid.__version__
+
+
+def test_commands_have_help():
+    for name, command in cli.commands.items():
+        assert isinstance(command, click.Command) and command.help, name
