@@ -203,7 +203,8 @@ def _broadcast(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
     if tail is None or any(d not in (1, s) for d, s in zip(x.shape, tail, strict=True)):
         raise ShapeError(
             f"broadcast got shape {x.shape}, which does not fit {shape}: "
-            "counted from the last axis, sizes must be equal or 1. Use reshape to add axes of size 1."
+            "counted from the last axis, sizes must be equal or 1. "
+            "Use reshape to add axes of size 1."
         )
     return (shape,), shape, x.dtype
 

@@ -1,8 +1,8 @@
 """Node: one operation of the graph, frozen and interned, so that equal expressions are one object.
 
-A node knows its op (a row of ops.OPS), inputs (nodes), params (hashable values, in the order that the
-row of the table names), shape and dtype. Children are interned first, so comparing a node costs
-its own fields only and nothing here recurses (style: recursion over graphs breaks at 1,000 nodes)."""
+A node knows its op (a row of ops.OPS), inputs (nodes), params (hashable values, in the order that
+the row of the table names), shape and dtype. Children are interned first, so comparing a node costs
+its own fields only and nothing here recurses: recursion over graphs breaks at 1,000 nodes."""
 
 import itertools
 import weakref
@@ -16,7 +16,7 @@ Shape = tuple[int, ...]
 class Node:
     """`op(inputs, params)`, of `shape` and `dtype`. Make one with `make`, never directly."""
 
-    __slots__ = ("op", "inputs", "params", "shape", "dtype", "__weakref__")
+    __slots__ = ("__weakref__", "dtype", "inputs", "op", "params", "shape")
     op: str
     inputs: tuple["Node", ...]
     params: tuple
@@ -56,7 +56,7 @@ def _build(op: str, inputs: tuple[Node, ...], params: tuple, shape: Shape, dtype
 
 
 def intern(op: str, inputs: tuple[Node, ...], params: tuple, shape: Shape, dtype: DType) -> Node:
-    """The one node with these fields; shape and dtype must already be inferred (infer.make does)."""
+    """The one node with these fields; shape and dtype are inferred already (infer.make does)."""
     # repr of params tells 1 from True from 1.0 and 0.0 from -0.0, which hash alike.
     key = (op, tuple(map(id, inputs)), repr(params), shape, dtype.name)
     found = _interned.get(key)
@@ -66,7 +66,7 @@ def intern(op: str, inputs: tuple[Node, ...], params: tuple, shape: Shape, dtype
 
 
 def leaf(shape: Iterable[int], dtype: DType, name: str = "") -> Node:
-    """A new leaf: a value that comes from outside (an argument or a stored buffer). Never equal to another."""
+    """A new leaf, equal to no other: a value from outside, an argument or a stored buffer."""
     return intern("leaf", (), (next(_leaf_ids), name), tuple(shape), dtype)
 
 

@@ -18,7 +18,7 @@ class Op:
     arity    number of input nodes, or VARIADIC
     params   names of Node.params, in order
     kind     unary | binary | ternary | reduce | movement | index | contract | source
-    takes    kinds of dtype of the inputs that carry values; `meaning` names those of index, condition, key
+    takes    kinds of dtype of the inputs that carry values, not of an index, condition or key
     gives    dtype of the result: "same" as those inputs, a dtype's name, or "named" by a parameter
     meaning  what it computes, exactly; cases that hardware answers differently are settled here
     source   where a formula or algorithm is from"""
@@ -83,7 +83,7 @@ _ROWS = (
         "source",
         "i",
         "float32",
-        "uniform in [0, 1): key int64 (2,) = [seed, counter]; w, _ = threefry2x32 of 20 rounds with "
+        "uniform in [0, 1): key int64 (2,) = [seed, counter]; w, _ = threefry2x32 of 20 rounds, "
         "key words = low and high 32 bits of seed, counter words = low 32 bits of the row-major "
         "index, of counter; value = (w >> 8) * 2**-24",
         "Salmon et al. (2011), Parallel random numbers: as easy as 1, 2, 3",
@@ -207,7 +207,8 @@ _ROWS = (
         FLOAT,
         "same",
         "sum of a * b over the labels missing from the output; a label is an integer that names an "
-        "axis, occurs once in an operand and in at least two of a, b, output; labels are numbered by first use",
+        "axis, occurs once in an operand and in at least two of a, b, output; labels are numbered "
+        "by first use",
         "Einstein (1916), summation convention; numpy.einsum",
     ),
 )
