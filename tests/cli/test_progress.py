@@ -2,7 +2,20 @@
 
 import pytest
 
-from pellucid.cli.progress import Epoch, Lines, duration
+from pellucid.cli.progress import Lines, duration, line
+from pellucid.train.events import EpochDone
+from pellucid.train.metrics import Metrics
+
+
+def done(epoch: int) -> EpochDone:
+    return EpochDone(epoch, 200, Metrics(0.5, 0.875, 80), Metrics(0.25, 0.9, 20), True, 5000.0, 3.0)
+
+
+def test_an_epoch_in_words():
+    assert line(done(7)) == (
+        "epoch   7/200  loss 0.5000  87.5%  validation 0.2500  90.0%  "
+        "5,000 steps/s  at most 3.0 s left"
+    )
 
 
 @pytest.mark.parametrize(
@@ -16,6 +29,6 @@ def test_durations(seconds, text):
 def test_a_log_gets_the_first_and_the_last_epoch_of_a_short_run(capsys):
     with Lines(seconds_between=100) as lines:
         for number in range(1, 51):
-            lines.show(Epoch(number, 200, 1 / number, 0.9, 5000.0, 3.0))
+            lines.show(done(number))
     err = capsys.readouterr().err.splitlines()
     assert [line.split()[1] for line in err] == ["1/200", "50/200"]

@@ -2,27 +2,22 @@
 
 import sys
 import time
-from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..train.events import EpochDone
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """What there is to say after an epoch; the losses and accuracies of the validation rows."""
-
-    number: int
-    n_most: int
-    loss: float
-    accuracy: float
-    steps_per_second: float
-    seconds_left: float
-
-    def text(self) -> str:
-        return (
-            f"epoch {self.number}/{self.n_most}  loss {self.loss:.4f}  "
-            f"accuracy {self.accuracy:6.1%}  {self.steps_per_second:,.0f} steps/s  "
-            f"at most {duration(self.seconds_left)} left"
-        )
+def line(event: "EpochDone") -> str:
+    """One epoch in words: the means over its training rows, then over the validation rows."""
+    parts = [f"epoch {event.epoch:>{len(str(event.epochs))}}/{event.epochs}"]
+    for name, metrics in (("loss", event.train), ("validation", event.validation)):
+        if metrics:
+            share = "" if metrics.accuracy is None else f" {metrics.accuracy:6.1%}"
+            parts.append(f"{name} {metrics.loss:.4f}{share}")
+    parts.append(f"{event.steps_per_second:,.0f} steps/s")
+    parts.append(f"at most {duration(event.seconds_left)} left")
+    return "  ".join(parts)
 
 
 def duration(seconds: float) -> str:
@@ -44,7 +39,7 @@ class Silent:
     def __exit__(self, *error) -> None:
         pass
 
-    def show(self, epoch: Epoch) -> None:
+    def show(self, event: "EpochDone") -> None:
         pass
 
 
@@ -54,10 +49,10 @@ class Lines(Silent):
     def __init__(self, seconds_between: float = 1.0):
         self.seconds_between = seconds_between
         self.next_time = 0.0
-        self.pending: Epoch | None = None
+        self.pending: EpochDone | None = None
 
-    def show(self, epoch: Epoch) -> None:
-        self.pending = epoch
+    def show(self, event: "EpochDone") -> None:
+        self.pending = event
         if time.monotonic() >= self.next_time:
             self._print()
 
@@ -67,7 +62,7 @@ class Lines(Silent):
 
     def _print(self) -> None:
         assert self.pending
-        print(self.pending.text(), file=sys.stderr, flush=True)
+        print(line(self.pending), file=sys.stderr, flush=True)
         self.next_time = time.monotonic() + self.seconds_between
         self.pending = None
 
@@ -91,10 +86,10 @@ class Bar(Silent):
     def __exit__(self, *error) -> None:
         self.progress.stop()
 
-    def show(self, epoch: Epoch) -> None:
+    def show(self, event: "EpochDone") -> None:
         if self.task is None:
-            self.task = self.progress.add_task("", total=epoch.n_most)
-        self.progress.update(self.task, completed=epoch.number, description=epoch.text())
+            self.task = self.progress.add_task("", total=event.epochs)
+        self.progress.update(self.task, completed=event.epoch, description=line(event))
 
 
 def progress(quiet: bool) -> Silent:
