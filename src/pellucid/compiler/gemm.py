@@ -1,0 +1,464 @@
+"""Gemm: LLVM text of the contraction C = epilogue(A @ B), the one kernel behind every matrix product.
+
+Each element of C is one chain of fused multiply-adds over k, first to last, so neither tile sizes,
+packing nor the number of threads can change a bit. A tile of C stays in registers while k runs
+(outer products; Goto and van de Geijn 2008, section 4); it then goes through a small buffer in the
+first cache, from where the epilogue takes it row by row.
+
+Blocking: a task is a block of columns (and, for tall C, of rows). B is packed once per task into panels of
+the tile's width when it does not lie that way already or lies far apart; A is copied in blocks when its
+rows are far apart. k is cut where a panel would leave the second cache; the partial sums then wait in C's
+own buffer, still in the same chain."""
+
+from dataclasses import dataclass
+
+from .emit import BYTES, ELEMENT, LANES, Builder, Val, i64
+from .kernel import GemmKernel
+from .loops import lane_mask, store_all
+from .values import Emitter
+
+ROW_BLOCK = 96  # rows of A copied at a time: with k = 512 that is 192 KiB, a part of the second cache
+K_BLOCK = 1024  # a panel of B, 1024 x 32 floats, is 128 KiB
+COLUMN_BLOCK = 256
+TALL = 512  # rows of one task
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes of one contraction, decided from its shape, strides and the machine's registers."""
+
+    rows: int  # of a tile
+    vectors: int  # of a tile, 16 lanes each
+    column_block: int
+    row_block: int  # rows of one task
+    k_block: int
+    pack_b: bool
+    transpose_b: bool
+    pack_a: bool
+    a_block: int
+
+    @property
+    def width(self) -> int:
+        """Columns of a tile."""
+        return self.vectors * LANES
+
+
+def tile_shape(m: int, n: int, itemsize: int, vector_bits: int) -> tuple[int, int]:
+    """(rows, vectors) of the tile that wastes least: counts multiply-adds and loads of all tiles, in cycles."""
+    registers = (32 if vector_bits == 512 else 16)
+    per_vector = max(1, LANES * itemsize * 8 // vector_bits)  # machine vectors per 16 lanes
+    best: tuple[float, int, int] | None = None
+    columns = -(-n // LANES)
+    for vectors in range(1, min(8, columns) + 1):
+        for rows in range(1, min(14, m) + 1):
+            need = rows * vectors * per_vector + vectors * per_vector + 1
+            if need > registers and (rows, vectors) != (1, 1):
+                continue
+            tiles_m, tiles_n = -(-m // rows), -(-columns // vectors)
+            fma = rows * vectors * per_vector / 2
+            loads = (rows + vectors * per_vector) / 2
+            cost = tiles_m * tiles_n * max(fma, loads, 4.0)  # 4: latency of one multiply-add
+            if best is None or cost < best[0] * 0.999 or (cost < best[0] * 1.001 and rows * vectors > best[1] * best[2]):
+                best = (cost, rows, vectors)
+    assert best is not None
+    rows = -(-m // -(-m // best[1]))  # even tiles: 64 rows in 13s, not 14, 14, 14, 14, 8
+    return rows, best[2]
+
+
+def plan(kernel: GemmKernel, vector_bits: int) -> Plan:
+    """Tile, blocks and packing of a contraction."""
+    m, n, k = kernel.m.extent, kernel.n.extent, kernel.k.extent
+    size = kernel.dtype.itemsize
+    rows, vectors = tile_shape(m, n, size, vector_bits)
+    width = vectors * LANES
+    b_n, b_k = kernel.b.index.coefficient(kernel.n), kernel.b.index.coefficient(kernel.k)
+    a_m, a_k = kernel.a.index.coefficient(kernel.m), kernel.a.index.coefficient(kernel.k)
+    row_tiles = -(-m // rows)
+    strided = b_n != 1 and n > 1
+    far = abs(b_k) * size >= 1024 and k * n * size > 2**18 and row_tiles >= 6
+    pack_b = strided or far or (row_tiles >= 16 and b_k * size > 256)
+    panels = -(-n // width)
+    # At least eight tasks where there are enough panels, at most COLUMN_BLOCK columns in one.
+    block = max(1, min(COLUMN_BLOCK * 4 // size // width or 1, panels // 8 or 1))
+    row_block = m if m <= TALL else -(-(-(-m // -(-m // TALL))) // rows) * rows
+    k_block = k if k <= K_BLOCK + K_BLOCK // 2 else -(-k // -(-k // K_BLOCK))
+    stride = max(abs(a_m) if a_k == 1 else abs(a_k), 1) * size
+    pack_a = stride >= 2048 and m >= 2 * rows and k >= 64 and panels * row_tiles >= 16 and min(abs(a_m), abs(a_k)) == 1
+    a_block = max(rows, ROW_BLOCK // rows * rows)
+    return Plan(rows, vectors, block * width, row_block, k_block, pack_b, strided and b_k == 1, pack_a, a_block)
+
+
+def n_tasks(kernel: GemmKernel, p: Plan) -> int:
+    """Batches times blocks of rows times blocks of columns."""
+    return kernel.batch.extent * -(-kernel.m.extent // p.row_block) * -(-kernel.n.extent // p.column_block)
+
+
+def _padded(n: int) -> int:
+    return n + LANES  # a row that is not a multiple of 4 KiB long: neighbours fall into different cache sets
+
+
+def scratch_bytes(kernel: GemmKernel, p: Plan) -> int:
+    """What one thread needs beside the operands."""
+    return sum(_parts(kernel, p).values())
+
+
+def _parts(kernel: GemmKernel, p: Plan) -> dict[str, int]:
+    size = kernel.dtype.itemsize
+    columns = -(-min(p.column_block, kernel.n.extent) // p.width) * p.width
+    parts = {"tile": p.rows * p.width * size}
+    if p.k_block < kernel.k.extent:
+        parts["tile"] = _rows_up(kernel, p) * columns * size
+    if p.pack_b:
+        parts["b"] = p.k_block * columns * size
+    if p.pack_a:
+        parts["a"] = max(p.a_block * _padded(p.k_block), p.k_block * _padded(p.a_block)) * size
+    return {name: -(-n // 64) * 64 for name, n in parts.items()}
+
+
+def _rows_up(kernel: GemmKernel, p: Plan) -> int:
+    return -(-min(p.row_block, kernel.m.extent) // p.rows) * p.rows
+
+
+class _Gemm:
+    """Writes one contraction; the methods are the loops from outside in."""
+
+    def __init__(self, b: Builder, kernel: GemmKernel, p: Plan, em: Emitter, scratch: Val):
+        self.b, self.k, self.p, self.em = b, kernel, p, em
+        self.type = ELEMENT[kernel.dtype.name]
+        self.size = BYTES[self.type]
+        offset, self.scratch = 0, {}
+        for name, n in _parts(kernel, p).items():
+            self.scratch[name] = b.gep(scratch, i64(offset), "i8")
+            offset += n
+        ai, bi = kernel.a.index, kernel.b.index
+        self.a_m, self.a_k, self.a_b = (ai.coefficient(v) for v in (kernel.m, kernel.k, kernel.batch))
+        self.b_k, self.b_n, self.b_b = (bi.coefficient(v) for v in (kernel.k, kernel.n, kernel.batch))
+        self.functions: list[str] = []
+
+    def at(self, pointer: Val, *terms: tuple[Val, int]) -> Val:
+        """&pointer[sum of value * stride], constants folded."""
+        b, total = self.b, None
+        const = 0
+        for v, stride in terms:
+            if not v.name.startswith("%"):
+                const += int(v.name) * stride
+                continue
+            if stride:
+                x = v if stride == 1 else b.bin("mul", v, i64(stride))
+                total = x if total is None else b.bin("add", total, x)
+        if total is None:
+            return b.gep(pointer, i64(const), self.type) if const else pointer
+        return b.gep(pointer, b.bin("add", total, i64(const)) if const else total, self.type)
+
+    def emit(self) -> None:
+        """All tasks lo..hi-1."""
+        b, k, p = self.b, self.k, self.p
+        blocks_n, blocks_m = -(-k.n.extent // p.column_block), -(-k.m.extent // p.row_block)
+
+        def task(t: Val, _):
+            em = self.em
+            em.enter()
+            # Columns innermost: neighbours share the rows of A.
+            jb = b.bin("urem", t, i64(blocks_n)) if blocks_n > 1 else i64(0)
+            rest = b.bin("udiv", t, i64(blocks_n)) if blocks_n > 1 else t
+            ib = b.bin("urem", rest, i64(blocks_m)) if blocks_m > 1 else i64(0)
+            batch = (b.bin("udiv", rest, i64(blocks_m)) if blocks_m > 1 else rest) if k.batch.extent > 1 else i64(0)
+            em.env[k.batch] = batch
+            j0 = b.bin("mul", jb, i64(p.column_block)) if blocks_n > 1 else i64(0)
+            i0 = b.bin("mul", ib, i64(p.row_block)) if blocks_m > 1 else i64(0)
+            j1 = self.least(j0, p.column_block, k.n.extent)
+            i1 = self.least(i0, p.row_block, k.m.extent)
+            a = self.at(em.arrays[k.a.array], (i64(1), k.a.index.const), (batch, self.a_b))
+            bb = self.at(em.arrays[k.b.array], (i64(1), k.b.index.const), (batch, self.b_b))
+            starts = list(range(0, k.k.extent, p.k_block))
+            for q, k0 in enumerate(starts):
+                self.k_step(a, bb, i0, i1, j0, j1, k0, min(p.k_block, k.k.extent - k0), q == 0, q == len(starts) - 1)
+            em.leave()
+            return []
+
+        b.loop(Val("%lo", "i64", 1), Val("%hi", "i64", 1), 1, [], task)
+
+    def least(self, start: Val, step: int, limit: int) -> Val:
+        """min(start + step, limit)."""
+        if not start.name.startswith("%"):
+            return i64(min(int(start.name) + step, limit))
+        stop = self.b.bin("add", start, i64(step))
+        if limit % step == 0:
+            return stop
+        return self.b.select(self.b.cmp("slt", stop, i64(limit)), stop, i64(limit))
+
+    def k_step(self, a, bb, i0, i1, j0, j1, k0: int, kc: int, first: bool, last: bool) -> None:
+        """One block of k: packs B, then walks the rows in blocks."""
+        b, p = self.b, self.p
+        bb = self.at(bb, (i64(k0), self.b_k), (j0, self.b_n))
+        if p.pack_b:
+            self.pack_b(bb, b.bin("sub", j1, j0), kc)
+            bb = self.scratch["b"]
+        a = self.at(a, (i64(k0), self.a_k))
+        if not p.pack_a:
+            self.tiles(a, self.a_m, self.a_k, bb, i0, i0, i1, j0, j1, kc, first, last)
+            return
+
+        def rows(i: Val, _):
+            stop = b.bin("add", i, i64(p.a_block))
+            stop = b.select(b.cmp("slt", stop, i1), stop, i1)
+            n = b.bin("sub", stop, i)
+            source = self.at(a, (i, self.a_m))
+            if self.a_k == 1:  # rows of kc neighbours
+                self.copy(source, self.a_m, self.scratch["a"], _padded(kc), n, i64(kc))
+                strides = _padded(kc), 1
+            else:  # for each k, neighbouring rows
+                self.copy(source, self.a_k, self.scratch["a"], _padded(p.a_block), i64(kc), n)
+                strides = 1, _padded(p.a_block)
+            self.tiles(self.scratch["a"], *strides, bb, i, i0, stop, j0, j1, kc, first, last, packed=True)
+            return []
+
+        b.loop(i0, i1, p.a_block, [], rows)
+
+    def copy(self, source: Val, stride: int, target: Val, pitch: int, rows: Val, columns: Val) -> None:
+        """target[r * pitch + c] = source[r * stride + c]."""
+        b = self.b
+
+        def row(r: Val, _):
+            s, t = self.at(source, (r, stride)), self.at(target, (r, pitch))
+            whole = b.bin("and", columns, i64(-LANES))
+
+            def block(c: Val, _):
+                b.store(b.load(self.at(s, (c, 1)), self.type, LANES), self.at(t, (c, 1)))
+                return []
+
+            b.loop(i64(0), whole, LANES, [], block)
+
+            def tail() -> None:
+                mask = b.cmp("ult", b.lanes("i64"), b.splat(b.bin("sub", columns, whole)))
+                v = b.masked_load(self.at(s, (whole, 1)), mask, self.type)
+                b.store(v, self.at(t, (whole, 1)))  # the pitch leaves room for a whole vector
+
+            b.when(b.cmp("slt", whole, columns), tail)
+            return []
+
+        b.loop(i64(0), rows, 1, [], row)
+
+    def pack_b(self, source: Val, columns: Val, kc: int) -> None:
+        """scratch b = panels of `width` columns, k rows each; columns past the end are zero."""
+        b, width = self.b, self.p.width
+
+        def panel(j: Val, _):
+            target = self.at(self.scratch["b"], (j, kc))
+            for v in range(self.p.vectors):
+                at = b.bin("add", j, i64(v * LANES)) if v else j
+                left = b.bin("sub", columns, at)
+                out = self.at(target, (i64(v * LANES), 1))
+                if self.p.transpose_b:
+                    self.pack_transposed(self.at(source, (at, self.b_n)), left, out, kc)
+                else:
+                    self.pack_rows(self.at(source, (at, self.b_n)), left, out, kc)
+            return []
+
+        b.loop(i64(0), columns, width, [], panel)
+
+    def pack_rows(self, source: Val, left: Val, out: Val, kc: int) -> None:
+        """One vector of columns, k after k."""
+        b, width = self.b, self.p.width
+        mask = b.cmp("slt", b.lanes("i64"), b.splat(left))
+        if self.b_n != 1:
+            offsets = b.bin("mul", b.lanes("i64"), b.const(self.b_n, "i64"))
+
+        def row(k: Val, _):
+            at = self.at(source, (k, self.b_k))
+            if self.b_n == 1:
+                v = b.masked_load(at, mask, self.type)
+            else:
+                v = b.masked_gather(b.gep(at, offsets, self.type), mask, self.type)
+            b.store(v, self.at(out, (k, width)))
+            return []
+
+        b.loop(i64(0), i64(kc), 1, [], row)
+
+    def pack_transposed(self, source: Val, left: Val, out: Val, kc: int) -> None:
+        """B[k, n] lies at n * stride + k: squares of 16 x 16 are turned in registers."""
+        b, width = self.b, self.p.width
+
+        def square(k: Val, n_k: int) -> None:
+            lanes = None if n_k == LANES else b.cmp("ult", b.lanes("i64"), b.const(n_k, "i64"))
+            rows = []
+            for r in range(LANES):
+                at = self.at(source, (i64(r), self.b_n), (k, 1))
+                inside = b.splat(b.cmp("slt", i64(r), left))
+                rows.append(b.masked_load(at, inside if lanes is None else b.bin("and", inside, lanes), self.type))
+            for i, v in enumerate(transpose(b, rows)[:n_k]):
+                b.store(v, self.at(out, (k, width), (i64(i), width)))
+
+        def whole(k: Val, _):
+            square(k, LANES)
+            return []
+
+        b.loop(i64(0), i64(kc - kc % LANES), LANES, [], whole)
+        if kc % LANES:
+            square(i64(kc - kc % LANES), kc % LANES)
+
+    def tiles(self, a, a_m: int, a_k: int, bb, i0, base, i1, j0, j1, kc: int, first, last, packed=False) -> None:
+        """All tiles of rows i0..i1 and columns j0..j1; `a` points at row 0 of A, or at row i0 where packed."""
+        b, p, k = self.b, self.p, self.k
+        many = self.p.k_block < k.k.extent
+        pitch = -(-min(p.column_block, k.n.extent) // p.width) * p.width if many else p.width
+
+        def columns(j: Val, _):
+            jj = b.bin("sub", j, j0)
+            panel = self.at(bb, (jj, kc)) if p.pack_b else self.at(bb, (jj, self.b_n))
+            b_stride = p.width if p.pack_b else self.b_k
+            # Without packing, a ragged last panel is read under masks.
+            ragged = not p.pack_b and k.n.extent % p.width != 0
+
+            def rows(i: Val, _):
+                source = self.at(a, (b.bin("sub", i, i0) if packed else i, a_m))
+                tile = self.scratch["tile"]
+                if many:
+                    tile = self.at(tile, (b.bin("sub", i, base), pitch), (jj, 1))
+                self.tile(source, a_m, a_k, panel, b_stride, tile, pitch, i, i1, j, kc, first, ragged)
+                if last:
+                    self.epilogue(tile, pitch, i, i1, j)
+                return []
+
+            b.loop(i0, i1, p.rows, [], rows)
+            return []
+
+        b.loop(j0, j1, p.width, [], columns)
+
+    def tile(self, a, a_m, a_k, panel, b_stride, tile, pitch, i, i1, j, kc, first, ragged) -> None:
+        """tile (+)= A rows @ panel, by a micro-kernel for the full height or one for what is left over."""
+        b, p, m = self.b, self.p, self.k.m.extent
+        heights = {min(p.rows, m)} | self.remainders()
+        height = b.bin("sub", i1, i)
+        call = lambda n: lambda: self.call_micro(n, a, a_m, a_k, panel, b_stride, tile, pitch, j, kc, first, ragged)
+        if len(heights) == 1:
+            call(heights.pop())()
+            return
+        full = max(heights)
+        for n in sorted(heights):
+            test = b.cmp("sge", height, i64(n)) if n == full else b.cmp("eq", height, i64(n))
+            b.when(test, call(n))
+
+    def remainders(self) -> set[int]:
+        """Heights of the last tiles of the blocks."""
+        p, m = self.p, self.k.m.extent
+        out = set()
+        for start in range(0, m, p.row_block):
+            block = min(p.row_block, m - start)
+            if p.pack_a:
+                out |= {min(p.a_block, block - s) % p.rows for s in range(0, block, p.a_block)}
+            else:
+                out.add(block % p.rows)
+        return out - {0}
+
+    def call_micro(self, n, a, a_m, a_k, panel, b_stride, tile, pitch, j, kc, first, ragged) -> None:
+        name = f"KERNEL_micro_{n}_{kc}_{a_m}_{a_k}_{b_stride}_{pitch}_{int(first)}_{int(ragged)}"
+        if name not in self.functions:
+            self.functions.append(name)
+            self.em.micro[name] = micro_kernel(name, self.type, n, self.p.vectors, kc, a_m, a_k, b_stride, pitch,
+                                               first, self.k.n.extent if ragged else 0)
+        self.b.raw(f"call fastcc void @{name}({a}, {panel}, {tile}, {j})")
+
+    def epilogue(self, tile: Val, pitch: int, i: Val, i1: Val, j: Val) -> None:
+        """Stores of one tile, row by row."""
+        b, p, k, em = self.b, self.p, self.k, self.em
+        stop = b.bin("add", i, i64(p.rows))
+        stop = b.select(b.cmp("slt", stop, i1), stop, i1)
+        em.lane = k.n
+
+        def row(r: Val, _):
+            em.enter()
+            em.env[k.m] = r
+            local = b.bin("sub", r, i)
+
+            def vector(v: Val, mask: Val | None) -> None:
+                em.enter()
+                em.env[k.n], em.mask = b.bin("add", j, v), mask
+                em.refs["acc"] = b.load(self.at(tile, (local, pitch), (v, 1)), self.type, LANES)
+                store_all(em, k.stores)
+                em.mask = None
+                em.leave()
+
+            if k.n.extent % p.width == 0:
+                for v in range(p.vectors):
+                    vector(i64(v * LANES), None)
+            else:
+                left = b.bin("sub", i64(k.n.extent), j)
+                for v in range(p.vectors):
+                    def some(v=v):
+                        at = i64(v * LANES)
+                        mask = None
+                        if k.n.extent % LANES:
+                            mask = lane_mask(b, b.bin("add", j, at), k.n.extent)
+                        vector(at, mask)
+
+                    b.when(b.cmp("sgt", left, i64(v * LANES)), some)
+            em.leave()
+            return []
+
+        b.loop(i, stop, 1, [], row)
+        em.lane = None
+
+
+def micro_kernel(name, type_, rows, vectors, kc, a_m, a_k, b_stride, pitch, first, n_columns) -> str:
+    """tile[rows, vectors * 16] (+)= A[rows, kc] @ panel[kc, vectors * 16], all sums in registers.
+
+    n_columns  0, or the number of columns of a B that is read in place and ends within the panel"""
+    b = Builder(LANES)
+    a, panel, tile, j = Val("%a", "ptr", 1), Val("%b", "ptr", 1), Val("%t", "ptr", 1), Val("%j", "i64", 1)
+
+    def place(r: int, v: int) -> Val:
+        return b.gep(tile, i64(r * pitch + v * LANES), type_)
+
+    masks = [lane_mask(b, b.bin("add", j, i64(v * LANES)), n_columns) for v in range(vectors)] if n_columns else None
+    zero = b.const(0.0, type_)
+    start = [zero if first else b.load(place(r, v), type_, LANES) for r in range(rows) for v in range(vectors)]
+    unroll = next(u for u in (4, 2, 1) if kc % u == 0)
+
+    def step(k: Val, sums: list[Val]) -> list[Val]:
+        sums = list(sums)
+        a_row = b.gep(a, b.bin("mul", k, i64(a_k)), type_)
+        b_row = b.gep(panel, b.bin("mul", k, i64(b_stride)), type_)
+        for u in range(unroll):
+            columns = []
+            for v in range(vectors):
+                at = b.gep(b_row, i64(u * b_stride + v * LANES), type_)
+                columns.append(b.masked_load(at, masks[v], type_) if masks else b.load(at, type_, LANES))
+            for r in range(rows):
+                x = b.splat(b.load(b.gep(a_row, i64(u * a_k + r * a_m), type_), type_))
+                for v in range(vectors):
+                    sums[r * vectors + v] = b.fma(x, columns[v], sums[r * vectors + v])
+        return sums
+
+    sums = b.loop(i64(0), i64(kc), unroll, start, step)
+    for r in range(rows):
+        for v in range(vectors):
+            b.store(sums[r * vectors + v], place(r, v))
+    lines = "\n".join(b.lines)
+    head = f"define internal fastcc void @{name}(ptr noalias %a, ptr noalias %b, ptr noalias %t, i64 %j) #0 {{\nentry:\n"
+    return head + lines + "\n  ret void\n}\n" + "".join(d + "\n" for d in sorted(b.declares))
+
+
+def transpose(b: Builder, rows: list[Val]) -> list[Val]:
+    """Columns of a square of lanes, in log2(16) rounds of pairwise interleaving."""
+    n = len(rows)
+    half = n // 2
+    low = ", ".join(f"i32 {i // 2 + (i % 2) * n}" for i in range(n))
+    high = ", ".join(f"i32 {half + i // 2 + (i % 2) * n}" for i in range(n))
+    # Interleaving row i with row i + n/2 is one round of a perfect shuffle; log2(n) rounds turn the square.
+    steps = n.bit_length() - 1
+    for _ in range(steps):
+        out = []
+        for i in range(half):
+            x, y = rows[i], rows[i + half]
+            for which in (low, high):
+                out.append(b.let(f"shufflevector {x}, {y}, <{n} x i32> <{which}>", x.type, n))
+        rows = out
+    return rows
+
+
+def emit_gemm(b: Builder, kernel: GemmKernel, p: Plan, em: Emitter, scratch: Val) -> dict[str, str]:
+    """Writes the task loop into b; returns the text of the micro-kernels that it calls."""
+    em.micro = {}
+    _Gemm(b, kernel, p, em, scratch).emit()
+    return em.micro

@@ -1,0 +1,310 @@
+"""Vector math: exp, log, tanh, erf, sin, cos, sqrt, floor as formulas of the IR, one lane or sixteen.
+
+`TABLE[name](b, x)` takes a float or double Val and returns one of the same type and width. Only add,
+subtract, multiply, divide, fma, compare, select and bit operations of IEEE 754 are written, no library call
+and no fast-math, so the bits do not depend on the width or the processor. A NaN that we make is the
+positive quiet one (processors differ in the sign they would give it).
+
+Method: reduce the argument, evaluate a minimax polynomial, undo the reduction (Muller, Elementary Functions,
+2016, chapters 3, 9 and 10). The coefficients come from tests/compiler/fit_vmath.py. The ulp in each docstring
+are checked by tests/compiler/test_vmath.py. Branches are selects: every lane pays for every path."""
+
+import math
+from collections.abc import Callable
+
+from pellucid.compiler.emit import Builder, Val
+
+# --- coefficients, lowest power first; printed by tests/compiler/fit_vmath.py
+EXP32 = (0.49999997, 0.166665435, 0.0416672006, 0.00836652052, 0.00138825574)
+EXP64 = (
+    0.5000000000000006, 0.16666666666666588, 0.04166666666657678, 0.008333333333389596,
+    0.0013888888931558585, 0.00019841269718888976, 2.480150528065897e-05,
+    2.7557407652071018e-06, 2.7626035299986715e-07, 2.505374119481922e-08,
+)
+LOG32 = (
+    0.333333313, -0.250008196, 0.200012252, -0.166233629, 0.142018124, -0.131601825,
+    0.127612129, -0.0763404891,
+)
+LOG64 = (
+    0.6666666666666734, 0.39999999999416747, 0.28571428741934, 0.22222198619039774,
+    0.18183561979331536, 0.15314109678199447, 0.14795366950248487,
+)
+SIN32 = (
+    -0.1666666666662657, 0.008333333324396265, -0.00019841263354116741, 2.7555259690822378e-06,
+    -2.475463419660916e-08,
+)
+COS32 = (
+    0.04166666661553516, -0.0013888883164907056, 2.4799373017128515e-05, -2.719864797946383e-07,
+)
+SIN64 = (
+    -0.16666666666666627, 0.008333333333320949, -0.00019841269828625184, 2.755731327799259e-06,
+    -2.5050692756792107e-08, 1.5892976863438971e-10,
+)
+COS64 = (
+    0.04166666666666658, -0.0013888888888871388, 2.480158728779089e-05, -2.7557313867711054e-07,
+    2.0875657850596925e-09, -1.1356280266301683e-11,
+)
+ERF_NEAR32 = (
+    0.128379151, -0.376125813, 0.112833172, -0.0268504992, 0.00519756554, -0.00082927203,
+    0.000105544321, -9.48260549e-06, 4.36053313e-07,
+)
+ERF_FAR32 = (
+    0.000100619247, -0.00058627571, 0.00161243393, -0.00276044663, 0.00325633469,
+    -0.00275508338, 0.00166405679, -0.000649565773, 7.77161258e-05, 7.88255784e-05,
+    -4.69420847e-05, 8.43849557e-06,
+)
+ERF_NEAR64 = (
+    0.12837916709551256, -0.3761263890318352, 0.11283791670944192, -0.026866170643112527,
+    0.005223977606126695, -0.000854832592968831, 0.00012055293587515379, -1.492471249565426e-05,
+    1.6447133840505276e-06, -1.6206330270198038e-07, 1.3711048305780866e-08,
+    -7.77958914216774e-10,
+)
+ERF_FAR64 = (
+    10.720363041980844, 6.303753689003223, 0.957394218821916, 0.007411891878714692,
+    -0.0013533104353294473, 0.00024569159142630477, -4.3082804714722164e-05,
+    7.115400854880927e-06, -1.0675291567424428e-06, 1.3835446012355248e-07,
+    -1.1195695410112692e-08, -2.0162110506897006e-09, -5.787589498147381e-10,
+    -4.2690715456380943e-10, 2.5218385135181716e-10, 1.5101872057343706e-10,
+    4.6854175481667004e-11, 4.9279649393099055e-12,
+)
+LOG2E = 1.4426950408889634
+TWO_OVER_PI = 0.6366197723675814
+LN2_32 = (0.693145751953125, 1.428606765330187e-06)
+LN2_64 = (0.6931471805598903, 5.497923018708371e-14)
+HALF_PI = (1.5707963267948966, 6.123233995736766e-17, -1.4973849048591698e-33)
+SQRT_HALF_BITS = {"float": 0x3F3504F3, "double": 0x3FE6A09E667F3BCD}
+CIRCULAR_MAX = 2.0**40
+
+# Adding 1.5 * 2^(fraction bits) rounds to the nearest integer, ties to even, and leaves it in the low bits.
+ROUND = {"float": 1.5 * 2.0**23, "double": 1.5 * 2.0**52}
+FRACTION_BITS = {"float": 23, "double": 52}
+ROUND_BITS = {"float": 0x4B400000, "double": 0x4338000000000000}
+BIAS = {"float": 127, "double": 1023}
+INTEGER = {"float": "i32", "double": "i64"}
+
+
+# --- pieces
+def polynomial(b: Builder, x: Val, coefficients: tuple[float, ...]) -> Val:
+    """c0 + x (c1 + x (c2 + ...)), by Horner's rule."""
+    *lower, top = coefficients
+    y = b.like(top, x)
+    for c in reversed(lower):
+        y = b.fma(y, x, b.like(c, x))
+    return y
+
+
+def minimum(b: Builder, x: Val, limit: float) -> Val:
+    """min(x, limit); NaN stays."""
+    c = b.like(limit, x)
+    return b.select(b.cmp("olt", c, x), c, x)
+
+
+def maximum(b: Builder, x: Val, limit: float) -> Val:
+    """max(x, limit); NaN stays."""
+    c = b.like(limit, x)
+    return b.select(b.cmp("ogt", c, x), c, x)
+
+
+def bits(b: Builder, x: Val) -> Val:
+    """The float's bits as an integer."""
+    return b.convert("bitcast", x, INTEGER[x.type])
+
+
+def power_of_two(b: Builder, n: Val, type_: str) -> Val:
+    """2^n for an integer n + bias that lies in the exponent's range; higher bits of n are shifted out."""
+    return b.convert("bitcast", b.bin("shl", n, b.like(FRACTION_BITS[type_], n)), type_)
+
+
+def exp_reduced(b: Builder, x: Val, bias: int) -> tuple[Val, Val, Val]:
+    """(n + bias in the low bits of an integer, r, q): x = n ln 2 + r, |r| <= ln 2 / 2, e^r = 1 + r + r^2 q.
+
+    n ln2_high is exact, and so, by fma, is the first step."""
+    high, low = LN2_32 if x.type == "float" else LN2_64
+    magic = b.like(ROUND[x.type] + bias, x)
+    shifted = b.fma(x, b.like(LOG2E, x), magic)
+    n = b.fsub(shifted, magic)
+    r = b.fma(n, b.like(-high, x), x)
+    r = b.fma(n, b.like(-low, x), r)
+    return bits(b, shifted), r, polynomial(b, r, EXP32 if x.type == "float" else EXP64)
+
+
+# --- exp and its kin
+def exp(b: Builder, x: Val) -> Val:
+    """e^x.  float: 1 ulp.  double: 1 ulp.
+
+    e^x = 2^n e^r. Above the largest finite result inf; below, subnormals rounded once, then 0. The scale is
+    applied in two factors, since 2^n alone may be out of range: 2^(n-1) 2, or 2^(n+LIFT) 2^-LIFT for small n."""
+    # Above `largest` the scale's bits would wrap; the product has reached inf before that.
+    largest, smallest, small = (89.0, -104.0, -80.0) if x.type == "float" else (710.0, -746.0, -700.0)
+    lift = FRACTION_BITS[x.type] + 2
+    clamped = maximum(b, x, smallest)
+    n, r, q = exp_reduced(b, clamped, BIAS[x.type] - 1)
+    y = b.fma(b.fma(r, q, b.like(1.0, x)), r, b.like(1.0, x))
+    is_small = b.cmp("olt", x, b.like(small, x))
+    n = b.select(is_small, b.bin("add", n, b.like(lift + 1, n)), n)
+    y = b.fmul(y, power_of_two(b, n, x.type))
+    y = b.fmul(y, b.select(is_small, b.like(2.0**-lift, x), b.like(2.0, x)))
+    return b.select(b.cmp("ogt", x, b.like(largest, x)), b.like(math.inf, x), y)
+
+
+def tanh(b: Builder, x: Val) -> Val:
+    """(e^x - e^-x) / (e^x + e^-x).  float: 2 ulp.  double: 2 ulp.
+
+    tanh |x| = -m / (2 + m) with m = e^(-2|x|) - 1 = 2^n (e^r - 1) + (2^n - 1): no cancellation at small x."""
+    clamped = minimum(b, b.intrinsic("fabs", x), 9.5 if x.type == "float" else 19.5)
+    n, r, q = exp_reduced(b, b.fmul(clamped, b.like(-2.0, x)), BIAS[x.type])
+    scale = power_of_two(b, n, x.type)
+    m = b.fma(b.fma(b.fmul(r, q), r, r), scale, b.fadd(scale, b.like(-1.0, x)))
+    y = b.fdiv(m, b.fadd(m, b.like(2.0, x)))
+    return b.intrinsic("copysign", y, x)
+
+
+def erf(b: Builder, x: Val) -> Val:
+    """2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.  float: 1 ulp.  double: 1 ulp.
+
+    Near 0: x + x P(x^2). Far, float: 1 - P(|x|); double: 1 - e^-P(|x|), P = -log erfc."""
+    a = b.intrinsic("fabs", x)
+    if x.type == "float":
+        a = minimum(b, a, 3.9375)  # 1 - erf is below half an ulp from 3.92 on
+        far = b.fsub(b.like(1.0, x), polynomial(b, b.fadd(a, b.like(-2.75, x)), ERF_FAR32))
+        near_coefficients, border = ERF_NEAR32, 1.75
+    else:
+        a = minimum(b, a, 5.9375)
+        power = b.fneg(polynomial(b, b.fadd(a, b.like(-3.0, x)), ERF_FAR64))
+        # Where the near formula is taken the power may be anything that is finite.
+        n, r, q = exp_reduced(b, power, BIAS["double"])
+        tail = b.fmul(b.fma(b.fma(r, q, b.like(1.0, x)), r, b.like(1.0, x)), power_of_two(b, n, "double"))
+        far = b.fsub(b.like(1.0, x), tail)
+        near_coefficients, border = ERF_NEAR64, 1.0
+    near = b.fma(polynomial(b, b.fmul(a, a), near_coefficients), a, a)
+    y = b.select(b.cmp("ogt", a, b.like(border, x)), far, near)  # NaN takes the near formula
+    return b.intrinsic("copysign", y, x)
+
+
+# --- log
+def log(b: Builder, x: Val) -> Val:
+    """The natural logarithm.  float: 1 ulp.  double: 1 ulp.  log(+-0) = -inf; below 0 and for NaN, NaN.
+
+    x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log x = e ln 2 + log(1 + f). Subnormals are scaled first."""
+    type_ = x.type
+    lift = FRACTION_BITS[type_] + 2
+    is_subnormal = b.cmp("olt", x, b.like(2.0 ** (1 - BIAS[type_]), x))
+    scaled = b.select(is_subnormal, b.fmul(x, b.like(2.0**lift, x)), x)
+    pattern = bits(b, scaled)
+    shift = b.like(FRACTION_BITS[type_], pattern)
+    exponent = b.bin("ashr", b.bin("sub", pattern, b.like(SQRT_HALF_BITS[type_], pattern)), shift)
+    one_plus_f = b.convert("bitcast", b.bin("sub", pattern, b.bin("shl", exponent, shift)), type_)
+    f = b.fadd(one_plus_f, b.like(-1.0, x))
+    exponent = b.bin("sub", exponent, b.select(is_subnormal, b.like(lift, exponent), b.like(0, exponent)))
+    # Integer to float through the low bits of ROUND: AVX2 has no conversion from i64 to double.
+    e = b.convert("bitcast", b.bin("add", exponent, b.like(ROUND_BITS[type_], exponent)), type_)
+    e = b.fsub(e, b.like(ROUND[type_], x))
+    y = _log32(b, f, e) if type_ == "float" else _log64(b, f, e)
+    y = b.select(b.cmp("olt", x, b.like(math.inf, x)), y, x)  # inf and NaN stay
+    y = b.select(b.cmp("oeq", x, b.like(0.0, x)), b.like(-math.inf, x), y)
+    return b.select(b.cmp("olt", x, b.like(0.0, x)), b.like(math.nan, x), y)
+
+
+def _log32(b: Builder, f: Val, e: Val) -> Val:
+    """log(1 + f) + e ln 2, with log(1 + f) = f - f^2/2 + f^3 P(f)."""
+    high, low = LN2_32
+    rest = b.fma(polynomial(b, f, LOG32), f, b.like(-0.5, f))
+    y = b.fma(b.fmul(f, f), rest, b.fmul(e, b.like(low, f)))
+    return b.fma(e, b.like(high, f), b.fadd(f, y))
+
+
+def _log64(b: Builder, f: Val, e: Val) -> Val:
+    """log(1 + f) + e ln 2, with log(1 + f) = 2 atanh(s) = 2 s + s^3 P(s^2), s = f / (2 + f).
+
+    2 s = f - (h - s h) with h = f^2/2: f is exact, so only the smaller terms carry rounding errors."""
+    high, low = LN2_64
+    s = b.fdiv(f, b.fadd(f, b.like(2.0, f)))
+    z = b.fmul(s, s)
+    h = b.fmul(b.fmul(f, b.like(0.5, f)), f)
+    tail = b.fma(s, b.fma(z, polynomial(b, z, LOG64), h), b.fmul(e, b.like(low, f)))
+    return b.fma(e, b.like(high, f), b.fsub(f, b.fsub(h, tail)))
+
+
+# --- sin and cos
+def sin(b: Builder, x: Val) -> Val:
+    """The sine of x radians.  float: 1 ulp for |x| <= 2^40.  double: 1 ulp for |x| <= 2^40.
+
+    Beyond 2^40 the result is +-0, not the sine (a table of 2/pi would be needed); inf and NaN give NaN."""
+    return _circular(b, x, 0)
+
+
+def cos(b: Builder, x: Val) -> Val:
+    """The cosine of x radians.  float: 1 ulp for |x| <= 2^40.  double: 1 ulp for |x| <= 2^40.
+
+    Beyond 2^40 the result is 1, not the cosine; inf and NaN give NaN."""
+    return _circular(b, x, 1)
+
+
+def _circular(b: Builder, x: Val, quarter_turns: int) -> Val:
+    """sin(x + quarter_turns pi/2). The float version is computed in double and rounded once."""
+    if x.type == "float":
+        return b.convert("fptrunc", _sin64(b, b.convert("fpext", x, "double"), quarter_turns, SIN32, COS32), "float")
+    return _sin64(b, x, quarter_turns, SIN64, COS64)
+
+
+def _sin64(b: Builder, x: Val, quarter_turns: int, sin_coefficients, cos_coefficients) -> Val:
+    """sin(x + quarter_turns pi/2), from x = n pi/2 + r + t, |r| <= pi/4, t below an ulp of r.
+
+    n mod 4 picks sin r = r + r^3 S(r^2) or cos r = 1 - r^2/2 + r^4 C(r^2). Three parts of pi/2 (Cody and Waite, 1980): the
+    first step is exact, since x and n are multiples of 2^-52 where n is not 0 and r stays below 1."""
+    size = b.intrinsic("fabs", x)
+    inside = b.cmp("ole", size, b.like(CIRCULAR_MAX, x))
+    finite = b.cmp("olt", size, b.like(math.inf, x))
+    x = b.select(inside, x, b.intrinsic("copysign", b.like(0.0, x), x))
+    magic = b.like(ROUND["double"], x)
+    shifted = b.fma(x, b.like(TWO_OVER_PI, x), magic)
+    n = b.fsub(shifted, magic)
+    first, second, third = HALF_PI
+    exact = b.fma(n, b.like(-first, x), x)
+    if sin_coefficients is SIN64:
+        # n * second = product + error; exact - product = r + t (Knuth's two-sum).
+        product = b.fmul(n, b.like(-second, x))
+        error = b.fma(n, b.like(-second, x), b.fneg(product))
+        r = b.fadd(exact, product)
+        part = b.fsub(r, exact)
+        t = b.fadd(b.fsub(exact, b.fsub(r, part)), b.fsub(product, part))
+        t = b.fma(n, b.like(-third, x), b.fadd(t, error))
+    else:
+        r, t = b.fma(n, b.like(-second, x), exact), None
+    z = b.fmul(r, r)
+    cube = b.fmul(r, z)
+    sine = b.fmul(cube, polynomial(b, z, sin_coefficients))
+    cosine = b.fmul(b.fmul(z, z), polynomial(b, z, cos_coefficients))
+    half = b.fmul(z, b.like(0.5, x))
+    one = b.like(1.0, x)
+    top = b.fsub(one, half)
+    if t is not None:
+        sine = b.fadd(sine, b.fma(b.fneg(half), t, t))
+        cosine = b.fma(b.fneg(r), t, b.fadd(cosine, b.fsub(b.fsub(one, top), half)))
+    sine, cosine = b.fadd(r, sine), b.fadd(top, cosine)
+    turns = bits(b, shifted)
+    turns = b.bin("add", turns, b.like(quarter_turns, turns))
+    one_bit = b.like(1, turns)
+    is_cosine = b.cmp("ne", b.bin("and", turns, one_bit), b.like(0, turns))
+    y = b.select(is_cosine, cosine, sine)
+    sign = b.bin("shl", b.bin("lshr", turns, one_bit), b.like(63, turns))
+    y = b.convert("bitcast", b.bin("xor", bits(b, y), sign), "double")
+    if quarter_turns == 0:
+        y = b.select(b.cmp("oeq", x, b.like(0.0, x)), x, y)  # -0 keeps its sign
+    return b.select(finite, y, b.like(math.nan, x))
+
+
+# --- instructions of the processor
+def sqrt(b: Builder, x: Val) -> Val:
+    """The square root, correctly rounded: 0.5 ulp. Below 0, NaN; sqrt(-0) = -0."""
+    return b.select(b.cmp("olt", x, b.like(0.0, x)), b.like(math.nan, x), b.intrinsic("sqrt", x))
+
+
+def floor(b: Builder, x: Val) -> Val:
+    """The largest integer not above x, exact."""
+    return b.intrinsic("floor", x)
+
+
+TABLE: dict[str, Callable[[Builder, Val], Val]] = {
+    "floor": floor, "sqrt": sqrt, "exp": exp, "tanh": tanh, "log": log, "erf": erf, "sin": sin, "cos": cos,
+}
