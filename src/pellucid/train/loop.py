@@ -1,0 +1,509 @@
+"""The training loop, as a stream of events: fit, evaluate, predict.
+
+A step takes row numbers, gathers the rows from the data set (stored tensors), computes the loss and its
+gradients, updates the parameters and adds to running sums: one compiled program. An epoch is a few
+native calls that walk this program over the epoch's batches; its last, short batch is a program of its own.
+How an epoch is cut into calls depends on the clock, what it computes does not.
+
+Every number follows from the seed: the row order from (seed, epoch), masks from the global generator."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..base.errors import DataError, NonFiniteError, OptionError, RunError
+from ..data.dataset import Dataset, Split
+from ..data.shuffle import permutation
+from ..nn.losses import cross_entropy, mse_loss
+from ..nn.module import Module
+from ..optim.optimizer import Optimizer
+from ..tensor import functions as F
+from ..tensor import random
+from ..tensor.gradient import grad
+from ..tensor.tensor import Tensor
+from ..tensor.trace import compile
+from . import checkpoint as checkpoints
+from .diagnose import describe_non_finite
+from .events import Checkpointed, EpochDone, Event, Progress, Started, Stopped
+from .metrics import Metrics
+
+SLICE_SECONDS = 0.05  # a native call is aimed at this, half of what Ctrl-C may wait
+EVALUATION_ROWS = 512  # rows of one evaluation batch at most
+LOSSES: dict[str, Callable] = {"cross_entropy": cross_entropy, "mse": mse_loss}
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to train. `patience` epochs without a better validation loss end the run; None: never."""
+
+    epochs: int = 100
+    batch_size: int = 32
+    patience: int | None = 20
+    seed: int = 0
+    loss: str = "cross_entropy"
+    checkpoint: str | Path | None = None
+    resume: bool = False
+    checkpoint_seconds: float = 2.0  # at most so often; 0: after every slice
+    slice_seconds: float = SLICE_SECONDS
+
+
+def fit(
+    network: Module, data: Dataset, split: Split, optimizer: Optimizer, options: Options | None = None
+) -> Iterator[Event]:
+    """Trains the network in place; yields events; at the end it holds the best weights.
+
+    Raises DataError or OptionError before the first step, NonFiniteError (step, layer, rows) when the
+    loss, a gradient or a weight stops being a number: the weights are then those before that step."""
+    return Fit(network, data, split, optimizer, options or Options()).run()
+
+
+def evaluate(network: Module, data: Dataset, rows: np.ndarray, loss: str = "cross_entropy") -> Metrics:
+    """Mean loss and accuracy over these rows, in prediction mode."""
+    return Evaluator(network, data, loss)(rows)
+
+
+def predict(network: Module, x: np.ndarray, probabilities: bool = True) -> np.ndarray:
+    """(N, C) class probabilities (or raw outputs) of rows x (N, F), in prediction mode."""
+    x = np.ascontiguousarray(x, np.float32)
+    if x.ndim != 2:
+        raise DataError(f"predict: x must have shape (rows, features); got {x.shape}.")
+    if not np.isfinite(x).all():
+        row, column = np.argwhere(~np.isfinite(x))[0]
+        raise DataError(f"predict: row {row}, column {column}: {x[row, column]} is not a finite number.")
+
+    @compile
+    def forward(batch):
+        out = network(batch)
+        return F.softmax(out, -1) if probabilities else out
+
+    with in_mode(network, training=False):
+        batches = [x[i : i + EVALUATION_ROWS] for i in range(0, len(x), EVALUATION_ROWS)]
+        parts = [forward(np.ascontiguousarray(b)).numpy() for b in batches]
+    if not parts:
+        raise DataError("predict: there are no rows.")
+    return np.concatenate(parts)
+
+
+class in_mode:
+    """`with in_mode(network, training=False):` and back to the mode it had."""
+
+    def __init__(self, network: Module, training: bool):
+        self.network, self.training = network, training
+
+    def __enter__(self):
+        self.before = self.network.training
+        self.network.train(self.training)
+
+    def __exit__(self, *error):
+        self.network.train(self.before)
+
+
+def stored(data: Dataset) -> tuple[Tensor, Tensor]:
+    """The data set as tensors that programs read in place."""
+    return Tensor(np.ascontiguousarray(data.x, np.float32)), Tensor(np.ascontiguousarray(data.y))
+
+
+class Sums:
+    """Running sums over rows, kept in the program's own buffers."""
+
+    def __init__(self):
+        self.loss = Tensor(np.zeros((), np.float64))
+        self.n_correct = Tensor(np.zeros((), np.int64))
+        self.n_rows = 0
+
+    def add(self, loss_sum: Tensor, n_correct: Tensor | None) -> None:
+        """Inside a compiled step."""
+        self.loss.assign(self.loss + loss_sum.astype("float64"))
+        if n_correct is not None:
+            self.n_correct.assign(self.n_correct + n_correct)
+
+    def set(self, loss: float = 0.0, n_correct: int = 0, n_rows: int = 0) -> None:
+        self.loss.assign(Tensor(np.asarray(loss, np.float64)))
+        self.n_correct.assign(Tensor(np.asarray(n_correct, np.int64)))
+        self.n_rows = n_rows
+
+    def metrics(self, is_classes: bool) -> Metrics:
+        n = max(1, self.n_rows)
+        accuracy = int(self.n_correct.item()) / n if is_classes else None
+        return Metrics(float(self.loss.item()) / n, accuracy, self.n_rows)
+
+
+def output_for(network: Module, x: Tensor, y: Tensor) -> Tensor:
+    """The network's output, brought to the target's shape for amounts: (B, 1) -> (B,)."""
+    out = network(x)
+    return out.reshape(y.shape) if y.dtype.kind == "f" and out.size == y.size else out
+
+
+def count_correct(out: Tensor, y: Tensor) -> Tensor | None:
+    """How many rows have their true class's score highest; None for amounts."""
+    if y.dtype.kind == "f":
+        return None
+    return (out.argmax(-1).astype(y.dtype) == y).astype("int64").sum()
+
+
+class Slices:
+    """How many steps the next native call walks, from how long the last ones took."""
+
+    def __init__(self, seconds: float):
+        self.seconds = seconds
+        self.n = 1
+        self.is_warm = False
+
+    def took(self, n: int, seconds: float) -> None:
+        if not self.is_warm:  # the first call traced and compiled: it says nothing
+            self.is_warm = True
+            return
+        per_step = max(seconds / n, 1e-9)
+        self.n = max(1, min(int(self.seconds / per_step), 4 * max(n, 1)))
+
+
+class Evaluator:
+    """A network's metrics on rows of a data set; its programs are compiled once."""
+
+    def __init__(
+        self, network: Module, data: Dataset, loss: str, batch: int = EVALUATION_ROWS, tensors=None
+    ):
+        self.network, self.batch, self.is_classes = network, max(1, batch), bool(data.classes)
+        self.sums = Sums()
+        x, y = tensors or stored(data)
+        loss_of = LOSSES[loss]
+
+        @compile
+        def step(rows):
+            target = F.take(y, rows, axis=0)
+            out = output_for(network, F.take(x, rows, axis=0), target)
+            self.sums.add(loss_of(out, target, reduction="sum"), count_correct(out, target))
+
+        self.step = step
+        self.slices = Slices(SLICE_SECONDS)
+
+    def __call__(self, rows: np.ndarray) -> Metrics:
+        rows = np.ascontiguousarray(rows, np.int32)
+        self.sums.set(n_rows=len(rows))
+        n_full = len(rows) // self.batch
+        full = np.ascontiguousarray(rows[: n_full * self.batch]).reshape(n_full, self.batch)
+        with in_mode(self.network, training=False):
+            done = 0
+            while done < n_full:
+                n = min(self.slices.n, n_full - done)
+                start = time.perf_counter()
+                self.step.many(n, full, start=done)
+                self.slices.took(n, time.perf_counter() - start)
+                done += n
+            if len(rows) > n_full * self.batch:
+                self.step(np.ascontiguousarray(rows[n_full * self.batch :]))
+        return self.sums.metrics(self.is_classes)
+
+
+class Fit:
+    """One run of training: its state, and `run`, the stream of events."""
+
+    def __init__(
+        self, network: Module, data: Dataset, split: Split, optimizer: Optimizer, options: Options
+    ):
+        check_options(options, data, split)
+        self.network, self.data, self.split = network, data, split
+        self.optimizer, self.options = optimizer, options
+        self.parameters = optimizer.parameters
+        self.x, self.y = stored(data)
+        self.sums = Sums()
+        self.epoch = self.step_in_epoch = self.best_epoch = 0
+        self.best_loss = float("inf")
+        self.best: dict[str, np.ndarray] = {}
+        self.history: list[EpochDone] = []
+        self.is_stepping = False  # a native call may have overwritten part of the state
+        self.slices = Slices(options.slice_seconds)
+        self.last_checkpoint = time.monotonic()
+        self.batch = min(options.batch_size, len(split.train))
+        self.n_steps = -(-len(split.train) // self.batch)
+        batch = min(EVALUATION_ROWS, len(split.validation) or len(split.train))
+        self.evaluator = Evaluator(network, data, options.loss, batch, (self.x, self.y))
+        loss_of = LOSSES[options.loss]
+
+        @compile
+        def step(rows):
+            target = F.take(self.y, rows, axis=0)
+            out = output_for(network, F.take(self.x, rows, axis=0), target)
+            loss = loss_of(out, target)
+            optimizer.step(grad(loss, self.parameters))
+            self.sums.add(loss * float(rows.shape[0]), count_correct(out, target))
+
+        self.step = step
+
+    # The stream
+
+    def run(self) -> Iterator[Event]:
+        o = self.options
+        if o.resume:
+            self.restore()
+        yield Started(
+            n_parameters=sum(p.size for p in self.parameters),
+            n_train=len(self.split.train),
+            n_validation=len(self.split.validation),
+            n_steps=self.n_steps,
+            epochs=o.epochs,
+            epoch=self.epoch,
+            step=self.step_in_epoch,
+        )
+        was_training = self.network.training
+        try:
+            while self.epoch < o.epochs and not self.is_out_of_patience():
+                self.network.train()
+                yield from self.run_epoch()
+        except (KeyboardInterrupt, GeneratorExit):
+            self.keep_what_was_learned()
+            raise
+        finally:
+            self.network.train(was_training)
+        if self.is_out_of_patience():
+            reason = (
+                f"the validation loss has not improved for {o.patience} epochs; "
+                f"the weights of epoch {self.best_epoch} are restored"
+            )
+        else:
+            reason = f"all {o.epochs} epochs are done" + (
+                f"; the weights of epoch {self.best_epoch}, the best, are restored" if self.best else ""
+            )
+        if o.checkpoint is not None:
+            yield self.save()
+        if self.best:
+            self.network.load_state_dict(self.best)
+        yield Stopped(reason, self.epoch, self.best_epoch, tuple(self.history))
+
+    def is_out_of_patience(self) -> bool:
+        patience = self.options.patience
+        return bool(patience and self.best and self.epoch - self.best_epoch >= patience)
+
+    def run_epoch(self) -> Iterator[Event]:
+        o, n_train, batch = self.options, len(self.split.train), self.batch
+        order = self.rows_of_epoch(self.epoch)
+        n_full = n_train // batch
+        full = np.ascontiguousarray(order[: n_full * batch]).reshape(n_full, batch)
+        self.start_of_epoch = self.snapshot()
+        begun, n_before = time.perf_counter(), self.step_in_epoch
+        while self.step_in_epoch < self.n_steps:
+            done = self.step_in_epoch
+            n = min(self.slices.n, n_full - done) if done < n_full else 1
+            start = time.perf_counter()
+            self.is_stepping = True
+            if done < n_full:
+                self.step.many(n, full, start=done)
+            else:
+                self.step(np.ascontiguousarray(order[n_full * batch :]))
+            self.step_in_epoch = done + n
+            self.sums.n_rows = min(self.step_in_epoch * batch, n_train)
+            self.is_stepping = False
+            if done < n_full:
+                self.slices.took(n, time.perf_counter() - start)
+            if not np.isfinite(self.sums.loss.item()):
+                self.raise_non_finite(order)
+            if self.step_in_epoch < self.n_steps:
+                if o.checkpoint is not None and self.is_time_to_save():
+                    yield self.save()
+                now = self.sums.metrics(bool(self.data.classes))
+                rate = (self.step_in_epoch - n_before) / max(time.perf_counter() - begun, 1e-9)
+                yield Progress(
+                    self.epoch + 1, o.epochs, self.step_in_epoch, self.n_steps, now.loss, now.accuracy,
+                    rate, self.seconds_left(rate),
+                )  # fmt: skip
+        rate = (self.n_steps - n_before) / max(time.perf_counter() - begun, 1e-9)
+        yield from self.finish_epoch(order, rate)
+
+    def finish_epoch(self, order: np.ndarray, rate: float) -> Iterator[Event]:
+        if not self.is_finite():
+            self.raise_non_finite(order)
+        train = self.sums.metrics(bool(self.data.classes))
+        validation = None
+        if len(self.split.validation):
+            validation = self.evaluator(self.split.validation)
+            if not np.isfinite(validation.loss):
+                raise NonFiniteError(
+                    f"epoch {self.epoch + 1}: the loss on the validation rows is {validation.loss}, though no weight is "
+                    f"infinite. The scores have become too large: use a smaller learning rate than "
+                    f"{self.optimizer.lr:g}."
+                )
+        score = (validation or train).loss
+        is_best = score < self.best_loss
+        self.epoch += 1
+        self.step_in_epoch = 0
+        if is_best:
+            self.best_loss, self.best_epoch = score, self.epoch
+            self.best = self.network.state_dict()
+        self.sums.set()
+        done = EpochDone(
+            self.epoch, self.options.epochs, train, validation, is_best, rate, self.seconds_left(rate)
+        )
+        self.history.append(done)
+        if self.options.checkpoint is not None and self.is_time_to_save():
+            yield self.save()
+        yield done
+
+    def rows_of_epoch(self, epoch: int) -> np.ndarray:
+        """The training rows in the order of this epoch."""
+        rows = np.asarray(self.split.train, np.int32)
+        return rows[permutation(len(rows), self.options.seed, "epoch", epoch)]
+
+    def seconds_left(self, steps_per_second: float) -> float:
+        left = (self.options.epochs - self.epoch) * self.n_steps - self.step_in_epoch
+        return left / steps_per_second
+
+    # State
+
+    def is_finite(self) -> bool:
+        return all(np.isfinite(p.numpy()).all() for p in self.parameters)
+
+    def state(self) -> checkpoints.Checkpoint:
+        return checkpoints.Checkpoint(
+            network=self.network.state_dict(),
+            optimizer=self.optimizer.state_dict(),
+            best=self.best,
+            random=random.get_state(),
+            epoch=self.epoch,
+            step=self.step_in_epoch,
+            best_epoch=self.best_epoch,
+            loss_sum=float(self.sums.loss.item()),
+            n_correct=int(self.sums.n_correct.item()),
+            n_rows=self.sums.n_rows,
+            best_loss=self.best_loss,
+            history=history_array(self.history),
+            fingerprint=self.fingerprint(),
+            settings=self.settings(),
+        )
+
+    snapshot = state
+
+    def load(self, state: checkpoints.Checkpoint) -> None:
+        self.network.load_state_dict(state.network)
+        self.optimizer.load_state_dict(state.optimizer)
+        random.set_state(state.random)
+        self.epoch, self.step_in_epoch = state.epoch, state.step
+        self.best, self.best_epoch, self.best_loss = state.best, state.best_epoch, state.best_loss
+        self.sums.set(state.loss_sum, state.n_correct, state.n_rows)
+        self.history = history_events(state.history, self.options.epochs, len(self.split.validation))
+
+    def fingerprint(self) -> str:
+        """Of the data and its division: both decide what a step computes."""
+        if not hasattr(self, "_fingerprint"):
+            import hashlib
+
+            digest = hashlib.sha256(self.data.fingerprint().encode())
+            for part in (self.split.train, self.split.validation, self.split.test):
+                digest.update(np.ascontiguousarray(part, np.int32))
+                digest.update(b"|")
+            self._fingerprint = digest.hexdigest()
+        return self._fingerprint
+
+    def settings(self) -> dict:
+        """What must be equal for a run to be continued. More epochs or patience may be asked for."""
+        o = self.options
+        return {
+            "batch_size": o.batch_size,
+            "seed": o.seed,
+            "loss": o.loss,
+            "optimizer": type(self.optimizer).__name__,
+            "network": repr(self.network),
+        }
+
+    def save(self) -> Checkpointed:
+        path = self.options.checkpoint
+        assert path is not None
+        checkpoints.save(path, self.state())
+        self.last_checkpoint = time.monotonic()
+        return Checkpointed(str(path), self.epoch, self.step_in_epoch)
+
+    def is_time_to_save(self) -> bool:
+        return time.monotonic() - self.last_checkpoint >= self.options.checkpoint_seconds
+
+    def restore(self) -> None:
+        path = self.options.checkpoint
+        if path is None:
+            raise OptionError("resume needs the checkpoint's path.")
+        if not Path(path).exists():
+            raise RunError(f"{path}: there is no checkpoint to continue from. Start the run without resume.")
+        state = checkpoints.load(path)
+        checkpoints.check_same_run(path, state, self.fingerprint(), self.settings())
+        if state.step >= self.n_steps:
+            raise RunError(f"{path}: step {state.step} is past the {self.n_steps} steps of an epoch.")
+        self.load(state)
+
+    def keep_what_was_learned(self) -> None:
+        """After Ctrl-C: a checkpoint of the last whole slice, or of the epoch's start when one was cut."""
+        if self.options.checkpoint is None:
+            return
+        if self.is_stepping:
+            self.load(self.start_of_epoch)
+            self.is_stepping = False
+        self.save()
+
+    # Not a number
+
+    def raise_non_finite(self, order: np.ndarray) -> None:
+        """Replays the epoch from its start, a step at a time, to the step that fails; says where and why.
+
+        Steps are repeatable to the bit, so the replay meets the same failure."""
+        self.load(self.start_of_epoch)
+        while self.step_in_epoch < self.n_steps:
+            before = self.snapshot()
+            rows = order[self.step_in_epoch * self.batch :][: self.batch]
+            self.step(np.ascontiguousarray(rows))
+            loss = self.sums.loss.item()
+            if not np.isfinite(loss) or not self.is_finite():
+                break
+            self.step_in_epoch += 1
+            self.sums.n_rows += len(rows)
+        else:
+            raise NonFiniteError(f"epoch {self.epoch + 1}: the loss was not finite, but a replay of the epoch was.")
+        after = self.network.state_dict()
+        self.load(before)
+        number = self.epoch * self.n_steps + self.step_in_epoch + 1
+        where = describe_non_finite(
+            self.network, self.data, rows, LOSSES[self.options.loss], np.isfinite(loss), after
+        )
+        raise NonFiniteError(
+            f"step {number} (epoch {self.epoch + 1}, step {self.step_in_epoch + 1} of {self.n_steps}): {where} The "
+            f"network keeps the weights from before this step. Usually the learning rate, {self.optimizer.lr:g}, "
+            f"is too high: try {self.optimizer.lr / 10:g}."
+        )
+
+
+def check_options(o: Options, data: Dataset, split: Split) -> None:
+    """Raises for what cannot be trained, before anything is compiled."""
+    for name, value, low in (("epochs", o.epochs, 1), ("batch_size", o.batch_size, 1), ("seed", o.seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+            raise OptionError(f"{name} must be a whole number of {low} or more; got {value!r}.")
+    if o.seed >= 2**32:
+        raise OptionError(f"seed must be below {2**32}; got {o.seed}.")
+    if o.patience is not None and o.patience < 0:
+        raise OptionError(f"patience must be 0 or more epochs; got {o.patience}.")
+    if o.loss not in LOSSES:
+        raise OptionError(f"loss {o.loss!r} is unknown. Known: {', '.join(LOSSES)}.")
+    if not len(split.train):
+        raise DataError(f"{data.name}: there are no rows to train on.")
+    for name, rows in (("training", split.train), ("validation", split.validation), ("test", split.test)):
+        if len(rows) and not (0 <= np.min(rows) and np.max(rows) < len(data)):
+            raise DataError(f"{data.name}: a {name} row number is outside 0..{len(data) - 1}.")
+    if o.loss == "cross_entropy" and not data.classes:
+        raise DataError(f"{data.name}: cross-entropy needs classes; the target holds amounts. Use loss='mse'.")
+
+
+def history_array(history: list[EpochDone]) -> np.ndarray:
+    rows = []
+    for e in history:
+        v = e.validation or Metrics(np.nan, None, 0)
+        numbers = [e.train.loss, e.train.accuracy, v.loss, v.accuracy]
+        rows.append([np.nan if n is None else n for n in numbers] + [float(e.is_best), e.train.n])
+    return np.array(rows, np.float64).reshape(-1, checkpoints.N_HISTORY)
+
+
+def history_events(array: np.ndarray, epochs: int, n_validation: int) -> list[EpochDone]:
+    events = []
+    for i, (loss, accuracy, v_loss, v_accuracy, is_best, n) in enumerate(array.tolist()):
+        train = Metrics(loss, None if np.isnan(accuracy) else accuracy, int(n))
+        validation = None
+        if not np.isnan(v_loss):
+            validation = Metrics(v_loss, None if np.isnan(v_accuracy) else v_accuracy, n_validation)
+        events.append(EpochDone(i + 1, epochs, train, validation, bool(is_best), 0.0, 0.0))
+    return events
