@@ -30,6 +30,7 @@ class Maker:
         self.arrays: dict[Node, np.ndarray] = {}
         self.value_range: tuple[float, float] | None = None  # if given: distinct values within it
         self.kinds = "bif"  # kinds of dtype drawn
+        self.room = MAX_SIZE  # elements of a drawn shape
         self.only: DType | None = None  # the one dtype drawn where the op takes it
 
     # -- draws
@@ -55,9 +56,10 @@ class Maker:
 
     def shape(self, min_rank: int = 0, max_rank: int = 6, min_size: int = 0) -> Shape:
         rank = self.integer(min_rank, max_rank)
-        sizes, room = [1] * rank, MAX_SIZE
+        sizes, room = [1] * rank, self.room
         for axis in self.permutation(rank):
-            sizes[axis] = self.pick([s for s in SIZES if min_size <= s <= room] or [1])
+            empty = min_size == 0 and self.chance(8)
+            sizes[axis] = 0 if empty else self.pick([s for s in SIZES if 0 < s <= room] or [1])
             room //= max(sizes[axis], 1)
         return tuple(sizes)
 

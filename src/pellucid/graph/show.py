@@ -32,6 +32,9 @@ def _call(node: Node, number: dict[Node, int]) -> str:
     if node.op == "const":
         return f"const {node.params[0]!r}"
     shown = [f"%{number[x]}" for x in node.inputs]
+    if node.op == "contract":
+        a, b, out = ("".join(chr(ord("a") + i) for i in labels) for labels in node.params)
+        return f"contract({', '.join(shown)}, '{a},{b}->{out}')"
     for name, value in zip(OPS[node.op].params, node.params, strict=True):
         if name not in ("shape", "dtype"):
             shown.append(f"{name}={value!r}")
