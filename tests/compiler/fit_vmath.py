@@ -1,0 +1,98 @@
+"""Prints the coefficients in compiler/vmath.py: weighted minimax polynomials by Remez exchange, in 60 digits.
+
+    python3 tests/compiler/fit_vmath.py            (needs mpmath; the program itself does not)
+
+Each row of FITS says: minimise over polynomials P the largest |weight(x) * (target(x) - P(variable(x)))|,
+x in [low, high]. The weight turns the polynomial's error into the function's relative error, printed in ulp
+before the coefficients are rounded."""
+
+import struct
+
+from mpmath import atanh, cos, erf, erfc, exp, expm1, log, log1p, lu_solve, matrix, mp, mpf, pi, sin, sqrt
+
+mp.dps = 60
+R = log(2) / 2 * mpf("1.0001")  # exp's reduced argument; rounding x * log2(e) may step a little over the tie
+Q = pi / 4 * mpf("1.01")
+TINY = mpf(10) ** -9
+
+# name: (float type, degree, low, high, variable, target, weight)
+FITS = {
+    "EXP32": ("float", 4, -R, R, lambda x: x, lambda x: (expm1(x) - x) / x**2, lambda x: x**2 / expm1(x)),
+    "EXP64": ("double", 9, -R, R, lambda x: x, lambda x: (expm1(x) - x) / x**2, lambda x: x**2 / expm1(x)),
+    "LOG32": ("float", 7, sqrt(0.5) - 1, sqrt(2) - 1, lambda x: x,
+              lambda x: (log1p(x) - x + x**2 / 2) / x**3, lambda x: x**3 / log1p(x)),
+    "LOG64": ("double", 6, TINY, 3 - 2 * sqrt(2), lambda s: s**2,
+              lambda s: (2 * atanh(s) / s - 2) / s**2, lambda s: s**3 / (2 * atanh(s))),
+    "SIN32": ("double", 4, TINY, Q, lambda x: x**2, lambda x: (sin(x) - x) / x**3, lambda x: x**3 / sin(x)),
+    "COS32": ("double", 3, TINY, Q, lambda x: x**2, lambda x: (cos(x) - 1 + x**2 / 2) / x**4, lambda x: x**4 / cos(x)),
+    "SIN64": ("double", 5, TINY, Q, lambda x: x**2, lambda x: (sin(x) - x) / x**3, lambda x: x**3 / sin(x)),
+    "COS64": ("double", 5, TINY, Q, lambda x: x**2, lambda x: (cos(x) - 1 + x**2 / 2) / x**4, lambda x: x**4 / cos(x)),
+    "ERF_NEAR32": ("float", 8, TINY, mpf("1.75"), lambda x: x**2, lambda x: erf(x) / x - 1, lambda x: x / erf(x)),
+    "ERF_FAR32": ("float", 11, mpf("1.75"), mpf("3.9375"), lambda x: x - mpf("2.75"), erfc, lambda x: 1 / erf(x)),
+    "ERF_NEAR64": ("double", 11, TINY, mpf(1), lambda x: x**2, lambda x: erf(x) / x - 1, lambda x: x / erf(x)),
+    "ERF_FAR64": ("double", 17, mpf(1), mpf("5.9375"), lambda x: x - 3, lambda x: -log(erfc(x)),
+                  lambda x: erfc(x) / erf(x)),
+}
+
+
+def remez(degree, low, high, variable, target, weight):
+    """The coefficients, lowest power first, and the largest weighted error."""
+    n = degree + 2
+    count = 24 * n
+    # Chebyshev-spaced samples: the error's extremes crowd at the ends.
+    xs = [low + (high - low) * (1 - cos(pi * (i + mpf("0.5")) / count)) / 2 for i in range(count)]
+    us, ts, ws = [variable(x) for x in xs], [target(x) for x in xs], [abs(weight(x)) for x in xs]
+    at = [int((i + 0.5) * count / n) for i in range(n)]
+    for _ in range(30):
+        rows = [[us[i] ** k for k in range(n - 1)] + [(-1) ** j / ws[i]] for j, i in enumerate(at)]
+        solved = lu_solve(matrix(rows), matrix([ts[i] for i in at]))
+        c, level = [solved[k] for k in range(n - 1)], abs(solved[n - 1])
+        errors = []
+        for u, t, w in zip(us, ts, ws, strict=True):
+            p = mpf(0)
+            for a in reversed(c):
+                p = p * u + a
+            errors.append(w * (t - p))
+        # One extreme per run of equal sign; of a longer list keep the alternating n with the largest ends.
+        peaks = []
+        for i, e in enumerate(errors):
+            if peaks and (errors[peaks[-1]] > 0) == (e > 0):
+                peaks[-1] = i if abs(e) > abs(errors[peaks[-1]]) else peaks[-1]
+            else:
+                peaks.append(i)
+        while len(peaks) > n:
+            peaks.pop(0 if abs(errors[peaks[0]]) < abs(errors[peaks[-1]]) else -1)
+        worst = max(abs(e) for e in errors)
+        if len(peaks) < n or worst < level * mpf("1.001"):
+            break
+        at = peaks
+    return c, worst
+
+
+def split(value, *bits):
+    """value as a sum of floats with the given numbers of bits, the last one rounded like any double."""
+    parts = []
+    for n in bits:
+        shift = mpf(2) ** (n - 1 - int(mp.floor(log(abs(value), 2))))
+        part = mp.nint(value * shift) / shift
+        parts.append(float(part))
+        value -= part
+    return parts
+
+
+def main():
+    for name, (kind, *fit) in FITS.items():
+        c, error = remez(*fit)
+        half = mpf(2) ** (24 if kind == "float" else 53)
+        if kind == "float":
+            shown = [f"{struct.unpack('<f', struct.pack('<f', float(a)))[0]:.9g}" for a in c]
+        else:
+            shown = [repr(float(a)) for a in c]
+        print(f"# {name}: error {float(error * half):.3g} ulp\n{name} = ({', '.join(shown)})")
+    print("LOG2E =", float(1 / log(2)), "  TWO_OVER_PI =", float(2 / pi))
+    print("LN2_32 =", split(log(2), 15, 24), "  LN2_64 =", split(log(2), 42, 53))
+    print("HALF_PI =", split(pi / 2, 53, 53, 53))
+
+
+if __name__ == "__main__":
+    main()
