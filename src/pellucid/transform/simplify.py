@@ -294,8 +294,10 @@ def _neutral(node: Node) -> Node | None:
     match node.op:
         case "mul":
             return a if _is(b, 1) else b if _is(a, 1) else None
-        case "div" | "floordiv":
+        case "div":
             return a if _is(b, 1) else None
+        case "floordiv":
+            return a if whole and _is(b, 1) else None
         case "sub":
             return a if _is(b, 0) else None
         case "add":
