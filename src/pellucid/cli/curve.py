@@ -2,10 +2,10 @@
 
 Takes panels of named series over epochs, gives an image. (Matplotlib would add 80 MB for it.)"""
 
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -44,8 +44,8 @@ def ticks(low: float, high: float, n_most: int = 6) -> list[float]:
     return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
 
 
-def draw(panels: Sequence[Panel], path: Path) -> None:
-    """Draw the panels side by side and write the picture to path."""
+def draw(panels: Sequence[Panel]) -> bytes:
+    """The panels side by side, as the content of a PNG file."""
     from PIL import Image, ImageDraw, ImageFont
 
     k = SCALE * SMOOTH
@@ -56,7 +56,9 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
     for i, panel in enumerate(panels):
         _draw_panel(pen, panel, i * PANEL_WIDTH, k, font, bold)
     small = (size[0] * SCALE, size[1] * SCALE)
-    image.resize(small, Image.Resampling.LANCZOS).save(path, format="PNG", optimize=True)
+    file = io.BytesIO()
+    image.resize(small, Image.Resampling.LANCZOS).save(file, format="PNG", optimize=True)
+    return file.getvalue()
 
 
 def _draw_panel(

@@ -23,7 +23,7 @@ Exit codes:
 # The names of train/recipe.py, which is too slow to import for a help page; a test compares them.
 DATA_SETS = ("digits",)
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
-OPTIMIZERS = ("adam", "adamw", "momentum", "sgd")
+OPTIMIZERS = ("adamw", "adam", "momentum", "sgd")
 
 EXISTING = click.Path(path_type=Path)
 
