@@ -205,6 +205,7 @@ def _reduce(em: Emitter, stage: Stage, inner: Var) -> None:
         for a, (op, d), acc in zip(stage.accumulates, kinds, accumulators, strict=True):
             new = join(b, op, d, acc, em.eval(a.value))
             out.append(new if mask is None else b.select(mask, new, acc))
+        store_all(em, stage.stores)
         em.mask = None
         em.leave()
         return out

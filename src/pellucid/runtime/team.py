@@ -32,7 +32,9 @@ ARRIVED = 1 * LINE  # threads that reached the barrier
 PHASE = 2 * LINE  # counts barriers; a new value opens it
 SLEEPERS = 3 * LINE  # threads that are (about to be) asleep
 CALL = 4 * LINE  # what to walk, and what never changes:
-THREADS, SPINS_WORK, SPINS_BARRIER, MUTEX, COND, LOCK, UNLOCK, WAIT, BROADCAST = range(CALL + 1, CALL + 10)
+THREADS, SPINS, YIELDS_WORK, YIELDS_BARRIER, MUTEX, COND, LOCK, UNLOCK, WAIT, BROADCAST, YIELD = range(
+    CALL + 1, CALL + 12
+)
 BLOCK_WORDS = 5 * LINE
 
 # Words of a call. A launch is four words: address, argument numbers, tasks, barrier.
@@ -53,8 +55,10 @@ BLOCK_WORDS = 5 * LINE
 CALL_WORDS = 12
 LAUNCH_WORDS = 4
 
-WORK_SPIN_SECONDS = 60e-6  # between two calls of one Python loop: a wake-up costs as much
-BARRIER_SPIN_SECONDS = 60e-6
+# A wait spins, then yields, then sleeps (waking takes 10 to 130 microseconds).
+SPIN_SECONDS = 10e-6
+YIELDS_BETWEEN_CALLS = 100
+YIELDS_AT_BARRIER = 200
 
 
 def walker_text(triple: str) -> str:
@@ -131,8 +135,9 @@ done:
 }}
 
 ; Waits until the word is no longer `old`, gives its new value.
-define internal i64 @await(ptr %team, ptr %word, i64 %old, i64 %spins) #0 {{
+define internal i64 @await(ptr %team, ptr %word, i64 %old, i64 %yields) #0 {{
 entry:
+{field("spins", "team", SPINS)}{pointer("yield", "team", YIELD)}
   br label %look
 look:
   %left = phi i64 [%spins, %entry], [%less, %spin]
@@ -142,16 +147,30 @@ look:
 still:
   %less = sub i64 %left, 1
   %out = icmp slt i64 %less, 0
-  br i1 %out, label %tired, label %spin
+  br i1 %out, label %polite, label %spin
 spin:
   {pause}
   br label %look
+changed:
+  ret i64 %now
+polite:
+  %left2 = phi i64 [%yields, %still], [%less2, %give]
+  %now2 = load atomic i64, ptr %word acquire, align 8
+  %same2 = icmp eq i64 %now2, %old
+  br i1 %same2, label %still2, label %changed2
+still2:
+  %less2 = sub i64 %left2, 1
+  %out2 = icmp slt i64 %less2, 0
+  br i1 %out2, label %tired, label %give
+give:
+  call i32 %yield()
+  br label %polite
+changed2:
+  ret i64 %now2
 tired:
   call void @doze(ptr %team, ptr %word, i64 %old)
   %late = load atomic i64, ptr %word acquire, align 8
   ret i64 %late
-changed:
-  ret i64 %now
 }}
 
 define internal void @barrier(ptr %team, i64 %threads) #0 {{
@@ -168,8 +187,8 @@ open:
   call void @wake(ptr %team)
   ret void
 stay:
-{field("spins", "team", SPINS_BARRIER)}
-  call i64 @await(ptr %team, ptr %phase, i64 %old, i64 %spins)
+{field("yields", "team", YIELDS_BARRIER)}
+  call i64 @await(ptr %team, ptr %phase, i64 %old, i64 %yields)
   ret void
 }}
 
@@ -279,13 +298,14 @@ define void @pellucid_walk_team(ptr %team, ptr %call) #0 {{
 ; A worker's whole life: `seen` is the epoch at which the team was made.
 define void @pellucid_work(ptr %team, i64 %t, i64 %seen) #0 {{
 entry:
-{field("threads", "team", THREADS)}{field("spins", "team", SPINS_WORK)}
+{field("threads", "team", THREADS)}
+{field("yields", "team", YIELDS_WORK)}
   %epoch = getelementptr i64, ptr %team, i64 {EPOCH}
   %call.p = getelementptr i64, ptr %team, i64 {CALL}
   br label %idle
 idle:
   %old = phi i64 [%seen, %entry], [%now, %busy]
-  %now = call i64 @await(ptr %team, ptr %epoch, i64 %old, i64 %spins)
+  %now = call i64 @await(ptr %team, ptr %epoch, i64 %old, i64 %yields)
   %stopped = icmp slt i64 %now, 0
   br i1 %stopped, label %end, label %busy
 busy:
@@ -373,13 +393,15 @@ class Team:
         process.pthread_mutex_init(ctypes.c_void_p(mutex), None)
         process.pthread_cond_init(ctypes.c_void_p(mutex + 128), None)
         block[THREADS] = n_threads
-        block[SPINS_WORK], block[SPINS_BARRIER] = _spins(n_threads)
+        block[SPINS] = _spins(n_threads)
+        block[YIELDS_WORK], block[YIELDS_BARRIER] = YIELDS_BETWEEN_CALLS, YIELDS_AT_BARRIER
         block[MUTEX], block[COND] = mutex, mutex + 128
         for word, name in (
             (LOCK, "pthread_mutex_lock"),
             (UNLOCK, "pthread_mutex_unlock"),
             (WAIT, "pthread_cond_wait"),
             (BROADCAST, "pthread_cond_broadcast"),
+            (YIELD, "sched_yield"),
         ):
             block[word] = ctypes.cast(getattr(process, name), ctypes.c_void_p).value
         work = native().work
@@ -399,15 +421,15 @@ class Team:
             worker.join()
 
 
-def _spins(n_threads: int) -> tuple[int, int]:
+def _spins(n_threads: int) -> int:
     if n_threads > machine.usable_cores():
-        return 0, 0  # the thread that is waited for needs this core
+        return 0  # the thread that is waited for needs this core
     pauses, n, best = native().pauses, 500, 1.0
     for _ in range(5):
         started = time.perf_counter()
         pauses(n)
         best = min(best, time.perf_counter() - started)
-    return int(WORK_SPIN_SECONDS / best * n), int(BARRIER_SPIN_SECONDS / best * n)
+    return int(SPIN_SECONDS / best * n)
 
 
 # The one team of this process. `lock` is held while it walks: two Python threads take turns.

@@ -14,7 +14,7 @@ import numpy as np
 from ..base.errors import PellucidError
 from ..graph.node import Node, intern
 from ..program.graph import Graph
-from ..runtime import engine
+from . import engine
 from ..runtime.buffers import aligned_copy
 from .storage import CUT, DATA, Storage, know, known
 

@@ -1,0 +1,479 @@
+"""Build: the passes from a Graph to a Program, in order. The only place that knows the order.
+
+    simplify    (transform) shorter, same bits
+    legalize    contractions in canonical form, long reductions in chunks
+    schedule    groups of nodes, by level
+    lower       a group -> one kernel record, views folded into addresses
+    emit        kernel record -> LLVM text, named by its own hash
+    memory      arrays that do not live at once share the arena
+
+`stages` returns what each of them produced, for `show`."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..base import dtypes, machine
+from ..graph.infer import make
+from ..graph.node import Node
+from ..graph.show import show as show_graph
+from ..program.graph import Graph
+from ..program.program import Kernel as Code
+from ..program.program import Launch, Program, Slot
+from ..transform.simplify import simplify
+from . import gemm, loops
+from .emit import Builder, Val, function, i64
+from .kernel import (Accumulate, ColumnKernel, GemmKernel, Index, Kernel, Load, LoopKernel, Quot, Ref, Rem,
+                     ScatterKernel, SerialKernel, Stage, Store, Value, Var, flatten, unflatten, value_text, var, walk)
+from .legalize import legalize
+from .lower import Lowering
+from .memory import plan_arena
+from .schedule import HEAVY, Group, Output, Schedule
+from .values import COST, Emitter
+
+PARALLEL_SECONDS = 6e-6  # a shorter program is over before a second thread has helped
+FLOPS_PER_SECOND, BYTES_PER_SECOND = 1e11, 2e10  # one core, roughly
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the compiler may do; the defaults are what users get. Results do not depend on it.
+
+    vector_bits  None: the machine's"""
+
+    simplify: bool = True
+    fuse: bool = True
+    vector_bits: int | None = None
+
+
+@dataclass
+class Stages:
+    """What each pass produced."""
+
+    graph: list[Node]
+    simplified: list[Node]
+    groups: list[list[Group]]
+    kernels: list[tuple[Group, Kernel]]
+    program: Program
+
+
+def build(graph: Graph, options: Options = Options()) -> Program:
+    """The program that computes a graph."""
+    return stages(graph, options).program
+
+
+def stages(graph: Graph, options: Options = Options()) -> Stages:
+    """All passes, keeping what they made."""
+    roots = list(graph.outputs) + [v for _, v in graph.updates]
+    simplified = simplify(roots) if options.simplify else roots
+    states = {s for s, _ in graph.updates}
+    n = len(graph.outputs)
+    # A state that receives another state's old value needs a value of its own.
+    values = [make("cast", (v,), (v.dtype.name,)) if v in states and v is not s else v
+              for (s, _), v in zip(graph.updates, simplified[n:], strict=True)]
+    legal = legalize(simplified[:n] + values)
+    schedule = Schedule(graph, legal, options.fuse)
+    groups = schedule.run()
+    bits = options.vector_bits or machine.read().vector_bits
+    return _assemble(graph, roots, simplified, schedule, groups, bits)
+
+
+# --- lower
+def make_kernel(g: Group, stored: set[Node]) -> Kernel:
+    """The kernel record of a group."""
+    if g.kind == "gemm":
+        return _gemm(g, stored)
+    if g.kind == "row":
+        return _row(g, stored)
+    if g.kind == "column":
+        return _column(g, stored)
+    if g.kind == "serial":
+        return _serial(g, stored)
+    if g.kind == "scatter":
+        return _scatter(g, stored)
+    return _map(g, stored)
+
+
+def _members(g: Group, low: Lowering, flat: Index, first: int = 0) -> tuple[Store, ...]:
+    """Stores of the elementwise members, each computed at `flat`."""
+    out = []
+    for m in g.members[first:]:
+        value = low.at_flat(m, flat) if g.kind == "copy" else low.computed(m, unflatten(flat, m.shape))
+        if g.kind != "copy":
+            low.local[m] = (flat, value)
+        out += [Store(array, flat, value) for array in g.stores[m]]
+    return tuple(out)
+
+
+def _clean(stores: Sequence[Store], lane: Var) -> bool:
+    """Whether no address divides the lane's counter: every load is a vector, a scalar or a plain stride."""
+    for v in walk([s.value for s in stores]):
+        if isinstance(v, Load):
+            for a, _ in v.index.terms:
+                if isinstance(a, Quot | Rem) and any(t == lane for t, _ in a.index.terms):
+                    return False
+    return True
+
+
+def _map(g: Group, stored: set[Node]) -> LoopKernel:
+    """One loop where addresses allow, else rows of the last axis, else one loop with divisions."""
+    shape = g.root.shape
+    flat = Var("i", g.root.size)
+    stores = _members(g, Lowering(stored, {}), var(flat))
+    if _clean(stores, flat) or not shape:
+        return LoopKernel((), flat, (Stage("map", stores),))
+    for split in range(len(shape) - 1, 0, -1):
+        inner_size = 1
+        for d in shape[split:]:
+            inner_size *= d
+        if inner_size < 8 and split > 1:
+            continue
+        row, inner = Var("row", g.root.size // max(inner_size, 1)), Var("i", inner_size)
+        attempt = _members(g, Lowering(stored, {}), var(row).scaled(inner_size) + var(inner))
+        if _clean(attempt, inner) and inner_size >= 4:
+            return LoopKernel((row,), inner, (Stage("map", attempt),))
+    return LoopKernel((), flat, (Stage("map", stores),))
+
+
+def _refs(value: Value) -> set[str]:
+    return {v.name for v in walk([value]) if isinstance(v, Ref)}
+
+
+OPERATION = {"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min"}
+
+
+def _row(g: Group, stored: set[Node]) -> LoopKernel:
+    """Alternately: values of the row, and a walk along it. A member's level is the number of walks before it."""
+    row, inner = Var("row", g.rows), Var("i", g.length)
+    r, c = var(row), var(inner)
+    full = r.scaled(g.length) + c
+    low = Lowering(stored, {})
+    level_of: dict[str, int] = {}
+    row_parts: dict[int, list[tuple[str, Value]]] = {}
+    row_stores: dict[int, list[Store]] = {}
+    walks: dict[int, list[Store]] = {}
+    sums: dict[int, list[Accumulate]] = {}
+    late_row: list[Store] = []
+    late_full: list[Store] = []
+
+    def level(value: Value) -> int:
+        return max((level_of[name] for name in _refs(value)), default=0)
+
+    for number, m in enumerate(g.members):
+        if m.op in HEAVY:
+            value = Schedule.reduced_value(m, r, c, low)
+            at, name = level(value), f"s{number}"
+            sums.setdefault(at, []).append(Accumulate(name, OPERATION[m.op], value))
+            level_of[name] = at + 1
+            low.local[m] = (r, Ref(name, m.dtype))
+            for array in g.stores[m]:
+                row_stores.setdefault(at + 1, []).append(Store(array, r, Ref(name, m.dtype)))
+        elif Schedule.is_row_member(m, g.rows, g.length):
+            value = low.computed(m, unflatten(r, m.shape))
+            at, name = level(value), f"r{number}"
+            row_parts.setdefault(at, []).append((name, value))
+            level_of[name] = at
+            low.local[m] = (r, Ref(name, m.dtype))
+            for array in g.stores[m]:
+                is_state = array is not m
+                (late_row if is_state else row_stores.setdefault(at, [])).append(Store(array, r, Ref(name, m.dtype)))
+        else:
+            value = low.computed(m, unflatten(full, m.shape))
+            low.local[m] = (full, value)
+            at = level(value)
+            for array in g.stores[m]:
+                is_state = array is not m
+                (late_full if is_state else walks.setdefault(at, [])).append(Store(array, full, value))
+    top = max([*row_parts, *row_stores, *walks, *sums, *(level(s.value) for s in late_full), 0])
+    stages: list[Stage] = []
+    if late_full:  # states are overwritten when everything has been read
+        walks.setdefault(top, []).extend(late_full)
+        if top in sums:
+            walks[top] = [s for s in walks[top] if s not in late_full]
+            top += 1
+            walks[top] = late_full
+    for at in range(top + 1):
+        if at in row_parts or at in row_stores:
+            stages.append(Stage("row", tuple(row_stores.get(at, ())), (), tuple(row_parts.get(at, ()))))
+        if at in sums:
+            stages.append(Stage("reduce", tuple(walks.get(at, ())), tuple(sums[at])))
+        elif at in walks:
+            stages.append(Stage("map", tuple(walks[at])))
+    if late_row:
+        stages.append(Stage("row", tuple(late_row)))
+    return LoopKernel((row,), inner, tuple(stages))
+
+
+def _column(g: Group, stored: set[Node]) -> ColumnKernel:
+    root, x, axes = g.root, g.root.inputs[0], g.root.params[0]
+    trailing = [a for a in range(max(axes) + 1, len(x.shape))]
+    lane_size = 1
+    for a in trailing:
+        lane_size *= x.shape[a]
+    outer, lane = Var("outer", root.size // max(lane_size, 1)), Var("j", lane_size)
+    along = tuple(Var(f"k{a}", x.shape[a]) for a in axes)
+    flat = var(outer).scaled(lane_size) + var(lane)
+    kept = iter(unflatten(flat, root.shape))
+    inside = iter(along)
+    place = tuple(var(next(inside)) if a in axes else next(kept) for a in range(len(x.shape)))
+    low = Lowering(stored, {})
+    value = low.at(x, place)
+    acc = Ref("acc", root.dtype)
+    low.local[root] = (flat, acc)
+    stores = tuple(Store(array, flat, acc) for array in g.stores[root])
+    stores += _members(g, low, flat, 1)
+    return ColumnKernel((outer,), lane, along, (Accumulate("acc", OPERATION[root.op], value),), stores)
+
+
+def _gemm(g: Group, stored: set[Node]) -> GemmKernel:
+    root = g.root
+    a, b = root.inputs
+    batch, m, n, k = (Var(name, d) for name, d in zip("bmnk", (*root.shape, a.shape[2]), strict=True))
+    low = Lowering(stored, {})
+    left, right = low.at(a, (var(batch), var(m), var(k))), low.at(b, (var(batch), var(k), var(n)))
+    assert isinstance(left, Load) and isinstance(right, Load)
+    flat = flatten((var(batch), var(m), var(n)), root.shape)
+    acc = Ref("acc", root.dtype)
+    low.local[root] = (flat, acc)
+    stores = tuple(Store(array, flat, acc) for array in g.stores[root])
+    return GemmKernel(batch, m, n, k, left, right, root.dtype, stores + _members(g, low, flat, 1))
+
+
+def _serial(g: Group, stored: set[Node]) -> SerialKernel:
+    node, x = g.root, g.root.inputs[0]
+    axis = node.params[0]
+    outer = tuple(Var(f"a{i}", d) for i, d in enumerate(x.shape) if i != axis)
+    along = Var("k", x.shape[axis])
+    rest = [var(v) for v in outer]
+    place = tuple([*rest[:axis], var(along), *rest[axis:]])
+    acc = Ref("acc", node.dtype)
+    at = flatten(place, x.shape) if node.op == "cumsum" else flatten(tuple(rest), node.shape)
+    stores = tuple(Store(array, at, acc) for array in g.stores[node])
+    return SerialKernel(node.op, outer, along, Lowering(stored).at(x, place), stores)
+
+
+def _scatter(g: Group, stored: set[Node]) -> ScatterKernel:
+    node = g.root
+    index, updates = node.inputs
+    columns = 1
+    for d in node.shape[1:]:
+        columns *= d
+    u, j = Var("u", index.size), Var("j", columns)
+    low = Lowering(stored)
+    value = low.at_flat(updates, var(u).scaled(columns) + var(j))
+    return ScatterKernel(u, j, node.shape[0], low.at_flat(index, var(u)), value, node, node.dtype)
+
+
+# --- emit
+def _values(kernel: Kernel) -> list[Value]:
+    """The roots of a kernel's values, in the order of its arguments."""
+    if isinstance(kernel, LoopKernel):
+        out: list[Value] = []
+        for s in kernel.stages:
+            out += [a.value for a in s.accumulates] + [v for _, v in s.rows] + [x.value for x in s.stores]
+        return out
+    if isinstance(kernel, ColumnKernel):
+        return [a.value for a in kernel.accumulates] + [s.value for s in kernel.stores]
+    if isinstance(kernel, GemmKernel):
+        return [kernel.a, kernel.b] + [s.value for s in kernel.stores]
+    if isinstance(kernel, SerialKernel):
+        return [kernel.value]
+    return [kernel.index, kernel.value]
+
+
+def _stores(kernel: Kernel) -> list[Store]:
+    if isinstance(kernel, LoopKernel):
+        return [x for s in kernel.stages for x in s.stores]
+    return [] if isinstance(kernel, ScatterKernel) else list(kernel.stores)
+
+
+def arrays_of(kernel: Kernel) -> list[object]:
+    """What the kernel reads and writes, each once: its arguments."""
+    found: dict[object, None] = {}
+    for v in _values(kernel):
+        for x in reversed(walk([v])):
+            if isinstance(x, Load):
+                found.setdefault(x.array)
+    for s in _stores(kernel):
+        found.setdefault(s.array)
+    if isinstance(kernel, ScatterKernel):
+        found.setdefault(kernel.array)
+    return list(found)
+
+
+def emit(kernel: Kernel, sizes: dict, vector_bits: int) -> tuple[str, int, int]:
+    """(LLVM text with KERNEL for the name, number of tasks, scratch bytes of a thread)."""
+    b = Builder()
+    pointers = loops.prelude(b, arrays_of(kernel))
+    em = Emitter(b, pointers, sizes)
+    extra: dict[str, str] = {}
+    scratch = 0
+    if isinstance(kernel, LoopKernel):
+        loops.emit_loop(b, kernel, em)
+        tasks = loops.n_tasks(kernel)
+    elif isinstance(kernel, ColumnKernel):
+        loops.emit_column(b, kernel, em)
+        tasks = loops.column_tasks(kernel)
+    elif isinstance(kernel, GemmKernel):
+        p = gemm.plan(kernel, vector_bits)
+        place = b.load(Val("%slots", "ptr", 1), "ptr")
+        place = Val(place.name, "ptr", 1)
+        extra = gemm.emit_gemm(b, kernel, p, em, place)
+        tasks, scratch = gemm.n_tasks(kernel, p), gemm.scratch_bytes(kernel, p)
+    elif isinstance(kernel, SerialKernel):
+        loops.emit_serial(b, kernel, em)
+        tasks = loops.count(kernel.outer)
+    else:
+        loops.emit_scatter(b, kernel, em)
+        tasks = loops.scatter_tasks(kernel)
+    text = "".join(extra.values()) + function("KERNEL", b)
+    lines = text.splitlines()
+    declares = sorted({line for line in lines if line.startswith("declare ")})
+    body = [line for line in lines if not line.startswith("declare ")]
+    return "\n".join(body + declares) + "\n", tasks, scratch
+
+
+def _cost(values: list[Value]) -> int:
+    return sum(COST.get(getattr(v, "op", ""), 1) for v in walk(values) if not isinstance(v, Load | Ref))
+
+
+def _work(kernel: Kernel, sizes: dict, itemsize) -> tuple[int, int]:
+    """(operations, bytes moved) of a kernel, roughly."""
+    moved = sum(sizes[a] * itemsize(a) for a in arrays_of(kernel))
+    if isinstance(kernel, LoopKernel):
+        per = sum(_cost([a.value for a in s.accumulates] + [x.value for x in s.stores]) for s in kernel.stages)
+        return per * loops.count(kernel.outer) * kernel.inner.extent, moved
+    if isinstance(kernel, ColumnKernel):
+        n = loops.count(kernel.outer) * kernel.lane.extent
+        each = _cost([a.value for a in kernel.accumulates]) + 1
+        return n * (each * loops.count(kernel.along) + _cost([s.value for s in kernel.stores])), moved
+    if isinstance(kernel, GemmKernel):
+        n = kernel.batch.extent * kernel.m.extent * kernel.n.extent
+        return n * (2 * kernel.k.extent + _cost([s.value for s in kernel.stores])), moved
+    if isinstance(kernel, SerialKernel):
+        return loops.count(kernel.outer) * kernel.along.extent * (_cost([kernel.value]) + 2), moved
+    return kernel.updates.extent * kernel.column.extent * (_cost([kernel.value]) + 1), moved
+
+
+def summary(kernel: Kernel, names) -> str:
+    """What a kernel does, in lines that a person reads."""
+    def text(v: Value) -> str:
+        return value_text(v, names)
+
+    def put(s: Store) -> str:
+        return f"{names(s.array)}[{s.index}] = {text(s.value)}"
+
+    if isinstance(kernel, LoopKernel):
+        out = [f"for {v.name} < {v.extent}:" for v in kernel.outer if v.extent > 1]
+        for s in kernel.stages:
+            if s.kind != "row":
+                out.append(f"  for {kernel.inner.name} < {kernel.inner.extent}:")
+            out += [f"    {a.name} {a.op}= {text(a.value)}" for a in s.accumulates]
+            out += [f"    {name} = {text(v)}" for name, v in s.rows] + [f"    {put(x)}" for x in s.stores]
+        return "\n".join(out)
+    if isinstance(kernel, ColumnKernel):
+        loops_ = ", ".join(f"{v.name} < {v.extent}" for v in (*kernel.outer, kernel.lane, *kernel.along) if v.extent > 1)
+        return "\n".join([f"for {loops_}:"] + [f"    {a.name} {a.op}= {text(a.value)}" for a in kernel.accumulates] +
+                         [f"  {put(s)}" for s in kernel.stores])
+    if isinstance(kernel, GemmKernel):
+        k = kernel
+        head = f"gemm {k.batch.extent} x [{k.m.extent}, {k.k.extent}] @ [{k.k.extent}, {k.n.extent}]: "
+        return "\n".join([head + f"acc += {text(k.a)} * {text(k.b)}"] + [f"  {put(s)}" for s in k.stores])
+    if isinstance(kernel, SerialKernel):
+        return "\n".join([f"{kernel.op} over {kernel.along.extent} of {text(kernel.value)}"] + [
+            f"  {put(s)}" for s in kernel.stores])
+    return f"{names(kernel.array)}[{text(kernel.index)}] += {text(kernel.value)} for u < {kernel.updates.extent}"
+
+
+# --- program
+def _assemble(graph, roots, simplified, schedule: Schedule, levels: list[list[Group]], bits: int) -> Stages:
+    slots: list[Slot] = [Slot("scratch")]
+    place: dict[object, int] = {}
+    sizes: dict[object, int] = {}
+    dtype: dict[object, dtypes.DType] = {}
+
+    def nbytes(a: object) -> int:
+        return sizes[a] * dtype[a].itemsize
+
+    def add(key: object, kind: str, node: Node, index: int, label: str, offset: int = 0) -> None:
+        sizes[key], dtype[key] = node.size, node.dtype
+        place[key] = len(slots)
+        slots.append(Slot(kind, index, offset, nbytes(key), label))
+
+    for i, x in enumerate(graph.inputs):
+        add(x, "input", x, i, x.params[1] or f"in{i}")
+    for i, x in enumerate(graph.state):
+        add(x, "state", x, i, x.params[1] or f"state{i}")
+    for i, n in enumerate(schedule.outputs):
+        if n.op in ("leaf", "const") or n in place:
+            add(Output(i), "output", n, i, f"out{i}")
+        else:
+            add(n, "output", n, i, f"out{i}")
+    kernels: list[tuple[Group, Kernel]] = []
+    level_of: list[int] = []
+    for at, level in enumerate(levels):
+        for g in level:
+            kernel = make_kernel(g, schedule.stored)
+            if any(sizes_of(s, schedule) for s in _stores(kernel)) or isinstance(kernel, ScatterKernel):
+                kernels.append((g, kernel))
+                level_of.append(at)
+    # What is left lives in the arena from the level that writes it to the last one that reads it.
+    life: dict[Node, tuple[int, int]] = {}
+    for (_, kernel), at in zip(kernels, level_of, strict=True):
+        for a in arrays_of(kernel):
+            if a not in place and isinstance(a, Node):
+                first, _ = life.get(a, (at, at))
+                life[a] = (first, at)
+    offsets, arena = plan_arena([(a.size * a.dtype.itemsize, *life[a]) for a in life])
+    for number, (a, offset) in enumerate(zip(life, offsets, strict=True)):
+        add(a, "arena", a, 0, f"t{number}", offset)
+    codes: dict[str, int] = {}
+    made: list[Code] = []
+    launches: list[Launch] = []
+    scratch = 0
+    seconds = 0.0
+
+    def label(a: object) -> str:
+        return slots[place[a]].label
+
+    for i, ((_, kernel), at) in enumerate(zip(kernels, level_of, strict=True)):
+        text, tasks, need = emit(kernel, sizes, bits)
+        scratch = max(scratch, need)
+        name = "k" + hashlib.sha256(text.encode()).hexdigest()[:20]
+        if name not in codes:
+            flops, moved = _work(kernel, sizes, lambda a: dtype[a].itemsize)
+            codes[name] = len(made)
+            made.append(Code(name, text.replace("KERNEL", name), summary(kernel, label), flops, moved))
+        code = made[codes[name]]
+        seconds += max(code.flops / FLOPS_PER_SECOND, code.bytes / BYTES_PER_SECOND)
+        last = i + 1 == len(kernels) or level_of[i + 1] != at
+        launches.append(Launch(codes[name], tuple(place[a] for a in arrays_of(kernel)), tasks, last))
+    program = Program(
+        tuple(made), tuple(launches), tuple(slots),
+        tuple((n.shape, n.dtype.name) for n in schedule.outputs),
+        tuple(x.size * x.dtype.itemsize for x in graph.inputs),
+        arena, scratch, (), seconds > PARALLEL_SECONDS)
+    return Stages(roots, simplified, levels, kernels, program)
+
+
+def sizes_of(s: Store, schedule: Schedule) -> int:
+    """Number of elements of a store's array; a kernel that stores none is left out."""
+    if isinstance(s.array, Output):
+        return schedule.outputs[s.array.number].size
+    assert isinstance(s.array, Node)
+    return s.array.size
+
+
+def show(graph: Graph, stage: str = "kernels", options: Options = Options()) -> str:
+    """One stage as text: graph, simplified, kernels, llvm, program, memory."""
+    made = stages(graph, options)
+    if stage == "graph":
+        return show_graph(made.graph)
+    if stage == "simplified":
+        return show_graph(made.simplified)
+    views = {"kernels": made.program.show_kernels, "llvm": made.program.show_llvm, "program": made.program.show,
+             "memory": made.program.show_memory}
+    return views[stage]()
+
+
+__all__ = ["Options", "build", "show", "stages", "i64"]

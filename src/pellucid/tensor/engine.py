@@ -1,0 +1,76 @@
+"""engine.load(graph) -> an executable: compiled by LLVM, or NumPy where LLVM is absent or not wanted.
+
+Joins compiler and runtime, which do not know each other. PELLUCID_ENGINE=reference chooses NumPy."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from ..base.errors import OptionError
+from ..graph import reference
+from ..program.graph import Graph
+
+ENGINES = ("compiled", "reference")
+
+
+class Executable(Protocol):
+    """A graph that can be run."""
+
+    def run(self, inputs: Sequence[np.ndarray], state: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One step: overwrites the state arrays, returns the outputs."""
+        ...
+
+    def run_many(
+        self, n_steps: int, inputs: Sequence[np.ndarray], stepped: Sequence[bool], start: int, state: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """n steps in one call; stepped inputs have one more leading axis, cycled from `start`."""
+        ...
+
+
+class ReferenceExecutable:
+    """Runs a graph by the NumPy rows of graph/reference.py, node by node."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+
+    def run(self, inputs: Sequence[np.ndarray], state: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """One step."""
+        return reference.evaluate(self.graph, list(inputs), list(state))
+
+    def run_many(self, n_steps, inputs, stepped, start, state) -> list[np.ndarray]:
+        """n steps, one after the other."""
+        outputs: list[np.ndarray] = []
+        for i in range(start, start + n_steps):
+            outputs = self.run([x[i % len(x)] if s else x for x, s in zip(inputs, stepped, strict=True)], state)
+        return outputs
+
+
+_told = False
+
+
+def name() -> str:
+    """The engine in use: 'compiled' or 'reference'. Raises OptionError for another PELLUCID_ENGINE."""
+    global _told
+    wanted = os.environ.get("PELLUCID_ENGINE", "compiled")
+    if wanted not in ENGINES:
+        raise OptionError(f"PELLUCID_ENGINE={wanted!r} is not an engine: use one of {', '.join(ENGINES)}.")
+    if wanted == "compiled" and importlib.util.find_spec("llvmlite") is None:
+        if not _told:
+            print("pellucid: llvmlite is not installed here, so NumPy computes (slower).", file=sys.stderr)
+            _told = True
+        return "reference"
+    return wanted
+
+
+def load(graph: Graph, options=None) -> Executable:
+    """An executable of this graph; options are the compiler's (compiler.build.Options)."""
+    if name() == "reference":
+        return ReferenceExecutable(graph)
+    from ..compiler import build  # LLVM is loaded when the first kernel is needed
+    from ..runtime import executor
+
+    return executor.Executable(build.build(graph, options or build.Options()))
