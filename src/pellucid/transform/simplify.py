@@ -350,10 +350,8 @@ def _where_not(node: Node) -> Node | None:
 
 
 def _reduce_nothing(node: Node) -> Node | None:
-    """Over no axis; over axes of size 1, where a sum of -0.0 alone could give 0.0, so not there."""
+    """Over no axis or axes of size 1. Not a float sum: of -0.0 alone it may be 0.0."""
     (x,), (axes,) = node.inputs, node.params
-    if not axes:
-        return x
     if any(x.shape[a] != 1 for a in axes) or (node.op == "reduce_sum" and x.dtype.kind == "f"):
         return None
     return make("reshape", (x,), (node.shape,))
