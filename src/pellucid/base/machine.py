@@ -136,7 +136,9 @@ def _cgroup_quota(root: Path) -> float | None:
             group = mount.joinpath(*parts[:depth])
             words = _text(group / "cpu.max").split()
             if not words:
-                words = [_text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")]
+                words = [
+                    _text(group / f"cpu.cfs_{name}_us").strip() for name in ("quota", "period")
+                ]
             if len(words) == 2 and words[0].isdecimal() and words[1].isdecimal() and int(words[1]):
                 quotas.append(int(words[0]) / int(words[1]))
     return min(quotas, default=None)
@@ -148,7 +150,12 @@ def cache_bytes() -> tuple[int, int, int]:
     if platform.system() == "Linux":
         for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):
             level, kind, size = (_text(index / name).strip() for name in ("level", "type", "size"))
-            if kind != "Instruction" and level in "123" and size[:-1].isdecimal() and size[-1] in "KM":
+            if (
+                kind != "Instruction"
+                and level in "123"
+                and size[:-1].isdecimal()
+                and size[-1] in "KM"
+            ):
                 sizes[int(level)] = int(size[:-1]) << {"K": 10, "M": 20}[size[-1]]
     return sizes[1], sizes[2], sizes[3]
 

@@ -105,7 +105,9 @@ class Program:
             args = " ".join(self._slot_name(a) for a in launch.args)
             wait = "|" if launch.barrier else " "
             does = "; ".join(kernel.summary.splitlines())
-            lines.append(f"{i:4} {kernel.name:{width}} x{launch.n_tasks:<5}{wait} {args}   {does}".rstrip())
+            lines.append(
+                f"{i:4} {kernel.name:{width}} x{launch.n_tasks:<5}{wait} {args}   {does}".rstrip()
+            )
         return "\n".join(lines)
 
     def show_kernels(self) -> str:
@@ -116,7 +118,9 @@ class Program:
         blocks = []
         for kernel, count in zip(self.kernels, counts, strict=True):
             head = f"{kernel.name}: {count} x {kernel.flops:,} flop, {_size(kernel.bytes)}"
-            blocks.append("\n".join([head, *("    " + line for line in kernel.summary.splitlines())]))
+            blocks.append(
+                "\n".join([head, *("    " + line for line in kernel.summary.splitlines())])
+            )
         return "\n".join(blocks)
 
     def show_llvm(self) -> str:
@@ -138,7 +142,9 @@ class Program:
             at = used.get(number)
             life = f"launches {at[0]}..{at[-1]}" if at else ""
             size = _size(slot.nbytes)
-            lines.append(f"{number:4} {slot.kind:7} {place:>10} {size:>10}  {life:16} {slot.label}".rstrip())
+            lines.append(
+                f"{number:4} {slot.kind:7} {place:>10} {size:>10}  {life:16} {slot.label}".rstrip()
+            )
         return "\n".join(lines)
 
     def _slot_name(self, number: int) -> str:

@@ -15,7 +15,9 @@ from ..program.program import Program
 from . import jit, team
 from .buffers import aligned
 
-SMALL_OUTPUT_BYTES = 4 << 10  # up to here, copying out of a fixed buffer is cheaper than a new address
+SMALL_OUTPUT_BYTES = (
+    4 << 10
+)  # up to here, copying out of a fixed buffer is cheaper than a new address
 
 SLICE_SECONDS = 0.05  # the longest that many short steps keep Python's signal handlers waiting
 
@@ -67,12 +69,16 @@ class Executable:
             elif slot.kind == "output":
                 outputs[slot.index].append(number)
         self._states = sorted(states.items())
-        self._state_bytes = {i: max(slots[n].nbytes for n in numbers) for i, numbers in self._states}
+        self._state_bytes = {
+            i: max(slots[n].nbytes for n in numbers) for i, numbers in self._states
+        }
 
         # Small outputs live in fixed arrays; large ones are new on each call: (place, shape, dtype, slots).
         self._results: list[np.ndarray | None] = []
         self._large: list[tuple[int, tuple[int, ...], np.dtype, list[int]]] = []
-        for place, ((shape, name), numbers) in enumerate(zip(program.outputs, outputs, strict=True)):
+        for place, ((shape, name), numbers) in enumerate(
+            zip(program.outputs, outputs, strict=True)
+        ):
             dtype = np.dtype(name)
             fixed = aligned(shape, dtype)
             if fixed.nbytes > SMALL_OUTPUT_BYTES:
@@ -105,7 +111,9 @@ class Executable:
         self._bound_state: Sequence[np.ndarray] | None = None
         self._state_ids: list[int] = []
 
-    def run(self, inputs: Sequence[np.ndarray], state: Sequence[np.ndarray] = ()) -> list[np.ndarray]:
+    def run(
+        self, inputs: Sequence[np.ndarray], state: Sequence[np.ndarray] = ()
+    ) -> list[np.ndarray]:
         """One step: overwrites the state arrays, returns the outputs in new arrays.
 
         Fastest with `state` as one and the same tuple from call to call."""
@@ -142,10 +150,14 @@ class Executable:
             raise ValueError(f"run_many(n_steps={n_steps}) needs at least one step.")
         lengths = {len(x) for x, moves in zip(inputs, stepped, strict=True) if moves}
         if len(lengths) > 1 or 0 in lengths:
-            raise ValueError(f"run_many: stepped inputs have {sorted(lengths)} entries; give each the same.")
+            raise ValueError(
+                f"run_many: stepped inputs have {sorted(lengths)} entries; give each the same."
+            )
         n_batches = lengths.pop() if lengths else 1
         if len(inputs) != len(self._bound_inputs):
-            raise ValueError(f"the program takes {len(self._bound_inputs)} inputs, not {len(inputs)}.")
+            raise ValueError(
+                f"the program takes {len(self._bound_inputs)} inputs, not {len(inputs)}."
+            )
         call = self._call
         with self._own_lock():
             n_stepped = 0
@@ -226,7 +238,11 @@ class Executable:
             self._bound_state, self._state_ids = None, []  # also after an error half-way
             for i, numbers in self._states:
                 array, needed = state[i], self._state_bytes[i]
-                if array.nbytes != needed or not array.flags.c_contiguous or not array.flags.writeable:
+                if (
+                    array.nbytes != needed
+                    or not array.flags.c_contiguous
+                    or not array.flags.writeable
+                ):
                     raise ValueError(
                         f"state {i} has {array.nbytes} bytes in shape {array.shape}; the program needs "
                         f"{needed}, C-contiguous and writeable."

@@ -34,7 +34,9 @@ PIPELINE = "sroa instcombine simplifycfg rotate newgvn instcombine; codegen 2"
 
 CACHE_BYTES = 256 << 20  # the directory is cut to three quarters of this when it grows past it
 
-STACK_BYTES = 64 << 20  # linking recurses; small default stacks overflowed elsewhere (jax-ml, macOS)
+STACK_BYTES = (
+    64 << 20
+)  # linking recurses; small default stacks overflowed elsewhere (jax-ml, macOS)
 
 # What a kernel may call: intrinsics that LLVM expands into instructions that round the same on every target,
 # and, where a CPU has no fused multiply-add, the C library's correctly rounded one. Not llvm.exp and its
@@ -77,13 +79,18 @@ def addresses(kernels: Iterable[Kernel], on: Machine | None = None) -> dict[str,
     return {name: address for unit in found for name, address in unit.items()}
 
 
-def link(units: list[tuple[str, tuple[str, ...]]], on: Machine | None = None) -> list[dict[str, int]]:
+def link(
+    units: list[tuple[str, tuple[str, ...]]], on: Machine | None = None
+) -> list[dict[str, int]]:
     """For each (LLVM text, names of its functions), their addresses. Compiles only what no shelf has."""
     on = on or machine.read()
     keys = [key_of(text, on) for text, _ in units]
     if any(key not in _linked for key in keys):
         _on_large_stack(functools.partial(_link_missing, units, keys, on))
-    return [{name: _linked[key][name] for name in names} for key, (_, names) in zip(keys, units, strict=True)]
+    return [
+        {name: _linked[key][name] for name in names}
+        for key, (_, names) in zip(keys, units, strict=True)
+    ]
 
 
 def key_of(text: str, on: Machine) -> str:
@@ -136,7 +143,11 @@ def _target(on: Machine) -> tuple[Any, str]:
         llvm.initialize_all_targets()
         llvm.initialize_all_asmprinters()
     made = llvm.Target.from_triple(on.triple).create_target_machine(
-        cpu=on.cpu, features=on.features, opt=2, reloc="pic", jit=on.triple == llvm.get_default_triple()
+        cpu=on.cpu,
+        features=on.features,
+        opt=2,
+        reloc="pic",
+        jit=on.triple == llvm.get_default_triple(),
     )
     return made, f'target datalayout = "{made.target_data}"\ntarget triple = "{on.triple}"\n'
 
@@ -292,7 +303,9 @@ def _write(folder: Path, key: str, payload: bytes) -> None:
         try:
             with open(handle, "wb") as file:
                 file.write(_digest(key, payload) + payload)
-            os.replace(temporary, folder / f"{key}.o")  # whole or not at all, also between two processes
+            os.replace(
+                temporary, folder / f"{key}.o"
+            )  # whole or not at all, also between two processes
         except BaseException:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
@@ -336,4 +349,6 @@ def _files(folder: Path) -> Iterator[os.DirEntry]:
 
 if hasattr(os, "register_at_fork"):
     # Fork waits for a compile that is under way, so that a child finds LLVM and the lock in order.
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release)
+    os.register_at_fork(
+        before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_lock.release
+    )

@@ -3,8 +3,8 @@
 Takes a Call (launches, slot table, steps), gives it to `walk`, emitted here as LLVM text. Each thread copies
 the slot table, puts its own scratch into slot 0, points the stepped inputs at the step's entry, and then does
 its share of each launch: tasks n*t/T .. n*(t+1)/T - 1. A barrier is an atomic counter and a phase, a cache
-line apart. Whoever waits spins for some tens of microseconds and then sleeps on a condition variable: beside
-a busy process a spinning thread would keep the core that the late thread needs (oneTBB #190, xgboost #7653).
+line apart. Whoever waits spins briefly, then yields, then sleeps on a condition variable: beside a busy process
+a spinning thread would keep the core that the late thread needs (oneTBB #190, xgboost #7653).
 
 Workers are Python daemon threads inside one native call, without the GIL. They never outlive their work: at
 exit they are stopped and joined, and a forked child starts a team of its own when it first needs one."""
@@ -32,8 +32,8 @@ ARRIVED = 1 * LINE  # threads that reached the barrier
 PHASE = 2 * LINE  # counts barriers; a new value opens it
 SLEEPERS = 3 * LINE  # threads that are (about to be) asleep
 CALL = 4 * LINE  # what to walk, and what never changes:
-THREADS, SPINS, YIELDS_WORK, YIELDS_BARRIER, MUTEX, COND, LOCK, UNLOCK, WAIT, BROADCAST, YIELD = range(
-    CALL + 1, CALL + 12
+THREADS, SPINS, YIELDS_WORK, YIELDS_BARRIER, MUTEX, COND, LOCK, UNLOCK, WAIT, BROADCAST, YIELD = (
+    range(CALL + 1, CALL + 12)
 )
 BLOCK_WORDS = 5 * LINE
 
@@ -55,10 +55,13 @@ BLOCK_WORDS = 5 * LINE
 CALL_WORDS = 12
 LAUNCH_WORDS = 4
 
-# A wait spins, then yields, then sleeps (waking takes 10 to 130 microseconds).
-SPIN_SECONDS = 10e-6
-YIELDS_BETWEEN_CALLS = 100
-YIELDS_AT_BARRIER = 200
+# A wait spins for a moment, then yields its core some hundred times (about 0.25 us each), then sleeps (waking
+# takes 10 to 130 us). Yielding early matters where the scheduler has put two threads on one core: both stay
+# runnable, so that they alternate quickly and the load balancer sees that one should move. With spins of 60 us
+# and no yields a step beside a busy process took 8 times as long, with these numbers 2.7 times, on two cores.
+SPIN_SECONDS = 2e-6
+YIELDS_BETWEEN_CALLS = 300
+YIELDS_AT_BARRIER = 300
 
 
 def walker_text(triple: str) -> str:
@@ -87,7 +90,7 @@ declare void @llvm.x86.sse2.pause()"""
 declare void @llvm.aarch64.set.fpcr(i64)
 declare void @llvm.aarch64.hint(i32)"""
     else:
-        floating, restore, pause, declares = "", "", "fence syncscope(\"singlethread\") seq_cst", ""
+        floating, restore, pause, declares = "", "", 'fence syncscope("singlethread") seq_cst', ""
 
     def field(name: str, base: str, word: int) -> str:
         return f"  %{name}.p = getelementptr i64, ptr %{base}, i64 {word}\n  %{name} = load i64, ptr %{name}.p\n"
@@ -387,7 +390,9 @@ class Team:
         skip = -self._memory.ctypes.data % (8 * LINE) // 8
         self._block = self._memory[skip : skip + BLOCK_WORDS]
         self.pointer = ctypes.c_void_p(self._block.ctypes.data)
-        self._sync = np.zeros(32, np.int64)  # a pthread mutex and, 128 bytes on, a condition variable
+        self._sync = np.zeros(
+            32, np.int64
+        )  # a pthread mutex and, 128 bytes on, a condition variable
         block, process = self._block, ctypes.CDLL(None)
         mutex = self._sync.ctypes.data
         process.pthread_mutex_init(ctypes.c_void_p(mutex), None)
@@ -444,8 +449,10 @@ def get_threads() -> int:
     if _wanted is None:
         text = os.environ.get("PELLUCID_THREADS", "")
         if text and not (text.isascii() and text.isdecimal() and int(text) > 0):
-            raise OptionError(f"PELLUCID_THREADS={text!r} must be a whole number from 1 on, or unset.")
-        _wanted = int(text) if text else machine.usable_cores()
+            raise OptionError(
+                f"PELLUCID_THREADS={text!r} must be a whole number from 1 on, or unset."
+            )
+        _wanted = (int(text) if text else machine.usable_cores()) if os.name == "posix" else 1
     return _wanted
 
 
@@ -455,7 +462,7 @@ def set_threads(n_threads: int) -> None:
     if not isinstance(n_threads, int) or isinstance(n_threads, bool) or n_threads < 1:
         raise OptionError(f"threads={n_threads!r} must be a whole number from 1 on.")
     with lock:
-        _wanted = n_threads
+        _wanted = n_threads if os.name == "posix" else 1  # the team waits by POSIX threads
         if _team is not None and _team.n_threads != n_threads:
             _release()
 
