@@ -6,6 +6,7 @@ import numpy as np
 
 from ..base.errors import IndexRangeError, ShapeError
 from ..tensor import functions as F
+from ..tensor.storage import active
 from ..tensor.tensor import Tensor
 from .init import nearest
 from .module import Module
@@ -59,10 +60,9 @@ def check_labels(targets: Tensor, n_classes: int) -> None:
     Inside a compiled step they are not; the training loop checks all labels before it starts."""
     if targets.dtype.kind != "i":
         raise IndexRangeError(f"cross_entropy: targets must be integers, class numbers; got {targets.dtype}.")
-    storage = getattr(targets, "storage", None)
-    if storage is None or targets.size == 0:
+    if active or targets._storage is None or targets.size == 0:
         return
-    values = np.asarray(targets.numpy())
+    values = targets._storage.array
     outside = (values < 0) | (values >= n_classes)
     if outside.any():
         row = int(np.argmax(outside))

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..base import dtypes
 from ..base.errors import FormatError, ShapeError
-from ..tensor.tensor import Tensor
+from ..tensor.tensor import Tensor, assign
 
 
 class Module:
@@ -115,8 +115,7 @@ class Module:
             if value.dtype.kind != np.dtype(tensor.dtype.name).kind:
                 raise FormatError(f"{name}: the stored dtype is {value.dtype}, the network's {tensor.dtype}.")
             values[name] = np.array(value, dtypes.of(tensor.dtype).numpy, order="C")
-        for name, value in values.items():
-            own[name][0].assign(Tensor(value))
+        assign(*((own[name][0], Tensor(value)) for name, value in values.items()))
 
     # For people
 

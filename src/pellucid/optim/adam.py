@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from ..tensor.tensor import Tensor
-from .optimizer import Optimizer, check
+from .optimizer import Optimizer, Updates, check
 
 
 class Adam(Optimizer):
@@ -36,18 +36,17 @@ class Adam(Optimizer):
         self._m = self._buffer("exp_avg")
         self._v = self._buffer("exp_avg_sq")
 
-    def _begin_step(self) -> None:
+    def _begin_step(self) -> Updates:
         beta1, beta2 = self.betas
         power1 = self._beta1_power * beta1
         power2 = self._beta2_power * beta2
-        self._beta1_power.assign(power1)
-        self._beta2_power.assign(power2)
         self._step_size = self._lr / (1.0 - power1)
         # One multiplication per value instead of a division.
         self._correction = 1.0 / (1.0 - power2).sqrt()
         self._keep = 1.0 - self._lr * self.weight_decay
+        return [(self._beta1_power, power1), (self._beta2_power, power2)]
 
-    def _update(self, i: int, p: Tensor, g: Tensor) -> None:
+    def _update(self, i: int, p: Tensor, g: Tensor) -> Updates:
         beta1, beta2 = self.betas
         start: Tensor = p
         if self.weight_decay and self.decoupled:
@@ -56,10 +55,9 @@ class Adam(Optimizer):
             g = g + self.weight_decay * p
         m = beta1 * self._m[i] + (1.0 - beta1) * g
         v = beta2 * self._v[i] + (1.0 - beta2) * (g * g)
-        self._m[i].assign(m)
-        self._v[i].assign(v)
         denominator = v.sqrt() * self._correction.astype(p.dtype) + self.eps
-        p.assign(start - self._step_size.astype(p.dtype) * (m / denominator))
+        new = start - self._step_size.astype(p.dtype) * (m / denominator)
+        return [(self._m[i], m), (self._v[i], v), (p, new)]
 
 
 class AdamW(Adam):

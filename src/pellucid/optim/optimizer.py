@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import FormatError, OptionError, ShapeError
-from ..tensor.tensor import Tensor
+from ..tensor.tensor import Tensor, assign
+
+Updates = list[tuple[Tensor, Any]]
 
 
 class Optimizer:
@@ -45,15 +47,18 @@ class Optimizer:
                 raise ShapeError(
                     f"gradient {i} has shape {tuple(g.shape)}, its parameter {tuple(p.shape)}."
                 )
-        self._begin_step()
+        pairs = self._begin_step()
         for i, (p, g) in enumerate(zip(self.parameters, given, strict=True)):
             if g is not None:
-                self._update(i, p, g)
+                pairs += self._update(i, p, g)
+        assign(*pairs)  # all at once: one program also where nothing is compiled
 
-    def _begin_step(self) -> None:
+    def _begin_step(self) -> Updates:
         """What a step does once, before the parameters."""
+        return []
 
-    def _update(self, i: int, p: Tensor, g: Tensor) -> None:
+    def _update(self, i: int, p: Tensor, g: Tensor) -> Updates:
+        """(tensor, its new value) for parameter i and its buffers."""
         raise NotImplementedError
 
     def zero_grad(self) -> None:
@@ -107,8 +112,7 @@ class Optimizer:
                 raise FormatError(
                     f"{name}: the stored shape is {np.shape(state[name])}, needed is {tensor.shape}."
                 )
-        for name, tensor in self._state.items():
-            tensor.assign(Tensor(np.array(state[name], tensor.dtype.numpy, order="C")))
+        assign(*((t, Tensor(np.array(state[n], t.dtype.numpy, order="C"))) for n, t in self._state.items()))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(lr={self.lr:g}, {sum(p.size for p in self.parameters):,} parameters)"

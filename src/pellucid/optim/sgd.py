@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable
 
-import numpy as np
-
 from ..base.errors import OptionError
 from ..tensor.tensor import Tensor
-from .optimizer import Optimizer, check
+from .optimizer import Optimizer, Updates, check
 
 
 class SGD(Optimizer):
@@ -39,18 +37,20 @@ class SGD(Optimizer):
             # v begins as g itself, not damped: the first step has the factor 1.
             self._fresh = self._scalar("fresh", 1.0)
 
-    def _begin_step(self) -> None:
-        if self.momentum and self.dampening:
-            self._factor = 1.0 - self.dampening * (1.0 - self._fresh)
-            self._fresh.assign(Tensor(np.zeros((), np.float64)))
+    def _begin_step(self) -> Updates:
+        if not (self.momentum and self.dampening):
+            return []
+        self._factor = 1.0 - self.dampening * (1.0 - self._fresh)
+        return [(self._fresh, 0.0)]
 
-    def _update(self, i: int, p: Tensor, g: Tensor) -> None:
+    def _update(self, i: int, p: Tensor, g: Tensor) -> Updates:
+        updates: Updates = []
         lr = self._lr.astype(p.dtype)
         if self.weight_decay:
             g = g + self.weight_decay * p
         if self.momentum:
             damped = g * self._factor.astype(p.dtype) if self.dampening else g
             v = self.momentum * self._velocity[i] + damped
-            self._velocity[i].assign(v)
+            updates.append((self._velocity[i], v))
             g = g + self.momentum * v if self.nesterov else v
-        p.assign(p - lr * g)
+        return [*updates, (p, p - lr * g)]

@@ -22,8 +22,7 @@ from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from ..tensor import functions as F
 from ..tensor import random
-from ..tensor.gradient import grad
-from ..tensor.tensor import Tensor
+from ..tensor.tensor import Tensor, assign, grad
 from ..tensor.trace import compile
 from . import checkpoint as checkpoints
 from .diagnose import describe_non_finite
@@ -121,8 +120,7 @@ class Sums:
             self.n_correct.assign(self.n_correct + n_correct)
 
     def set(self, loss: float = 0.0, n_correct: int = 0, n_rows: int = 0) -> None:
-        self.loss.assign(Tensor(np.asarray(loss, np.float64)))
-        self.n_correct.assign(Tensor(np.asarray(n_correct, np.int64)))
+        assign((self.loss, Tensor(np.float64(loss))), (self.n_correct, Tensor(np.int64(n_correct))))
         self.n_rows = n_rows
 
     def metrics(self, is_classes: bool) -> Metrics:
