@@ -29,6 +29,7 @@ class Maker:
         self.rng = np.random.default_rng(integer(0, 2**31))
         self.arrays: dict[Node, np.ndarray] = {}
         self.value_range: tuple[float, float] | None = None  # if given: distinct values within it
+        self.special: tuple[float, ...] = SPECIAL  # put among the values now and then
         self.kinds = "bif"  # kinds of dtype drawn
         self.room = MAX_SIZE  # elements of a drawn shape
         self.only: DType | None = None  # the one dtype drawn where the op takes it
@@ -84,7 +85,7 @@ class Maker:
         if self.chance(25):
             hit = rng.random(shape) < 0.3
             with np.errstate(over="ignore"):
-                x = np.where(hit, rng.choice(np.array(SPECIAL, dtype.numpy), shape), x)
+                x = np.where(hit, rng.choice(np.array(self.special, dtype.numpy), shape), x)
         return x
 
     def _spread(self, n: int) -> np.ndarray:

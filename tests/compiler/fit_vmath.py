@@ -4,11 +4,11 @@
 
 Each row of FITS says: minimise over polynomials P the largest |weight(x) * (target(x) - P(variable(x)))|,
 x in [low, high]. The weight turns the polynomial's error into the function's relative error, printed in ulp
-before the coefficients are rounded."""
+with the coefficients as printed."""
 
 import struct
 
-from mpmath import atanh, cos, erf, erfc, exp, expm1, log, log1p, lu_solve, matrix, mp, mpf, pi, sin, sqrt
+from mpmath import atanh, cos, erf, erfc, exp, expm1, log, log1p, lu_solve, matrix, mp, mpf, pi, polyval, sin, sqrt
 
 mp.dps = 60
 R = log(2) / 2 * mpf("1.0001")  # exp's reduced argument; rounding x * log2(e) may step a little over the tie
@@ -35,25 +35,16 @@ FITS = {
 }
 
 
-def remez(degree, low, high, variable, target, weight):
-    """The coefficients, lowest power first, and the largest weighted error."""
-    n = degree + 2
-    count = 24 * n
-    # Chebyshev-spaced samples: the error's extremes crowd at the ends.
-    xs = [low + (high - low) * (1 - cos(pi * (i + mpf("0.5")) / count)) / 2 for i in range(count)]
-    us, ts, ws = [variable(x) for x in xs], [target(x) for x in xs], [abs(weight(x)) for x in xs]
+def remez(us, ts, ws, degree):
+    """The minimax polynomial, lowest power first, for targets ts and weights ws at the points us."""
+    n, count = degree + 2, len(us)
     at = [int((i + 0.5) * count / n) for i in range(n)]
     for _ in range(30):
         rows = [[us[i] ** k for k in range(n - 1)] + [(-1) ** j / ws[i]] for j, i in enumerate(at)]
         solved = lu_solve(matrix(rows), matrix([ts[i] for i in at]))
         c, level = [solved[k] for k in range(n - 1)], abs(solved[n - 1])
-        errors = []
-        for u, t, w in zip(us, ts, ws, strict=True):
-            p = mpf(0)
-            for a in reversed(c):
-                p = p * u + a
-            errors.append(w * (t - p))
-        # One extreme per run of equal sign; of a longer list keep the alternating n with the largest ends.
+        errors = [w * (t - polyval(c[::-1], u)) for u, t, w in zip(us, ts, ws, strict=True)]
+        # One extreme per run of equal sign; of a longer list the n with the larger ends.
         peaks = []
         for i, e in enumerate(errors):
             if peaks and (errors[peaks[-1]] > 0) == (e > 0):
@@ -62,11 +53,37 @@ def remez(degree, low, high, variable, target, weight):
                 peaks.append(i)
         while len(peaks) > n:
             peaks.pop(0 if abs(errors[peaks[0]]) < abs(errors[peaks[-1]]) else -1)
-        worst = max(abs(e) for e in errors)
-        if len(peaks) < n or worst < level * mpf("1.001"):
+        if len(peaks) < n or max(map(abs, errors)) < level * mpf("1.001"):
             break
         at = peaks
-    return c, worst
+    return c
+
+
+def rounded(value, kind):
+    """value as the nearest float or double."""
+    if kind == "float":
+        return struct.unpack("<f", struct.pack("<f", float(value)))[0]
+    return float(value)
+
+
+def fit(kind, degree, low, high, variable, target, weight):
+    """The coefficients as floats, and the largest weighted error with them.
+
+    Where the variable is positive, the higher coefficients are fitted again after each rounding, to make
+    up for it. (Where it passes through 0 no other coefficient can: there the rounding stays.)"""
+    count = 24 * (degree + 2)
+    # Chebyshev-spaced samples: the error's extremes crowd at the ends.
+    xs = [low + (high - low) * (1 - cos(pi * (i + mpf("0.5")) / count)) / 2 for i in range(count)]
+    us, ts, ws = [variable(x) for x in xs], [target(x) for x in xs], [abs(weight(x)) for x in xs]
+    if us[0] < 0:
+        c = [rounded(a, kind) for a in remez(us, ts, ws, degree)]
+    else:
+        c, rest, scaled = [], ts, ws
+        for k in range(degree + 1):
+            c.append(rounded(remez(us, rest, scaled, degree - k)[0], kind))
+            rest = [(t - c[-1]) / u for u, t in zip(us, rest, strict=True)]
+            scaled = [w * u for u, w in zip(us, scaled, strict=True)]
+    return c, max(w * abs(t - polyval(c[::-1], u)) for u, t, w in zip(us, ts, ws, strict=True))
 
 
 def split(value, *bits):
@@ -81,14 +98,12 @@ def split(value, *bits):
 
 
 def main():
-    for name, (kind, *fit) in FITS.items():
-        c, error = remez(*fit)
-        half = mpf(2) ** (24 if kind == "float" else 53)
-        if kind == "float":
-            shown = [f"{struct.unpack('<f', struct.pack('<f', float(a)))[0]:.9g}" for a in c]
-        else:
-            shown = [repr(float(a)) for a in c]
-        print(f"# {name}: error {float(error * half):.3g} ulp\n{name} = ({', '.join(shown)})")
+    for name, row in FITS.items():
+        c, error = fit(*row)
+        kind = row[0]
+        ulp = mpf(2) ** (-24 if kind == "float" else -53)
+        shown = [f"{a:.9g}" if kind == "float" else repr(a) for a in c]
+        print(f"# {name}: error {float(error / ulp):.3g} ulp\n{name} = ({', '.join(shown)})")
     print("LOG2E =", float(1 / log(2)), "  TWO_OVER_PI =", float(2 / pi))
     print("LN2_32 =", split(log(2), 15, 24), "  LN2_64 =", split(log(2), 42, 53))
     print("HALF_PI =", split(pi / 2, 53, 53, 53))

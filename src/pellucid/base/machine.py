@@ -12,7 +12,8 @@ from pathlib import Path
 
 from .errors import OptionError
 
-# Level of the x86-64 psABI -> vector bits, and the features (LLVM's names) that tell it from the one below.
+# Level of the x86-64 psABI -> vector bits, and the features (LLVM's names) that tell it from the
+# one below.
 X86_LEVELS = {
     "x86-64-v2": (128, ("sse4.2", "ssse3", "popcnt")),
     "x86-64-v3": (256, ("avx2", "fma", "bmi2", "f16c")),

@@ -17,8 +17,8 @@ from .kernel import GemmKernel
 from .loops import lane_mask, store_all
 from .values import Emitter
 
-ROW_BLOCK = 96  # rows of A copied at a time: with k = 512 that is 192 KiB, a part of the second cache
-K_BLOCK = 1024  # a panel of B, 1024 x 32 floats, is 128 KiB
+A_BYTES = 192 << 10  # of A copied at a time: a part of the second cache
+PANEL_BYTES = 32 << 10  # of B that a tile walks over: with the tile's rows of A it fits the first cache
 COLUMN_BLOCK = 256
 TALL = 512  # rows of one task
 
@@ -78,13 +78,25 @@ def plan(kernel: GemmKernel, vector_bits: int) -> Plan:
     far = abs(b_k) * size >= 1024 and k * n * size > 2**18 and row_tiles >= 6
     pack_b = strided or far or (row_tiles >= 16 and b_k * size > 256)
     panels = -(-n // width)
-    # At least eight tasks where there are enough panels, at most COLUMN_BLOCK columns in one.
-    block = max(1, min(COLUMN_BLOCK * 4 // size // width or 1, panels // 8 or 1))
-    row_block = m if m <= TALL else -(-(-(-m // -(-m // TALL))) // rows) * rows
-    k_block = k if k <= K_BLOCK + K_BLOCK // 2 else -(-k // -(-k // K_BLOCK))
     stride = max(abs(a_m) if a_k == 1 else abs(a_k), 1) * size
-    pack_a = stride >= 2048 and m >= 2 * rows and k >= 64 and panels * row_tiles >= 16 and min(abs(a_m), abs(a_k)) == 1
-    a_block = max(rows, ROW_BLOCK // rows * rows)
+    # Rows 2 KiB apart, or a multiple of it, fall into few cache sets; far ones each into a page of their own.
+    apart = stride >= 2048 and (stride % 2048 == 0 or m * k * size > 2**20)
+    pack_a = apart and m >= 2 * rows and k >= 64 and panels * row_tiles >= 16 and min(abs(a_m), abs(a_k)) == 1
+    if pack_a or pack_b:  # what is packed should be used often: large blocks, though at least four of them
+        columns, height = min(n, COLUMN_BLOCK), min(m, TALL)
+        while -(-n // columns) * -(-m // height) * kernel.batch.extent < 4 and max(columns, height) >= 128:
+            if columns >= height:
+                columns = -(-columns // 2)
+            else:
+                height = -(-height // 2)
+        block = -(-columns // width)
+        row_block = m if height >= m else -(-height // rows) * rows
+    else:  # at least eight tasks where there are enough panels
+        block = max(1, min(COLUMN_BLOCK // width or 1, panels // 8 or 1))
+        row_block = m if m <= TALL else -(-(-(-m // -(-m // TALL))) // rows) * rows
+    depth = PANEL_BYTES // (width * size)
+    k_block = k if k <= depth + depth // 2 else -(-k // -(-k // depth))
+    a_block = max(rows, A_BYTES // (k_block * size) // rows * rows)
     return Plan(rows, vectors, block * width, row_block, k_block, pack_b, strided and b_k == 1, pack_a, a_block)
 
 

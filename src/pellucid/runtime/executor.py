@@ -21,8 +21,9 @@ SMALL_OUTPUT_BYTES = (
 
 SLICE_SECONDS = 0.05  # the longest that many short steps keep Python's signal handlers waiting
 
-# Where an ndarray keeps its data pointer: the first field after the object's head (numpy/ndarraytypes.h,
-# PyArrayObject_fields, part of NumPy's ABI). Seven times faster than array.ctypes.data.
+# Where an ndarray keeps its data pointer: the first field after the object's head
+# (numpy/ndarraytypes.h, PyArrayObject_fields, part of NumPy's ABI). Seven times faster than
+# array.ctypes.data.
 _DATA_FIELD = object.__basicsize__
 _pointer_at = ctypes.c_void_p.from_address
 
@@ -73,7 +74,8 @@ class Executable:
             i: max(slots[n].nbytes for n in numbers) for i, numbers in self._states
         }
 
-        # Small outputs live in fixed arrays; large ones are new on each call: (place, shape, dtype, slots).
+        # Small outputs live in fixed arrays; large ones are new on each call: (place, shape, dtype,
+        # slots).
         self._results: list[np.ndarray | None] = []
         self._large: list[tuple[int, tuple[int, ...], np.dtype, list[int]]] = []
         for place, ((shape, name), numbers) in enumerate(
@@ -106,7 +108,8 @@ class Executable:
         self._n_areas = 0
         self._make_areas(1)
 
-        # What the table points to now. The lists hold the arrays, so that an identity is not used twice.
+        # What the table points to now. The lists hold the arrays, so that an identity is not used
+        # twice.
         self._bound_inputs: list[np.ndarray | None] = [None] * len(self._inputs)
         self._bound_state: Sequence[np.ndarray] | None = None
         self._state_ids: list[int] = []

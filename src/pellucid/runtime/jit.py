@@ -38,9 +38,9 @@ STACK_BYTES = (
     64 << 20
 )  # linking recurses; small default stacks overflowed elsewhere (jax-ml, macOS)
 
-# What a kernel may call: intrinsics that LLVM expands into instructions that round the same on every target,
-# and, where a CPU has no fused multiply-add, the C library's correctly rounded one. Not llvm.exp and its
-# like: they become calls to whatever the C library gives.
+# What a kernel may call: intrinsics that LLVM expands into instructions that round the same on
+# every target, and, where a CPU has no fused multiply-add, the C library's correctly rounded one.
+# Not llvm.exp and its like: they become calls to whatever the C library gives.
 ALLOWED = re.compile(
     r"""llvm\.( (fma|sqrt|fabs|floor|ceil|trunc|rint|nearbyint|roundeven|copysign|minnum|maxnum|minimum|maximum
               |minimumnum|maximumnum|canonicalize|is\.fpclass|fptosi\.sat|fptoui\.sat)\.\w+(\.\w+)*
@@ -154,8 +154,9 @@ def _target(on: Machine) -> tuple[Any, str]:
 
 @functools.cache
 def _pipeline(on: Machine) -> tuple[Any, Any]:
-    # The text is already vectorised and unrolled as the schedule wants it: LLVM's own pipeline takes three
-    # times longer (44 instead of 10 ms for a 14 x 32 micro-kernel) and gives the same inner loop.
+    # The text is already vectorised and unrolled as the schedule wants it: LLVM's own pipeline
+    # takes three times longer (44 instead of 10 ms for a 14 x 32 micro-kernel) and gives the same
+    # inner loop.
     options = llvm.create_pipeline_tuning_options(speed_level=1)
     passes = llvm.create_new_function_pass_manager()
     passes.add_sroa_pass()
@@ -180,8 +181,8 @@ def _link_missing(units: list[tuple[str, tuple[str, ...]]], keys: list[str], on:
             for key, (text, names) in zip(keys, units, strict=True)
             if key not in _linked
         }
-        # Names are unique within a library, not between programs: the same name with another text goes
-        # into a library of its own.
+        # Names are unique within a library, not between programs: the same name with another text
+        # goes into a library of its own.
         while missing:
             batch: dict[str, tuple[str, ...]] = {}
             builder = llvm.JITLibraryBuilder().add_current_process()  # memcpy, fmaf

@@ -55,10 +55,11 @@ BLOCK_WORDS = 5 * LINE
 CALL_WORDS = 12
 LAUNCH_WORDS = 4
 
-# A wait spins for a moment, then yields its core some hundred times (about 0.25 us each), then sleeps (waking
-# takes 10 to 130 us). Yielding early matters where the scheduler has put two threads on one core: both stay
-# runnable, so that they alternate quickly and the load balancer sees that one should move. With spins of 60 us
-# and no yields a step beside a busy process took 8 times as long, with these numbers 2.7 times, on two cores.
+# A wait spins for a moment, then yields its core some hundred times (about 0.25 us each), then
+# sleeps (waking takes 10 to 130 us). Yielding early matters where the scheduler has put two threads
+# on one core: both stay runnable, so that they alternate quickly and the load balancer sees that
+# one should move. With spins of 60 us and no yields a step beside a busy process took 8 times as
+# long, with these numbers 2.7 times, on two cores.
 SPIN_SECONDS = 2e-6
 YIELDS_BETWEEN_CALLS = 300
 YIELDS_AT_BARRIER = 300
@@ -67,8 +68,8 @@ YIELDS_AT_BARRIER = 300
 def walker_text(triple: str) -> str:
     """The team's native side. Exports walk_alone, walk_team, work and pauses."""
     if triple.startswith(("x86_64", "i686", "amd64")):
-        # MXCSR 0x1F80: round to nearest, exceptions masked, subnormals kept. It is per thread, and any
-        # library built with -ffast-math may have changed it.
+        # MXCSR 0x1F80: round to nearest, exceptions masked, subnormals kept. It is per thread, and
+        # any library built with -ffast-math may have changed it.
         floating = """
   %before = alloca i32, align 4
   %wanted = alloca i32, align 4
@@ -483,7 +484,8 @@ def _release() -> None:
 
 
 def _at_exit() -> None:
-    # A call that another (daemon) thread still runs is left alone: its memory outlives the interpreter.
+    # A call that another (daemon) thread still runs is left alone: its memory outlives the
+    # interpreter.
     if lock.acquire(timeout=1.0):
         try:
             _release()

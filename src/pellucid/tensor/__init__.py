@@ -4,6 +4,25 @@ storage.py      arrays that outlive a program, and which nodes stand for them
 elementwise.py  promotion, broadcasting, powers      shaping.py  reshape, permute, pad, concat
 reductions.py   sum, max, any, argmin, prod          indexing.py x[...] and x[...] = v
 contraction.py  matmul and einsum                    realize.py  expressions become values
-tensor.py       Tensor                               create.py   zeros, arange, from_dlpack
-functions.py    everything as a function             random.py   counter-based random numbers
-trace.py        compile(fn)"""
+tensor.py       Tensor                               gradient.py grad
+create.py       zeros, arange, from_dlpack           functions.py everything as a function
+random.py       counter-based random numbers         trace.py    compile(fn)"""
+
+from . import functions, random
+from .create import tensor
+from .gradient import grad
+from .random import seed
+from .tensor import Tensor, assign, realize
+from .trace import compile
+
+__all__ = [
+    "Tensor",
+    "assign",
+    "compile",
+    "functions",
+    "grad",
+    "random",
+    "realize",
+    "seed",
+    "tensor",
+]

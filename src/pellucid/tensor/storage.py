@@ -32,9 +32,11 @@ class Storage:
     readers  what the table holds about those nodes: keys are ids of nodes that are alive
     owner    weak reference to the parameter Tensor that owns it, or None
     origin   DATA, or where its expression was lost: RETURNED by a compiled function, or CUT
+    is_state whether a compiled function overwrites it
+    name     what listings call it, if it has a name
     born     storages are numbered in the order of their making"""
 
-    __slots__ = ("array", "born", "origin", "owner", "readers")
+    __slots__ = ("array", "born", "is_state", "name", "origin", "owner", "readers")
     array: np.ndarray
     readers: dict[int, "Known"]
     owner: "Callable[[], object] | None"
@@ -44,6 +46,8 @@ class Storage:
         self.readers = _NO_READERS
         self.owner = None
         self.origin = origin
+        self.name = ""
+        self.is_state = False
         self.born = next(_births)
 
     def node(self) -> Node:

@@ -23,7 +23,7 @@ from . import contraction, elementwise, indexing, reductions, shaping
 from .elementwise import Operand
 from .realize import TraceError, realize_nodes
 from .shaping import Axes
-from .storage import CUT, Storage, active, known, stop_gradient
+from .storage import Storage, active, known, stop_gradient
 
 DTypeLike = DType | str | type | np.dtype
 SHOWN = 1000  # repr summarises above this many elements, as NumPy does
@@ -151,6 +151,14 @@ class Tensor:
             self._storage, self._node, self._trace = Storage(self.numpy()), None, 0
         self._storage.owner = weakref.ref(self)
 
+    @property
+    def storage(self) -> Storage | None:
+        """Where the value is, if it is known now: not for expressions, nor inside a compiled function
+        for what it has changed."""
+        if active and self._storage in active[-1].updates:
+            return None
+        return self._storage
+
     # ---- values
 
     def realize(self) -> "Tensor":
@@ -202,11 +210,6 @@ class Tensor:
 
     def __dlpack_device__(self) -> tuple[int, int]:
         return (1, 0)  # the CPU, in DLPack's numbering
-
-    def __array_namespace__(self, api_version: str | None = None) -> Any:
-        import importlib
-
-        return importlib.import_module("pellucid.functions")
 
     def to_device(self, device: str, /, *, stream: Any = None) -> "Tensor":
         """The same tensor: there is one device, "cpu"."""
@@ -398,12 +401,12 @@ class Tensor:
         return from_node(make("logical_not", (self.node,)))
 
     def __getitem__(self, key: Any) -> "Tensor":
-        return from_node(indexing.read(self.node, _plain_key(key), _leaf_of))
+        return from_node(indexing.read(self.node, _plain_key(key), leaf_of))
 
     def __setitem__(self, key: Any, value: Any) -> None:
         value = as_tensor(value, self.dtype)
         _check_assignable(self, value)
-        new = indexing.write(self.node, _plain_key(key), value.node, _leaf_of)
+        new = indexing.write(self.node, _plain_key(key), value.node, leaf_of)
         assign((self, from_node(new)))
 
     # ---- shapes
@@ -763,7 +766,7 @@ def _binary(f: Any, a: Any, b: Any, *names: str) -> Tensor:
     return from_node(f(*names, x, y))
 
 
-def _leaf_of(array: np.ndarray) -> Node:
+def leaf_of(array: np.ndarray) -> Node:
     """A node for integers or a mask that were worked out from a key."""
     return Storage(aligned_copy(array)).node()
 
@@ -771,11 +774,11 @@ def _leaf_of(array: np.ndarray) -> Node:
 def _plain_key(key: Any) -> Any:
     """Tensors, lists, arrays and bools in a key as ArrayIndex; the rest as it is."""
     if isinstance(key, tuple):
-        return tuple(_plain_item(item) for item in key)
-    return _plain_item(key)
+        return tuple(plain_item(item) for item in key)
+    return plain_item(key)
 
 
-def _plain_item(item: Any) -> Any:
+def plain_item(item: Any) -> Any:
     if isinstance(item, (bool, np.bool_)):
         return indexing.ArrayIndex(np.asarray(item), None)
     if isinstance(item, Tensor):
@@ -891,7 +894,7 @@ def _record_update(target: Tensor, node: Node) -> None:
 # ---- gradients
 
 
-def _owner(leaf: Node) -> Tensor | None:
+def owner_of(leaf: Node) -> Tensor | None:
     """The parameter that a leaf stands for, if any."""
     storage = active[-1].parameters.get(leaf) if active else None
     if storage is None:
@@ -900,7 +903,7 @@ def _owner(leaf: Node) -> Tensor | None:
     return storage.owner() if storage is not None and storage.owner is not None else None  # type: ignore[return-value]
 
 
-def _cotangent(output: Tensor, gradient: Tensor | None, name: str) -> Node:
+def cotangent_of(output: Tensor, gradient: Tensor | None, name: str) -> Node:
     if output.dtype.kind != "f":
         raise DTypeError(f"{name} of {output.dtype}: only float32 and float64 have gradients.")
     if gradient is None:
@@ -922,10 +925,10 @@ def _cotangent(output: Tensor, gradient: Tensor | None, name: str) -> Node:
 def backward(output: Tensor, gradient: Tensor | None = None) -> None:
     """As Tensor.backward: add to the `.grad` of every parameter that output was computed from.
 
-    The gradients carry no history of their own; for gradients of gradients use `grad`."""
-    start = _cotangent(output, gradient, "backward()")
+    The gradients carry no history of their own; for gradients of gradients use `pellucid.grad`."""
+    start = cotangent_of(output, gradient, "backward()")
     leaves = [x for x in topological_order([output.node]) if x.op == "leaf"]
-    owners = [(x, owner) for x in leaves if (owner := _owner(x)) is not None]
+    owners = [(x, owner) for x in leaves if (owner := owner_of(x)) is not None]
     if not owners:
         raise PellucidError(
             "backward() found no parameter: nothing that this tensor was computed from has "
@@ -944,63 +947,6 @@ def backward(output: Tensor, gradient: Tensor | None = None) -> None:
             if old is not None and old._trace != trace.serial:
                 old = None  # a compiled function starts with empty gradients, on every call
         owner.grad = new if old is None else old + new
-
-
-def grad(output: Tensor, wrt: Tensor | Sequence[Tensor], gradient: Tensor | None = None) -> Any:
-    """d output / d tensor, for one tensor or a list of them; can be differentiated again.
-
-    output    one number, unless the cotangent `gradient`, of its shape, is given
-    returns   a tensor of the shape of each wrt; zeros where output does not depend on it"""
-    listed = [wrt] if isinstance(wrt, Tensor) else list(wrt)
-    for i, t in enumerate(listed):
-        if not isinstance(t, Tensor) or t.dtype.kind != "f":
-            what = t.dtype if isinstance(t, Tensor) else type(t).__name__
-            raise DTypeError(f"grad: wrt[{i}] is {what}; it must be a tensor of float32 or float64.")
-    start = _cotangent(output, gradient, "grad")
-    order = topological_order([output.node])
-    leaves = [x for x in order if x.op == "leaf"]
-    nodes: list[list[Node]] = []
-    for t in listed:
-        own = [t.node]
-        if t.requires_grad:  # a parameter stands for all its leaves: before and after an update
-            own += [x for x in leaves if x is not own[0] and _owner(x) is t]
-        nodes.append(own)
-    flat = [x for own in nodes for x in own]
-    found = dict(zip(flat, gradients([output.node], [start], flat), strict=True))
-    results = []
-    for i, (t, own) in enumerate(zip(listed, nodes, strict=True)):
-        parts = [g for x in own if (g := found[x]) is not None]
-        _check_history(leaves, t, i, bool(parts))
-        if parts:
-            total = parts[0]
-            for part in parts[1:]:
-                total = make("add", (total, part))
-        else:
-            total = constant(0.0, t.dtype, t.shape)
-        results.append(from_node(total))
-    return results[0] if isinstance(wrt, Tensor) else results
-
-
-def _check_history(leaves: list[Node], t: Tensor, i: int, is_reached: bool) -> None:
-    """A value whose expression is gone may have come from t: then the gradient would be wrong."""
-    if is_reached and t.requires_grad:
-        return
-    for x in leaves:
-        row = known(x)
-        s = row.source if row is not None else None
-        if not isinstance(s, Storage) or s is t._storage or not s.origin:
-            continue
-        if (s.origin == CUT or not is_reached) and (t._storage is None or t._storage.born < s.born):
-            reason = (
-                "has a long history that was dropped when its value was read"
-                if s.origin == CUT
-                else "came out of a compiled function, without its expression"
-            )
-            raise PellucidError(
-                f"grad: the output depends on a value of shape {s.array.shape} that {reason}, so "
-                f"its gradient by wrt[{i}] is not known. Take the gradient before the value is read "
-                "(or inside the compiled function), or give wrt requires_grad=True at the start."
-            )
 
 
 # ---- functions of two tensors that methods need

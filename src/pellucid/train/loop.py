@@ -22,7 +22,8 @@ from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from ..tensor import functions as F
 from ..tensor import random
-from ..tensor.tensor import Tensor, assign, grad
+from ..tensor.gradient import grad
+from ..tensor.tensor import Tensor, assign
 from ..tensor.trace import compile
 from . import checkpoint as checkpoints
 from .diagnose import describe_non_finite
