@@ -1,0 +1,93 @@
+"""Compiled equals the NumPy reference for every primitive: shapes, dtypes, special values, movement.
+
+Movement ops are composed before and after each primitive, so every layout is read and written."""
+
+import math
+
+import numpy as np
+import pytest
+from cases import CASES, SPECIAL, Maker
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("llvmlite")
+from pellucid.compiler.build import Options, build
+from pellucid.graph.node import Node
+from pellucid.graph.reference import REFERENCE, compute
+from pellucid.graph.show import show
+from pellucid.program.graph import Graph
+from pellucid.runtime.executor import Executable
+
+# Functions that are ours and NumPy's: units in the last place of the result, both errors together.
+ULPS = {"exp": 4, "log": 4, "sin": 4, "cos": 4, "tanh": 4, "erf": 4}
+# Sums: the order is the engine's. Each of 16 lanes adds n / 16 terms, then a tree adds the lanes.
+SUMS = {"reduce_sum", "cumsum", "scatter_add", "contract"}
+# Which of 0.0 and -0.0 is the larger is not said.
+ZERO_OF_EITHER_SIGN = {"maximum", "minimum", "reduce_max", "reduce_min"}
+
+
+def run(graph: Graph, arrays: dict[Node, np.ndarray], options: Options) -> list[np.ndarray]:
+    leaves = (*graph.inputs, *graph.state)
+    given_ = [np.ascontiguousarray(arrays[x]).reshape(x.shape) for x in leaves]
+    n = len(graph.inputs)
+    return Executable(build(graph, options)).run(given_[:n], tuple(given_[n:]))
+
+
+def moved(out: Node, node: Node, value: np.ndarray) -> np.ndarray:
+    return value if out is node else np.asarray(REFERENCE[out.op](value, *out.params))
+
+
+def expected(node: Node, out: Node, arrays: dict) -> tuple[np.ndarray, np.ndarray]:
+    """What `out`, a movement of `node`, must be, and how far off it may be."""
+    inputs = compute(node.inputs, arrays)
+    meaning = REFERENCE.get(node.op)
+    floats = [x.astype(np.float64) if x.dtype.kind == "f" else x for x in inputs]
+    with np.errstate(all="ignore"):
+        if node.dtype.kind == "f" and node.op in ULPS:
+            want = np.asarray(meaning(*floats))
+            off = ULPS[node.op] * np.abs(want) * np.finfo(node.dtype.numpy).eps
+            off = off + np.finfo(node.dtype.numpy).smallest_subnormal
+        elif node.dtype.kind == "f" and node.op in SUMS:
+            want = np.asarray(meaning(*floats, *node.params))
+            magnitudes = [np.abs(x) if x.dtype.kind == "f" else x for x in floats]
+            n_terms = max((x.size for x in floats), default=1)
+            off = np.asarray(meaning(*magnitudes, *node.params)) * np.finfo(node.dtype.numpy).eps
+            off = off * (n_terms / 16 + 20)
+        else:
+            want = compute([node], arrays)[0]
+            off = np.zeros(want.shape)
+        return moved(out, node, want).astype(node.dtype.numpy), moved(out, node, off)
+
+
+def agree(got: np.ndarray, want: np.ndarray, off: np.ndarray, signs: bool) -> np.ndarray:
+    with np.errstate(all="ignore"):
+        equal = got == want
+        if want.dtype.kind != "f":
+            return equal
+        if signs:
+            equal &= np.signbit(got) == np.signbit(want)
+        return equal | (np.isnan(got) & np.isnan(want)) | ((off > 0) & (np.abs(got - want) <= off))
+
+
+def check(op: str, m: Maker) -> None:
+    if op in SUMS:  # an overflow on the way depends on the order
+        m.special = tuple(v for v in SPECIAL if not 1e30 < abs(v) < math.inf)
+    node = CASES[op](m)
+    out = m.moved(node)
+    got = run(Graph(tuple(m.arrays), (), (out,)), m.arrays, Options())[0]
+    assert (got.shape, got.dtype) == (out.shape, out.dtype.numpy)
+    want, off = expected(node, out, m.arrays)
+    exact = op not in ULPS and op not in SUMS and op not in ZERO_OF_EITHER_SIGN
+    wrong = np.flatnonzero(~agree(got, want, off, exact))
+    assert not wrong.size, (
+        f"{show([out])}\n{wrong.size} of {got.size} differ, first at {wrong[0]}: "
+        f"compiled {got.ravel()[wrong[:3]]}, reference {want.ravel()[wrong[:3]]}\n"
+        f"inputs {[x.ravel()[:40] for x in compute(node.inputs, m.arrays)]}"
+    )
+
+
+@pytest.mark.parametrize("op", CASES)
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_compiled_equals_reference(op, data):
+    check(op, Maker(lambda low, high: data.draw(st.integers(low, high))))
