@@ -26,9 +26,16 @@ def test_durations(seconds, text):
     assert duration(seconds) == text
 
 
-def test_a_log_gets_the_first_and_the_last_epoch_of_a_short_run(capsys):
+def test_a_log_gets_every_epoch_of_a_slow_run(capsys):
+    with Lines(seconds_between=0) as lines:
+        for number in (1, 2, 3):
+            lines.show(done(number))
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
+def test_a_log_gets_the_last_epoch_of_a_short_run(capsys):
     with Lines(seconds_between=100) as lines:
         for number in range(1, 51):
             lines.show(done(number))
     err = capsys.readouterr().err.splitlines()
-    assert [line.split()[1] for line in err] == ["1/200", "50/200"]
+    assert [line.split()[1] for line in err] == ["50/200"]

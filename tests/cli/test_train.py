@@ -6,16 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import pellucid as package
 from pellucid.cli import main as command
 from pellucid.cli.predict import percent
 from pellucid.data import load_digits
 from pellucid.train import recipe
 
+# The package that is tested here, also from another folder.
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[1])}
 SMALL = ["--net", "16", "--epochs", "4", "--lr", "0.01"]
 
 
@@ -30,7 +34,11 @@ def run(tmp_path_factory):
 
 def pellucid(*arguments: str, **options) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "pellucid", *arguments], capture_output=True, text=True, **options
+        [sys.executable, "-m", "pellucid", *arguments],
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+        **options,
     )
 
 
@@ -194,6 +202,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_end_has_the_same_bits(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=ENVIRONMENT,
     )
     for line in process.stderr:
         if line.startswith("epoch"):

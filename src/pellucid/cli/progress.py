@@ -44,11 +44,11 @@ class Silent:
 
 
 class Lines(Silent):
-    """A line for the first epoch, then at most one a second: a log that a file can hold."""
+    """At most one line a second, and the last: a log that a file can hold."""
 
     def __init__(self, seconds_between: float = 1.0):
         self.seconds_between = seconds_between
-        self.next_time = 0.0
+        self.next_time = time.monotonic() + seconds_between
         self.pending: EpochDone | None = None
 
     def show(self, event: "EpochDone") -> None:
