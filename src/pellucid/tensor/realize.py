@@ -110,7 +110,8 @@ def rebuilt(w: Walk, names: Sequence[str] | None = None) -> dict[int, Node]:
     graphs are equal nodes."""
     new: dict[int, Node] = {}
     for i, x in enumerate(w.leaves):
-        name = names[i] if names else x.params[1]
+        # A node that was realised before is a leaf here, whatever its op is.
+        name = names[i] if names else x.params[1] if x.op == "leaf" else ""
         # Numbers below zero: never those of graph.node.leaf.
         new[w.number[x]] = intern("leaf", (), (-1 - i, name), x.shape, x.dtype)
     for x in w.order:
