@@ -84,6 +84,8 @@ def is_row_reduction(shape: Sequence[int], axes: Sequence[int]) -> bool:
 def reduction(node: Node, x: Node) -> Node:
     """The reduction, in chunks where it is long."""
     (axes,) = node.params
+    if not axes:
+        return x
     plain = make(node.op, (x,), (axes,))
     length, results = size([x.shape[a] for a in axes]), plain.size
     kept = tuple(a for a in range(len(x.shape)) if a not in axes)

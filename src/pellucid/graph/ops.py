@@ -156,7 +156,7 @@ _ROWS = (
     _movement("flip", ("axes",), "reversed along axes"),
     _movement("concat", ("axis",), "inputs one after another along axis", arity=VARIADIC),
     # -- reductions and scans: the axes of a reduction leave the shape
-    _reduce("reduce_sum", "axes", NUMBER, "same", "sum; integers wrap; 0 over an empty axis"),
+    _reduce("reduce_sum", "axes", NUMBER, "same", "sum; integers wrap; 0 over an empty axis; over no axis the input"),
     _reduce(
         "reduce_max", "axes", ANY, "same", "largest, NaN if any is; no empty axis; any on bool"
     ),

@@ -208,7 +208,9 @@ REFERENCE: dict[str, Callable[..., Array]] = {
     "flip": np.flip,
     "concat": lambda *arrays_axis: np.concatenate(arrays_axis[:-1], arrays_axis[-1]),
     # Contiguous first: NumPy's order of summation follows the strides, which are no part of a value.
-    "reduce_sum": lambda x, axes: np.sum(np.asarray(x, order="C"), axes, dtype=x.dtype),
+    "reduce_sum": lambda x, axes: (
+        np.sum(np.asarray(x, order="C"), axes, dtype=x.dtype) if axes else x
+    ),
     "reduce_max": np.max,
     "reduce_min": np.min,
     "argmax": lambda x, axis: np.asarray(np.argmax(x, axis), np.int64),

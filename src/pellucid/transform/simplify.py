@@ -350,8 +350,10 @@ def _where_not(node: Node) -> Node | None:
 
 
 def _reduce_nothing(node: Node) -> Node | None:
-    """Over no axis or axes of size 1. Not a float sum: of -0.0 alone it may be 0.0."""
+    """Over no axis, or over axes of size 1, where a float sum may make 0.0 of -0.0, so not there."""
     (x,), (axes,) = node.inputs, node.params
+    if not axes:
+        return x
     if any(x.shape[a] != 1 for a in axes) or (node.op == "reduce_sum" and x.dtype.kind == "f"):
         return None
     return make("reshape", (x,), (node.shape,))
