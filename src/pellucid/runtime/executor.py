@@ -101,7 +101,7 @@ class Executable:
         call[team.LAUNCHES] = ctypes.addressof(self._launches)
         call[team.N_SLOTS] = len(slots)
         call[team.SLOTS] = ctypes.addressof(self._table)
-        call[team.N_STEPS], call[team.N_BATCHES] = 1, 1
+        self._single_step()
         call[team.STEPPED] = ctypes.addressof(self._stepped)
         self._parallel = program.parallel and bool(program.launches)
         self._areas = np.zeros(0, np.uint8)
@@ -190,16 +190,25 @@ class Executable:
                     # At most eightfold: the first step is slower than the others, or luckier.
                     size = max(1, min(8 * size, int(SLICE_SECONDS / seconds)))
             finally:
-                call[team.N_STEPS], call[team.START] = 1, 0
-                call[team.N_STEPPED], call[team.N_BATCHES] = 0, 1
+                self._single_step()
             return self._collect(large)
 
     # --- the parts of a call
 
     def _own_lock(self) -> threading.Lock:
-        if self._owner is not _process:  # a forked child: the lock may be held by a thread it lacks
+        # In a forked child, a thread that is not there may hold the lock and be half-way in a call.
+        if self._owner is not _process:
             self._lock, self._owner = threading.Lock(), _process
+            self._make_areas(1)
+            self._single_step()
+            self._bound_inputs = [None] * len(self._inputs)
+            self._bound_state, self._state_ids = None, []
         return self._lock
+
+    def _single_step(self) -> None:
+        call = self._call
+        call[team.N_STEPS], call[team.START] = 1, 0
+        call[team.N_STEPPED], call[team.N_BATCHES] = 0, 1
 
     def _walk_parallel(self) -> None:
         with team.lock:
@@ -224,6 +233,7 @@ class Executable:
 
     def _bind_input(self, i: int, array: np.ndarray, entries: int, moves: bool) -> None:
         # A kernel reads what its slot says: a smaller array would be read past its end.
+        _check_array(array, "input", i)
         if array.nbytes != self.program.input_bytes[i] * entries or not array.flags.c_contiguous:
             raise ValueError(
                 f"input {i} has {array.nbytes} bytes in shape {array.shape}; the program needs "
@@ -241,6 +251,7 @@ class Executable:
             self._bound_state, self._state_ids = None, []  # also after an error half-way
             for i, numbers in self._states:
                 array, needed = state[i], self._state_bytes[i]
+                _check_array(array, "state", i)
                 if (
                     array.nbytes != needed
                     or not array.flags.c_contiguous
@@ -271,6 +282,12 @@ class Executable:
         for (place, _, _, _), array in zip(self._large, large, strict=True):
             outputs[place] = array
         return outputs
+
+
+def _check_array(array: np.ndarray, kind: str, i: int) -> None:
+    # A NumPy scalar has nbytes and flags, too, but keeps its data elsewhere.
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{kind} {i} is a {type(array).__name__}; the program needs a NumPy array.")
 
 
 def _launch_table(program: Program, addresses: dict[str, int]):
