@@ -31,7 +31,7 @@ from .memory import plan_arena
 from .schedule import HEAVY, Group, Output, Schedule
 from .values import COST, Emitter
 
-PARALLEL_SECONDS = 6e-6  # a shorter program is over before a second thread has helped
+BARRIER_SECONDS = 0.6e-6  # two threads meet, and what one waits for the other
 FLOPS_PER_SECOND, BYTES_PER_SECOND = 1e11, 2e10  # one core, roughly
 
 
@@ -452,7 +452,7 @@ def _assemble(graph, roots, simplified, schedule: Schedule, levels: list[list[Gr
         tuple(made), tuple(launches), tuple(slots),
         tuple((n.shape, n.dtype.name) for n in schedule.outputs),
         tuple(x.size * x.dtype.itemsize for x in graph.inputs),
-        arena, scratch, (), seconds > PARALLEL_SECONDS)
+        arena, scratch, (), seconds / 2 > BARRIER_SECONDS * (len(levels) + 1))
     return Stages(roots, simplified, levels, kernels, program)
 
 

@@ -82,22 +82,32 @@ def plan(kernel: GemmKernel, vector_bits: int) -> Plan:
     # Rows 2 KiB apart, or a multiple of it, fall into few cache sets; far ones each into a page of their own.
     apart = stride >= 2048 and (stride % 2048 == 0 or m * k * size > 2**20)
     pack_a = apart and m >= 2 * rows and k >= 64 and panels * row_tiles >= 16 and min(abs(a_m), abs(a_k)) == 1
-    if pack_a or pack_b:  # what is packed should be used often: large blocks, though at least four of them
-        columns, height = min(n, COLUMN_BLOCK), min(m, TALL)
-        while -(-n // columns) * -(-m // height) * kernel.batch.extent < 4 and max(columns, height) >= 128:
-            if columns >= height:
-                columns = -(-columns // 2)
-            else:
-                height = -(-height // 2)
-        block = -(-columns // width)
-        row_block = m if height >= m else -(-height // rows) * rows
-    else:  # at least eight tasks where there are enough panels
-        block = max(1, min(COLUMN_BLOCK // width or 1, panels // 8 or 1))
-        row_block = m if m <= TALL else -(-(-(-m // -(-m // TALL))) // rows) * rows
+    block, row_tiles_block = grid(panels, row_tiles, width, rows, kernel.batch.extent, pack_a or pack_b)
+    row_block = min(m, row_tiles_block * rows)
     depth = PANEL_BYTES // (width * size)
     k_block = k if k <= depth + depth // 2 else -(-k // -(-k // depth))
     a_block = max(rows, A_BYTES // (k_block * size) // rows * rows)
     return Plan(rows, vectors, block * width, row_block, k_block, pack_b, strided and b_k == 1, pack_a, a_block)
+
+
+def grid(panels: int, row_tiles: int, width: int, rows: int, batch: int, packed: bool) -> tuple[int, int]:
+    """(panels, tiles of rows) of one task.
+
+    What is packed should be used often: large blocks, four or more. Otherwise at least eight. Few tasks
+    come in an even number, for two threads to share."""
+    wanted = 4 if packed else 8
+    columns = max(1, -(-panels * width // COLUMN_BLOCK))
+    heights = max(1, -(-row_tiles * rows // TALL))
+    while batch * columns * heights < 24 and (batch * columns * heights < wanted or batch * columns * heights % 2):
+        if columns >= panels and heights >= row_tiles:
+            break
+        wide, tall = -(-panels // columns) * width, -(-row_tiles // heights) * rows
+        if heights >= row_tiles or (columns < panels and (not packed or wide >= tall)):
+            columns = next(c for c in range(columns + 1, panels + 1) if c == panels or -(-panels // c) < wide // width)
+        else:
+            heights = next(h for h in range(heights + 1, row_tiles + 1)
+                           if h == row_tiles or -(-row_tiles // h) < tall // rows)
+    return -(-panels // columns), -(-row_tiles // heights)
 
 
 def n_tasks(kernel: GemmKernel, p: Plan) -> int:
