@@ -1,13 +1,14 @@
 """Write what the documents say by running it: outputs in the tour, the lists of names and commands.
 
-    python docs/make.py            rewrite the documents
+    python docs/make.py            rewrite the documents, samples too
     python docs/make.py --check    say what would change; exit 1 if anything would
 
 In a Markdown file every ```python block is run, in order, in one namespace. What it prints must
-stand in a ```text block right below it. A ```text sample block holds what it printed once; it is
-not compared."""
+stand in a ```text block right below it. A ```text sample block holds what one machine printed; it
+is not compared."""
 
 import contextlib
+import difflib
 import inspect
 import io
 import re
@@ -20,10 +21,10 @@ BLOCK = re.compile(
     r"^```python\n(?P<code>.*?)^```\n(?P<shown>\n```text(?P<kind>[ \w]*)\n(?P<text>.*?)^```\n)?",
     re.MULTILINE | re.DOTALL,
 )
-WALKS = ("tour.md",)
+WALKS = ("tour.md", "../README.md")
 
 
-def walk(document: str, name: str) -> str:
+def walk(document: str, name: str, with_samples: bool) -> str:
     """The document with its outputs replaced by what its code prints now."""
     namespace: dict = {"__name__": "__main__"}
 
@@ -33,12 +34,12 @@ def walk(document: str, name: str) -> str:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(code, namespace)
-        if not match["shown"]:
-            if printed.getvalue():
-                return f"```python\n{match['code']}```\n\n```text\n{tidy(printed.getvalue())}```\n"
+        kind = match["kind"] or ""
+        is_kept = kind.strip() == "sample" and not with_samples
+        if is_kept or not (match["shown"] or printed.getvalue()):
             return match[0]
-        text = match["text"] if match["kind"].strip() == "sample" else tidy(printed.getvalue())
-        return f"```python\n{match['code']}```\n\n```text{match['kind']}\n{text}```\n"
+        text = tidy(printed.getvalue())
+        return f"```python\n{match['code']}```\n\n```text{kind}\n{text}```\n"
 
     return BLOCK.sub(run, document)
 
@@ -111,24 +112,30 @@ def reference() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def documents() -> dict[Path, str]:
+def documents(with_samples: bool) -> dict[Path, str]:
     """Every document that is written here, as it must be now."""
     made = {HERE / "reference.md": reference()}
     for name in WALKS:
-        made[HERE / name] = walk((HERE / name).read_text(encoding="utf-8"), name)
+        text = (HERE / name).read_text(encoding="utf-8")
+        made[HERE / name] = walk(text, name, with_samples)
     return made
 
 
 def main() -> int:
-    changed = False
-    for path, text in documents().items():
+    is_check = "--check" in sys.argv
+    changed = 0
+    for path, text in documents(with_samples=not is_check).items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
-        if text != old:
-            changed = True
-            print(f"{path.name} {'is out of date' if '--check' in sys.argv else 'rewritten'}")
-            if "--check" not in sys.argv:
-                path.write_text(text, encoding="utf-8")
-    return 1 if changed and "--check" in sys.argv else 0
+        if text == old:
+            continue
+        changed += 1
+        if is_check:
+            names = (f"{path.name}, stored", f"{path.name}, now")
+            print("\n".join(difflib.unified_diff(old.splitlines(), text.splitlines(), *names)))
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"{path.name} rewritten")
+    return 1 if is_check and changed else 0
 
 
 if __name__ == "__main__":

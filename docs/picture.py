@@ -2,6 +2,7 @@
 
 Runs `pellucid train digits` as a person would and keeps what it prints as an SVG, and its curve."""
 
+import io
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def main() -> None:
             check=True,
         )
         shutil.copy(Path(folder) / "runs" / "digits-1" / "curve.png", HERE / "curve.png")
-    console = Console(record=True, width=100, file=open("/dev/null", "w"))
+    console = Console(record=True, width=100, file=io.StringIO())
     console.print(Text("$ pellucid train digits", style="bold green"))
     console.print(Text(done.stdout.rstrip()))
     svg = console.export_svg(code_format=FRAME, unique_id="run", title="")

@@ -23,13 +23,37 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from . import data, formats, nn, optim, train
     from .base.dtypes import bool_, float32, float64, int32, int64, uint8
+    from .base.errors import (
+        DataError,
+        DTypeError,
+        FormatError,
+        IndexRangeError,
+        NonFiniteError,
+        OptionError,
+        PellucidError,
+        RunError,
+        ShapeError,
+    )
     from .tensor import Tensor, compile, functions, grad, random, realize, seed, tensor
 
 __version__ = "0.1.0"
 
+_ERRORS = (
+    "DTypeError",
+    "DataError",
+    "FormatError",
+    "IndexRangeError",
+    "NonFiniteError",
+    "OptionError",
+    "PellucidError",
+    "RunError",
+    "ShapeError",
+)
+
 # Public name -> the module that has it; a folder of this package stands for itself.
 _HOME = {
     **dict.fromkeys(("bool_", "uint8", "int32", "int64", "float32", "float64"), "base.dtypes"),
+    **dict.fromkeys(_ERRORS, "base.errors"),
     **dict.fromkeys(("Tensor", "compile", "grad", "realize", "seed", "tensor"), "tensor"),
     "functions": "tensor.functions",
     "random": "tensor.random",
@@ -37,6 +61,15 @@ _HOME = {
 }
 
 __all__ = [
+    "DTypeError",
+    "DataError",
+    "FormatError",
+    "IndexRangeError",
+    "NonFiniteError",
+    "OptionError",
+    "PellucidError",
+    "RunError",
+    "ShapeError",
     "Tensor",
     "bool_",
     "compile",

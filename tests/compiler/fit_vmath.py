@@ -27,10 +27,12 @@ FITS = {
     "COS32": ("double", 3, TINY, Q, lambda x: x**2, lambda x: (cos(x) - 1 + x**2 / 2) / x**4, lambda x: x**4 / cos(x)),
     "SIN64": ("double", 5, TINY, Q, lambda x: x**2, lambda x: (sin(x) - x) / x**3, lambda x: x**3 / sin(x)),
     "COS64": ("double", 5, TINY, Q, lambda x: x**2, lambda x: (cos(x) - 1 + x**2 / 2) / x**4, lambda x: x**4 / cos(x)),
-    "ERF_NEAR32": ("float", 8, TINY, mpf("1.75"), lambda x: x**2, lambda x: erf(x) / x - 1, lambda x: x / erf(x)),
-    "ERF_FAR32": ("float", 11, mpf("1.75"), mpf("3.9375"), lambda x: x - mpf("2.75"), erfc, lambda x: 1 / erf(x)),
+    "ERF_NEAR32": ("float", 8, TINY, mpf("1.75"), lambda x: x**2,
+                   lambda x: erf(x) / x - 1, lambda x: x / erf(x)),
+    "ERF_FAR32": ("float", 11, mpf("1.75"), mpf("3.9375"), lambda x: x - mpf("2.5999755859375"),
+                  erf, lambda x: 1 / erf(x)),
     "ERF_NEAR64": ("double", 11, TINY, mpf(1), lambda x: x**2, lambda x: erf(x) / x - 1, lambda x: x / erf(x)),
-    "ERF_FAR64": ("double", 17, mpf(1), mpf("5.9375"), lambda x: x - 3, lambda x: -log(erfc(x)),
+    "ERF_FAR64": ("double", 17, mpf(1), mpf("5.9375"), lambda x: x - 1, lambda x: -log(erfc(x)),
                   lambda x: erfc(x) / erf(x)),
 }
 
@@ -40,8 +42,8 @@ def remez(us, ts, ws, degree):
     n, count = degree + 2, len(us)
     at = [int((i + 0.5) * count / n) for i in range(n)]
     for _ in range(30):
-        rows = [[us[i] ** k for k in range(n - 1)] + [(-1) ** j / ws[i]] for j, i in enumerate(at)]
-        solved = lu_solve(matrix(rows), matrix([ts[i] for i in at]))
+        rows = [[ws[i] * us[i] ** k for k in range(n - 1)] + [(-1) ** j] for j, i in enumerate(at)]
+        solved = lu_solve(matrix(rows), matrix([ws[i] * ts[i] for i in at]))
         c, level = [solved[k] for k in range(n - 1)], abs(solved[n - 1])
         errors = [w * (t - polyval(c[::-1], u)) for u, t, w in zip(us, ts, ws, strict=True)]
         # One extreme per run of equal sign; of a longer list the n with the larger ends.
@@ -69,20 +71,21 @@ def rounded(value, kind):
 def fit(kind, degree, low, high, variable, target, weight):
     """The coefficients as floats, and the largest weighted error with them.
 
-    Where the variable is positive, the higher coefficients are fitted again after each rounding, to make
-    up for it. (Where it passes through 0 no other coefficient can: there the rounding stays.)"""
+    Each rounding is made up for, in least squares, by the coefficients that are not yet rounded."""
     count = 24 * (degree + 2)
     # Chebyshev-spaced samples: the error's extremes crowd at the ends.
     xs = [low + (high - low) * (1 - cos(pi * (i + mpf("0.5")) / count)) / 2 for i in range(count)]
     us, ts, ws = [variable(x) for x in xs], [target(x) for x in xs], [abs(weight(x)) for x in xs]
-    if us[0] < 0:
-        c = [rounded(a, kind) for a in remez(us, ts, ws, degree)]
-    else:
-        c, rest, scaled = [], ts, ws
-        for k in range(degree + 1):
-            c.append(rounded(remez(us, rest, scaled, degree - k)[0], kind))
-            rest = [(t - c[-1]) / u for u, t in zip(us, rest, strict=True)]
-            scaled = [w * u for u, w in zip(us, scaled, strict=True)]
+    c = remez(us, ts, ws, degree)
+    moments = [sum(w**2 * u**k for u, w in zip(us, ws, strict=True)) for k in range(2 * degree + 1)]
+    for k in range(degree + 1):
+        change, c[k] = rounded(c[k], kind) - c[k], rounded(c[k], kind)
+        higher = range(k + 1, degree + 1)
+        if higher:
+            gram = matrix([[moments[i + j] for j in higher] for i in higher])
+            answer = lu_solve(gram, matrix([-change * moments[k + i] for i in higher]))
+            for i in higher:
+                c[i] += answer[i - k - 1]
     return c, max(w * abs(t - polyval(c[::-1], u)) for u, t, w in zip(us, ts, ws, strict=True))
 
 

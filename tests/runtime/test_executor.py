@@ -29,7 +29,9 @@ def test_run_gives_new_outputs_and_overwrites_the_state(n, parallel):
     assert out.dtype == np.int64 and out.base is not s
 
 
-@pytest.mark.parametrize("n", [3, 1000])  # a small output is copied, a large one is written in place
+@pytest.mark.parametrize(
+    "n", [3, 1000]
+)  # a small output is copied, a large one is written in place
 def test_outputs_of_two_calls_do_not_share_memory(n):
     x, s = start(n)
     run = Executable(chain(n)).run
@@ -89,7 +91,9 @@ def test_scratch_is_each_threads_own():
     )
     ones = np.full(n, 1, np.float32).tobytes()
     launches = (Launch(0, (1, 2, 0), n, barrier=False), Launch(0, (0, 1, 3), n))
-    program = Program((MULTIPLY,), launches, slots, (((n,), "float32"),), (4 * n,), 0, 4 * n, (ones,), True)
+    program = Program(
+        (MULTIPLY,), launches, slots, (((n,), "float32"),), (4 * n,), 0, 4 * n, (ones,), True
+    )
     x = np.arange(1, n + 1, dtype=np.float32)
     for n_threads in (1, 2, 3, 4):
         team.set_threads(n_threads)
@@ -204,7 +208,9 @@ def test_ctrl_c_is_answered_within_half_a_second_at_a_whole_step():
             one.run_many(10**12, [x], [False], 0, (s,))
     finally:
         timer.cancel()
-    assert time.perf_counter() - sent[0] < 0.5  # the promise to the user; slices aim at a tenth of it
+    assert (
+        time.perf_counter() - sent[0] < 0.5
+    )  # the promise to the user; slices aim at a tenth of it
     assert len(set(s.tolist())) == 1  # every element has been through the same number of steps
     before = s.copy()
     one.run([x], (s,))

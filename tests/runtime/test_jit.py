@@ -55,7 +55,9 @@ def test_damaged_entries_are_recompiled(empty_cache, monkeypatch):
     flipped = []
     for _ in range(60):
         bit = rng.randrange(8 * len(whole))
-        flipped.append(whole[: bit // 8] + bytes([whole[bit // 8] ^ 1 << bit % 8]) + whole[bit // 8 + 1 :])
+        flipped.append(
+            whole[: bit // 8] + bytes([whole[bit // 8] ^ 1 << bit % 8]) + whole[bit // 8 + 1 :]
+        )
     cut = [whole[: rng.randrange(len(whole))] for _ in range(20)]
     for damaged in [*flipped, *cut, b"", b"\0" * 32, whole + b"\0", whole[:32]]:
         entry.write_bytes(damaged)
@@ -158,7 +160,9 @@ def test_one_name_with_two_texts_gives_two_functions(empty_cache):
 
 def test_a_symbol_that_does_not_exist_is_an_error_not_a_crash(empty_cache, monkeypatch):
     monkeypatch.setattr(jit, "ALLOWED", re.compile(".*"))
-    broken = kernel("broken", 1, "  call void @pellucid_nowhere()", "declare void @pellucid_nowhere()")
+    broken = kernel(
+        "broken", 1, "  call void @pellucid_nowhere()", "declare void @pellucid_nowhere()"
+    )
     with pytest.raises(RuntimeError, match="ymbols"):
         jit.addresses([broken])
     check(affine(8, 1), 8, 1)  # the process goes on

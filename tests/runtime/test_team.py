@@ -140,7 +140,9 @@ declare void @llvm.x86.sse.stmxcsr(ptr)"""
 
 @X86
 @pytest.mark.parametrize("n_threads", [1, 2])
-@pytest.mark.parametrize("mode", [0x8040 | 0x1F80, 0x6000 | 0x1F80])  # flush subnormals; round to zero
+@pytest.mark.parametrize(
+    "mode", [0x8040 | 0x1F80, 0x6000 | 0x1F80]
+)  # flush subnormals; round to zero
 def test_the_callers_floating_point_mode_is_neither_used_nor_changed(mode, n_threads):
     n = 64
     slots = (
@@ -149,7 +151,12 @@ def test_the_callers_floating_point_mode_is_neither_used_nor_changed(mode, n_thr
         Slot("output", 0, nbytes=4 * n),
     )
     program = Program(
-        (MULTIPLY,), (Launch(0, (1, 2, 3), n),), slots, (((n,), "float32"),), (4 * n, 4 * n), parallel=True
+        (MULTIPLY,),
+        (Launch(0, (1, 2, 3), n),),
+        slots,
+        (((n,), "float32"),),
+        (4 * n, 4 * n),
+        parallel=True,
     )
     team.set_threads(n_threads)
     one = Executable(program)

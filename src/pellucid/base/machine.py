@@ -123,6 +123,8 @@ def _cgroup_quota(root: Path) -> float | None:
     """The smallest CPU quota, in cores, of this process's control group and its parents."""
     quotas = []
     for line in _text(root / "proc/self/cgroup").splitlines():
+        if line.count(":") < 2:
+            continue
         number, controllers, path = line.split(":", 2)
         if number == "0" and not controllers:  # version 2: one file "MAX PERIOD", MAX may be "max"
             mount = root / "sys/fs/cgroup"
@@ -164,6 +166,6 @@ def cache_bytes() -> tuple[int, int, int]:
 def _text(path: Path) -> str:
     """The file's text; '' where it cannot be read (another system, a hidden mount)."""
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except OSError:
         return ""

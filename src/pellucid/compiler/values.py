@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ..base import dtypes
 from ..base.dtypes import DType
 from . import vmath
-from .emit import ELEMENT, LANES, Builder, Val, i64
+from .emit import ELEMENT, LANES, Builder, Val, i64, suffix
 from .kernel import (Apply, Const, Fetched, FromIndex, Guard, Index, Load, Quot, Random, Ref, Rem, Value, Var, extent,
                      fetched, value_text)
 
@@ -257,16 +257,20 @@ def _compare(float_op: str, signed: str, unsigned: str):
 def _floor_division(b: Builder, d: DType, x: Val, y: Val) -> tuple[Val, Val]:
     """(x // y, x % y), Python's; integers: 0 where y is 0."""
     if d.kind == "f":
-        q = vmath.TABLE["floor"](b, b.fdiv(x, y))
-        r = b.fma(b.fneg(q), y, x)
-        # The quotient was rounded: one step back or forth makes the remainder lie in [0, y).
+        # frem is the C library's fmod, which is exact; then as Python's float.__divmod__.
         zero, one = b.like(0.0, x), b.like(1.0, x)
-        positive = b.cmp("ogt", y, zero)
-        under = b.select(positive, b.cmp("olt", r, zero), b.cmp("ogt", r, zero))
-        over = b.select(positive, b.cmp("oge", r, y), b.cmp("ole", r, y))
-        q = b.select(under, b.fsub(q, one), b.select(over, b.fadd(q, one), q))
-        r = b.select(under, b.fadd(r, y), b.select(over, b.fsub(r, y), r))
-        return q, r
+        r = b.bin("frem", x, y)
+        q = b.fdiv(b.fsub(x, r), y)
+        other_side = b.bin("and", b.cmp("une", r, zero),
+                           b.bin("xor", b.cmp("olt", r, zero), b.cmp("olt", y, zero)))
+        q = b.select(other_side, b.fsub(q, one), q)
+        r = b.select(other_side, b.fadd(r, y), r)
+        r = b.select(b.cmp("oeq", r, zero), b.intrinsic("copysign", zero, y), r)
+        low = vmath.TABLE["floor"](b, q)
+        low = b.select(b.cmp("ogt", b.fsub(q, low), b.like(0.5, q)), b.fadd(low, one), low)
+        ratio = b.fdiv(x, y)
+        low = b.select(b.cmp("oeq", q, zero), b.intrinsic("copysign", zero, ratio), low)
+        return b.select(b.cmp("oeq", y, zero), ratio, low), r
     zero, one = b.like(0, x), b.like(1, x)
     by_zero = b.cmp("eq", y, zero)
     if d is dtypes.uint8:
@@ -331,13 +335,11 @@ def convert(b: Builder, x: Val, old: DType, new: DType) -> Val:
     if old.kind == "f" and new.kind == "f":
         return b.convert("fpext" if new.itemsize > old.itemsize else "fptrunc", x, to)
     if old.kind == "f":
-        wide = "i32" if to == "i8" else to
-        w = "" if x.width == 1 else f"v{x.width}"
-        src = {"float": "f32", "double": "f64"}[x.type]
-        result = Val("", wide, x.width)
-        b.declares.add(f"declare {result.full} @llvm.fptosi.sat.{w}{wide}.{w}{src}({x.full})")
-        out = b.let(f"call {result.full} @llvm.fptosi.sat.{w}{wide}.{w}{src}({x})", wide, x.width)
-        return b.convert("trunc", out, to) if wide != to else out
+        call = "fptoui.sat" if to == "i8" else "fptosi.sat"  # uint8 is the unsigned one
+        name = f"@llvm.{call}.{suffix(Val('', to, x.width))}.{suffix(x)}"
+        result = Val("", to, x.width).full
+        b.declares.add(f"declare {result} {name}({x.full})")
+        return b.let(f"call {result} {name}({x})", to, x.width)
     unsigned = old in (dtypes.bool_, dtypes.uint8)
     if new.kind == "f":
         return b.convert("uitofp" if unsigned else "sitofp", x, to)

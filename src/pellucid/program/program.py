@@ -79,7 +79,7 @@ class Program:
         for slot in self.slots:
             assert slot.kind in SLOT_KINDS, slot
             if slot.kind == "arena":
-                assert 0 <= slot.offset and slot.offset + slot.nbytes <= self.arena_bytes, slot
+                assert slot.offset >= 0 and slot.offset + slot.nbytes <= self.arena_bytes, slot
         for launch in self.launches:
             assert 0 <= launch.kernel < len(self.kernels) and launch.n_tasks >= 0, launch
             assert all(0 <= a < len(self.slots) for a in launch.args), launch

@@ -38,8 +38,15 @@ class ReferenceExecutable:
         self.graph = graph
 
     def run(self, inputs: Sequence[np.ndarray], state: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """One step."""
-        return reference.evaluate(self.graph, list(inputs), list(state))
+        """One step. NumPy may answer with a view of an input: the outputs are copies then."""
+        outputs = reference.evaluate(self.graph, list(inputs), list(state))
+        return [
+            y.copy()
+            if not (y.flags.c_contiguous and y.flags.writeable)
+            or any(np.may_share_memory(y, x) for x in inputs)
+            else y
+            for y in outputs
+        ]
 
     def run_many(self, n_steps, inputs, stepped, start, state) -> list[np.ndarray]:
         """n steps, one after the other."""

@@ -4,6 +4,7 @@ A graph is flattened once, in a loop, from the wanted nodes down to values that 
 are numbered in the order of that walk, so that the same expression over other data has the same
 key and meets the program that was made for it. Every walk here is iterative: depth does not matter."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -137,7 +138,7 @@ def compute(roots: Sequence[Node]) -> tuple[list[np.ndarray], Walk]:
     arrays: dict[int, np.ndarray] = {}
     if wanted:
         outputs = list(wanted.values())
-        key = structure(w, outputs)
+        key = (os.environ.get("PELLUCID_ENGINE"), structure(w, outputs))
         program = _programs.get(key)
         if program is None:
             new = rebuilt(w)
@@ -150,21 +151,12 @@ def compute(roots: Sequence[Node]) -> tuple[list[np.ndarray], Walk]:
             _programs.move_to_end(key)
         inputs = [s.array for s in w.storages]  # type: ignore[union-attr]
         results = program.run(inputs, [])
-        arrays = {n: owned(y, inputs) for n, y in zip(wanted, results, strict=True)}
+        arrays = dict(zip(wanted, results, strict=True))
     values = [
         arrays[w.number[r]] if w.number[r] in arrays else aligned_copy(n_first[w.number[r]].array)
         for r in roots
     ]
     return values, w
-
-
-def owned(y: np.ndarray, inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """The array itself if it is contiguous memory of its own, else a copy."""
-    if y.base is None and y.flags.c_contiguous and y.flags.writeable:
-        return y if not any(y is x for x in inputs) else aligned_copy(y)
-    if y.flags.c_contiguous and y.flags.writeable and not any(np.may_share_memory(y, x) for x in inputs):
-        return y
-    return aligned_copy(y)
 
 
 _UNKNOWN = (

@@ -22,8 +22,8 @@ from ..program.graph import Graph
 from . import engine
 from ..runtime.buffers import aligned_copy
 from . import engine
-from .realize import TraceError, owned, rebuilt, source_of, walk
-from .storage import RETURNED, Storage, Trace, active, known
+from .realize import TraceError, rebuilt, walk
+from .storage import RETURNED, Storage, Trace, active
 from .tensor import Tensor, from_array, from_node, realize
 
 P = ParamSpec("P")
