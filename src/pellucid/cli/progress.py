@@ -15,8 +15,9 @@ def line(event: "EpochDone") -> str:
         if metrics:
             share = "" if metrics.accuracy is None else f" {metrics.accuracy:6.1%}"
             parts.append(f"{name} {metrics.loss:.4f}{share}")
-    parts.append(f"{event.steps_per_second:,.0f} steps/s")
-    parts.append(f"at most {duration(event.seconds_left)} left")
+    if event.epoch > 1:  # the first one's time is mostly the compiler's
+        parts.append(f"{event.steps_per_second:,.0f} steps/s")
+        parts.append(f"at most {duration(event.seconds_left)} left")
     return "  ".join(parts)
 
 
