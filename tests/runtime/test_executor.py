@@ -81,7 +81,7 @@ def test_run_many_without_stepped_inputs_repeats_the_same():
 
 
 def test_scratch_is_each_threads_own():
-    # p0 (scratch)[i] = x[i]; then y[i] = scratch[i] * x[i]: right only where the scratch was not shared.
+    # p0 (scratch)[i] = x[i]; then y[i] = scratch[i] * x[i]: right where none is shared.
     n = 4
     slots = (
         Slot("scratch"),

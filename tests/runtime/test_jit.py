@@ -180,7 +180,7 @@ def test_malformed_text_is_an_exception(empty_cache):
 
 
 def test_no_pass_contracts_or_reorders_floating_point(empty_cache):
-    # (1 + 2**-12)**2 - (1 + 2**-11): exactly 2**-24 when fused, 0 when the product is rounded first.
+    # (1 + 2**-12)**2 - (1 + 2**-11): 2**-24 when fused, 0 when rounded twice.
     x = np.full(4, 1 + 2**-12, np.float32)
     text = """  %a.p = getelementptr float, ptr %p0, i64 %i
   %a = load float, ptr %a.p

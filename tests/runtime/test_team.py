@@ -24,8 +24,8 @@ X86 = pytest.mark.skipif(os.uname().machine != "x86_64", reason="reads MXCSR")
 
 @pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
 def test_a_hundred_thousand_launches_of_random_sizes_meet_at_their_barriers(n_threads):
-    # Each launch reads what its neighbour's task wrote in the launch before: a barrier that opens too early,
-    # or a task done twice or never, changes the result.
+    # Each task reads what its neighbour wrote in the launch before: a barrier that opens too
+    # early, or a task done twice or never, changes the result.
     rng = np.random.default_rng(11)
     sizes = [int(n) for n in rng.integers(1, 40, 12)]
     width = max(sizes)

@@ -1,8 +1,9 @@
-"""Facts about this machine: what code is made for, how many cores may be used, how large the caches are.
+"""Facts about this machine: what code is made for, the cores it may use, its caches.
 
-`read()` gives one frozen Machine, read once per process and passed on as a value; `usable_cores()` needs
-no LLVM. PELLUCID_CPU changes what code is generated for: 'x86-64-v2', 'x86-64-v3', 'x86-64-v4' (vectors of
-128, 256, 512 bits), or a CPU's name as LLVM spells it; unset means this machine."""
+`read()` gives one frozen Machine, read once per process and passed on as a value; `usable_cores()`
+needs no LLVM. PELLUCID_CPU changes what code is generated for: 'x86-64-v2', 'x86-64-v3',
+'x86-64-v4' (vectors of 128, 256, 512 bits), or a CPU's name as LLVM spells it; unset means this
+machine."""
 
 import functools
 import os
@@ -66,7 +67,7 @@ def target(cpu: str) -> Machine:
         missing = [f for f in _needed(cpu) if not host_features.get(f)]
         if missing:
             raise OptionError(
-                f"PELLUCID_CPU={cpu} needs {', '.join(missing)}, which this machine lacks; unset it."
+                f"PELLUCID_CPU={cpu} needs {', '.join(missing)}; this machine lacks that. Unset it."
             )
         features = ""
     elif cpu:
@@ -109,8 +110,9 @@ declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)"
 def usable_cores(root: Path = Path("/")) -> int:
     """Cores that this process may really use: its affinity, cut by the quota of its control group.
 
-    A container limited to two cores sees all of the host's; a team sized to those would spin against
-    itself (dmlc/xgboost#7653: 28 s instead of 0.3 s). `root` is where proc and sys are found."""
+    A container limited to two cores sees all of the host's; a team sized to those would spin
+    against itself (dmlc/xgboost#7653: 28 s instead of 0.3 s). `root` is where proc and sys are
+    found."""
     if hasattr(os, "sched_getaffinity"):
         cores = len(os.sched_getaffinity(0))
     else:
@@ -148,7 +150,7 @@ def _cgroup_quota(root: Path) -> float | None:
 
 
 def cache_bytes() -> tuple[int, int, int]:
-    """Data caches of levels 1, 2, 3 that one core sees; common sizes where the system does not say."""
+    """Data caches of levels 1, 2, 3 of one core; common sizes where the system says nothing."""
     sizes = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}
     if platform.system() == "Linux":
         for index in Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"):

@@ -1,9 +1,9 @@
-"""Program: what the compiler gives and the runtime walks; plain data that can be printed and hashed.
+"""Program: what the compiler gives and the runtime walks: plain data, to be printed and hashed.
 
-A kernel is `define void @name(ptr %slots, ptr %argidx, i64 %lo, i64 %hi)`: `slots` is a table of pointers,
-`argidx` an array of i32 that says which of them are this launch's arguments, and the call does tasks lo..hi-1.
-Kernels therefore depend on what they compute, not on where: two layers of one shape share one kernel.
-Slot 0 is always the running thread's own scratch memory."""
+A kernel is `define void @name(ptr %slots, ptr %argidx, i64 %lo, i64 %hi)`: `slots` is a table of
+pointers, `argidx` an array of i32 that says which of them are this launch's arguments, and the call
+does tasks lo..hi-1. Kernels therefore depend on what they compute, not on where: two layers of one
+shape share one kernel. Slot 0 is always the running thread's own scratch memory."""
 
 import functools
 import hashlib
@@ -16,7 +16,7 @@ SLOT_KINDS = ("scratch", "input", "state", "output", "arena", "const")
 class Kernel:
     """One piece of machine code, as LLVM text.
 
-    text     one `define ... #0` called `name`, what it calls, and its declares; runtime/jit.py adds `#0`
+    text     one `define ... #0` called `name`, and its declares; runtime/jit.py adds what #0 is
     summary  what it computes, in readable one-liners
     flops    floating-point operations of all its tasks together
     bytes    memory that all its tasks together read and write at least"""
@@ -94,8 +94,8 @@ class Program:
         flops = sum(self.kernels[launch.kernel].flops for launch in self.launches)
         moved = sum(self.kernels[launch.kernel].bytes for launch in self.launches)
         lines = [
-            f"program {self.sha256[:12]}: {len(self.launches)} launches of {len(self.kernels)} kernels, "
-            f"{flops:,} flop and {_size(moved)} moved a step, "
+            f"program {self.sha256[:12]}: {len(self.launches)} launches of {len(self.kernels)} "
+            f"kernels, {flops:,} flop and {_size(moved)} moved a step, "
             f"{'several threads' if self.parallel else 'one thread'}"
         ]
         names = [kernel.name for kernel in self.kernels]

@@ -1,7 +1,8 @@
 """Executable: a Program with its memory and machine code, run from Python in one native call.
 
-Takes arrays (C-contiguous, of the exact sizes that the program was made for), gives arrays. The arena, the
-constants and the threads' scratch are allocated once; a repeated call with the same arrays only calls."""
+Takes arrays (C-contiguous, of the exact sizes that the program was made for), gives arrays. The
+arena, the constants and the threads' scratch are allocated once; a repeated call with the same
+arrays only calls."""
 
 import ctypes
 import os
@@ -76,7 +77,7 @@ class Executable:
 
         # Small outputs live in fixed arrays; large ones are new on each call: (place, shape, dtype,
         # slots).
-        self._results: list[np.ndarray | None] = []
+        results: list[np.ndarray] = []
         self._large: list[tuple[int, tuple[int, ...], np.dtype, list[int]]] = []
         for place, ((shape, name), numbers) in enumerate(
             zip(program.outputs, outputs, strict=True)
@@ -85,12 +86,12 @@ class Executable:
             fixed = aligned(shape, dtype)
             if fixed.nbytes > SMALL_OUTPUT_BYTES:
                 self._large.append((place, shape, dtype, numbers))
-                self._results.append(None)
+                results.append(np.empty(0))  # never given out
                 continue
-            self._results.append(fixed)
+            results.append(fixed)
             for number in numbers:
                 self._table[number] = fixed.ctypes.data
-        self._copies = [None if r is None else r.copy for r in self._results]
+        self._copies = [r.copy for r in results]
 
         self._launches, self._args = _launch_table(program, addresses)
         self._call = (ctypes.c_int64 * team.CALL_WORDS)()
@@ -146,9 +147,9 @@ class Executable:
     ) -> list[np.ndarray]:
         """n steps, and the outputs of the last one.
 
-        A stepped input has one more leading axis of n_batches entries; step i uses (start + i) % n_batches.
-        The steps are cut into native calls of about SLICE_SECONDS, between which Ctrl-C is answered: the
-        state is then that after a whole number of steps."""
+        A stepped input has one more leading axis of n_batches entries; step i uses (start + i) %
+        n_batches. The steps are cut into native calls of about SLICE_SECONDS, between which Ctrl-C
+        is answered: the state is then that after a whole number of steps."""
         if n_steps < 1:
             raise ValueError(f"run_many(n_steps={n_steps}) needs at least one step.")
         lengths = {len(x) for x, moves in zip(inputs, stepped, strict=True) if moves}
@@ -258,8 +259,8 @@ class Executable:
                     or not array.flags.writeable
                 ):
                     raise ValueError(
-                        f"state {i} has {array.nbytes} bytes in shape {array.shape}; the program needs "
-                        f"{needed}, C-contiguous and writeable."
+                        f"state {i} has {array.nbytes} bytes in shape {array.shape}; "
+                        f"the program needs {needed}, C-contiguous and writeable."
                     )
                 for number in numbers:
                     self._table[number] = _pointer(array)
@@ -276,9 +277,9 @@ class Executable:
         return made
 
     def _collect(self, large: list[np.ndarray] | None) -> list[np.ndarray]:
+        outputs = [copy() for copy in self._copies]
         if large is None:
-            return [copy() for copy in self._copies]
-        outputs: list = [copy and copy() for copy in self._copies]
+            return outputs
         for (place, _, _, _), array in zip(self._large, large, strict=True):
             outputs[place] = array
         return outputs

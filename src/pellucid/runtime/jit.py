@@ -1,12 +1,13 @@
-"""Machine code: kernels' LLVM text becomes addresses of functions. The only llvmlite.binding import.
+"""Machine code: kernels' LLVM text becomes addresses of functions, linked by LLJIT.
 
-`addresses(kernels)` verifies each kernel, runs a light pipeline, emits an object, keeps it on disk and links
-it by LLJIT. Three shelves, each keyed by everything that the code depends on: this process, the user's cache
-directory, and compiling anew. A damaged entry counts as missing.
+`addresses(kernels)` verifies each kernel, runs a light pipeline, emits an object, keeps it on disk
+and links it by LLJIT. Three shelves, each keyed by everything that the code depends on: this
+process, the user's cache directory, and compiling anew. A damaged entry counts as missing.
 
-LLJIT, not MCJIT: it resolves every symbol while linking and raises where one is missing; MCJIT links and
-segfaults when called. Nothing here may relax floating-point rules: the same bits on every machine are the
-promise, so there are no fast-math flags, and kernels may call only the functions in ALLOWED."""
+LLJIT, not MCJIT: it resolves every symbol while linking and raises where one is missing; MCJIT
+links and segfaults when called. Nothing here may relax floating-point rules: the same bits on every
+machine are the promise, so there are no fast-math flags, and kernels may call only the functions in
+ALLOWED."""
 
 import contextlib
 import functools
@@ -42,14 +43,15 @@ STACK_BYTES = (
 # every target, and, where a CPU has no fused multiply-add, the C library's correctly rounded one.
 # Not llvm.exp and its like: they become calls to whatever the C library gives.
 ALLOWED = re.compile(
-    r"""llvm\.( (fma|sqrt|fabs|floor|ceil|trunc|rint|nearbyint|roundeven|copysign|minnum|maxnum|minimum|maximum
-              |minimumnum|maximumnum|canonicalize|is\.fpclass|fptosi\.sat|fptoui\.sat)\.\w+(\.\w+)*
-           | (abs|smin|smax|umin|umax|ctpop|ctlz|cttz|fshl|fshr|bswap|bitreverse|[su](add|sub|mul)\.(sat|with\.overflow))
-             \.\w+
+    r"""llvm\.( (fma|sqrt|fabs|floor|ceil|trunc|rint|nearbyint|roundeven|copysign|minnum|maxnum
+              |minimum|maximum|minimumnum|maximumnum|canonicalize|is\.fpclass|fptosi\.sat|fptoui\.sat)\.\w+(\.\w+)*
+           | (abs|smin|smax|umin|umax|ctpop|ctlz|cttz|fshl|fshr|bswap|bitreverse)\.\w+
+           | [su](add|sub|mul)\.(sat|with\.overflow)\.\w+
            | vector\.(reduce\.\w+|insert|extract|interleave2|deinterleave2|reverse|splice)(\.\w+)+
            | masked\.(load|store|gather|scatter|expandload|compressstore)(\.\w+)+
            | memcpy\.[\w.]+ | memmove\.[\w.]+ | memset\.[\w.]+
-           | prefetch(\.\w+)? | assume | expect\.\w+ | lifetime\.\w+(\.\w+)? | experimental\.noalias\.scope\.decl
+           | prefetch(\.\w+)? | assume | expect\.\w+ | lifetime\.\w+(\.\w+)?
+           | experimental\.noalias\.scope\.decl
            | x86\.sse2\.pause | x86\.sse\.(ld|st)mxcsr | aarch64\.hint | aarch64\.[gs]et\.fpcr )
        | fmaf? | mem(cpy|move|set)""",
     re.VERBOSE,
@@ -82,7 +84,7 @@ def addresses(kernels: Iterable[Kernel], on: Machine | None = None) -> dict[str,
 def link(
     units: list[tuple[str, tuple[str, ...]]], on: Machine | None = None
 ) -> list[dict[str, int]]:
-    """For each (LLVM text, names of its functions), their addresses. Compiles only what no shelf has."""
+    """For each (LLVM text, names of its functions), their addresses."""
     on = on or machine.read()
     keys = [key_of(text, on) for text, _ in units]
     if any(key not in _linked for key in keys):
@@ -94,7 +96,7 @@ def link(
 
 
 def key_of(text: str, on: Machine) -> str:
-    """Names an object by all that it depends on: the CPU's features too, or another host gets SIGILL."""
+    """Names an object by all that it depends on: with other features, it could be SIGILL."""
     parts = (text, _identity(), on.triple, on.cpu, on.features, on.attributes, PIPELINE)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
@@ -243,9 +245,9 @@ def _on_large_stack(work: Callable[[], None]) -> None:
 
 
 def cache_folder() -> Path | None:
-    """The private directory of objects, made when missing; None, with one warning, where it cannot be trusted.
+    """The private directory of objects; None, with one warning, where it cannot be trusted.
 
-    Objects are run as code: a directory that others may write to would let them run theirs as this user."""
+    Objects are run as code: who may write there could run theirs as this user."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
     return _checked_folder(base)
 
@@ -322,7 +324,7 @@ def _warn_once(message: str) -> None:
 
 
 def _trim(folder: Path) -> None:
-    """Cuts the directory to its cap, oldest use first; looks at it on the first write and every 64th."""
+    """Cuts the directory to its cap, oldest use first; on the first write and every 64th."""
     if Stats.compiled % 64 > 1:
         return
     entries = []

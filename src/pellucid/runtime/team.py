@@ -1,13 +1,15 @@
-"""The thread team: a program's launches walked in step by native threads, with Python waiting outside.
+"""The thread team: a program's launches walked in step by native threads, Python waiting outside.
 
-Takes a Call (launches, slot table, steps), gives it to `walk`, emitted here as LLVM text. Each thread copies
-the slot table, puts its own scratch into slot 0, points the stepped inputs at the step's entry, and then does
-its share of each launch: tasks n*t/T .. n*(t+1)/T - 1. A barrier is an atomic counter and a phase, a cache
-line apart. Whoever waits spins briefly, then yields, then sleeps on a condition variable: beside a busy process
-a spinning thread would keep the core that the late thread needs (oneTBB #190, xgboost #7653).
+Takes a Call (launches, slot table, steps), gives it to `walk`, emitted here as LLVM text. Each
+thread copies the slot table, puts its own scratch into slot 0, points the stepped inputs at the
+step's entry, and then does its share of each launch: tasks n*t/T .. n*(t+1)/T - 1. A barrier is an
+atomic counter and a phase, a cache line apart. Whoever waits spins briefly, then yields, then
+sleeps on a condition variable: beside a busy process a spinning thread would keep the core that the
+late thread needs (oneTBB #190, xgboost #7653).
 
-Workers are Python daemon threads inside one native call, without the GIL. They never outlive their work: at
-exit they are stopped and joined, and a forked child starts a team of its own when it first needs one."""
+Workers are Python daemon threads inside one native call, without the GIL. They never outlive their
+work: at exit they are stopped and joined, and a forked child starts a team of its own when it first
+needs one."""
 
 import atexit
 import ctypes
@@ -94,15 +96,18 @@ declare void @llvm.aarch64.hint(i32)"""
         floating, restore, pause, declares = "", "", 'fence syncscope("singlethread") seq_cst', ""
 
     def field(name: str, base: str, word: int) -> str:
-        return f"  %{name}.p = getelementptr i64, ptr %{base}, i64 {word}\n  %{name} = load i64, ptr %{name}.p\n"
+        return f"""  %{name}.p = getelementptr i64, ptr %{base}, i64 {word}
+  %{name} = load i64, ptr %{name}.p
+"""
 
     def pointer(name: str, base: str, word: int) -> str:
-        return f"  %{name}.p = getelementptr i64, ptr %{base}, i64 {word}\n  %{name} = load ptr, ptr %{name}.p\n"
+        return field(name, base, word).replace("load i64", "load ptr")
 
-    return f"""; Sleeps until the word is no longer `old`. The sleeper announces itself before it looks again, and
-; who changes the word looks for sleepers after it: one of the two sees the other (Dekker).
+    return f"""; Sleeps until the word is no longer `old`. The sleeper announces itself before it looks
+; again, and who changes the word looks for sleepers after it: one sees the other (Dekker).
 define internal void @doze(ptr %team, ptr %word, i64 %old) #0 {{
-{pointer("mutex", "team", MUTEX)}{pointer("cond", "team", COND)}{pointer("lock", "team", LOCK)}\
+{pointer("mutex", "team", MUTEX)}{pointer("cond", "team", COND)}\
+{pointer("lock", "team", LOCK)}\
 {pointer("unlock", "team", UNLOCK)}{pointer("wait", "team", WAIT)}
   %sleepers = getelementptr i64, ptr %team, i64 {SLEEPERS}
   call i32 %lock(ptr %mutex)
@@ -128,7 +133,8 @@ define internal void @wake(ptr %team) #0 {{
   %any = icmp ne i64 %n, 0
   br i1 %any, label %ring, label %done
 ring:
-{pointer("mutex", "team", MUTEX)}{pointer("cond", "team", COND)}{pointer("lock", "team", LOCK)}\
+{pointer("mutex", "team", MUTEX)}{pointer("cond", "team", COND)}\
+{pointer("lock", "team", LOCK)}\
 {pointer("unlock", "team", UNLOCK)}{pointer("broadcast", "team", BROADCAST)}
   call i32 %lock(ptr %mutex)
   call i32 %broadcast(ptr %cond)
@@ -201,13 +207,15 @@ define internal void @walk(ptr %team, ptr %call, i64 %t, i64 %threads) #0 {{
 entry:{floating}
 {field("n_launches", "call", N_LAUNCHES)}{pointer("launches", "call", LAUNCHES)}\
 {field("n_slots", "call", N_SLOTS)}{pointer("slots", "call", SLOTS)}\
-{field("n_steps", "call", N_STEPS)}{field("start", "call", START)}{field("n_batches", "call", N_BATCHES)}\
+{field("n_steps", "call", N_STEPS)}{field("start", "call", START)}\
+{field("n_batches", "call", N_BATCHES)}\
 {field("n_stepped", "call", N_STEPPED)}{pointer("stepped", "call", STEPPED)}\
-{pointer("areas", "call", AREAS)}{field("area_bytes", "call", AREA_BYTES)}{field("scratch_offset", "call", SCRATCH_OFFSET)}
+{pointer("areas", "call", AREAS)}{field("area_bytes", "call", AREA_BYTES)}\
+{field("scratch_offset", "call", SCRATCH_OFFSET)}
   %skip = mul i64 %t, %area_bytes
   %area = getelementptr i8, ptr %areas, i64 %skip
   %table_bytes = shl i64 %n_slots, 3
-  call void @llvm.memcpy.p0.p0.i64(ptr align 8 %area, ptr align 8 %slots, i64 %table_bytes, i1 false)
+  call void @llvm.memcpy.p0.p0.i64(ptr %area, ptr %slots, i64 %table_bytes, i1 false)
   %scratch = getelementptr i8, ptr %area, i64 %scratch_offset
   store ptr %scratch, ptr %area
   %shared = icmp ne i64 %threads, 1
@@ -409,7 +417,7 @@ class Team:
             (BROADCAST, "pthread_cond_broadcast"),
             (YIELD, "sched_yield"),
         ):
-            block[word] = ctypes.cast(getattr(process, name), ctypes.c_void_p).value
+            block[word] = ctypes.cast(getattr(process, name), ctypes.c_void_p).value or 0
         work = native().work
         self._workers = [
             threading.Thread(
