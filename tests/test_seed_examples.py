@@ -72,13 +72,15 @@ def test_S_A3_without_bias_the_function_passes_through_f_of_0():
 
 
 def test_S_A4_training_gives_the_unimportant_input_the_smallest_weight():
-    """Legs, trunk, tusks -> elephant: most animals have four legs, so legs say the least."""
-    rows = [(1, 1, 1, 1), (1, 1, 0, 1), (1, 1, 1, 1), (1, 0, 0, 0), (0, 0, 0, 0), (1, 0, 0, 0), (1, 0, 1, 0), (0, 0, 0, 0)]
+    """Legs (four or not), trunk, tusks -> elephant: most animals have four legs, so legs say the least."""
+    elephants = [(1, 1, 1, 1)] * 3 + [(1, 1, 0, 1)]
+    others = [(1, 0, 0, 0)] * 4 + [(0, 0, 0, 0)] * 2 + [(1, 0, 1, 0)]  # cows and dogs, hens, a boar
+    rows = elephants + others
     table = np.array(rows, np.float32)
     data = Dataset("animals", table[:, :3], table[:, 3].astype(np.int32), ("other", "elephant"))
     random.seed(0)
     network = nn.Sequential(nn.Linear(3, 2, init="zeros"))
-    run(network, data, everything(8), optim.AdamW(network.parameters(), lr=0.05), epochs=60, batch_size=8, patience=None)
+    run(network, data, everything(11), optim.AdamW(network.parameters(), lr=0.05), epochs=100, batch_size=11, patience=None)
     weight = network[0].weight.numpy()
     legs, trunk, tusks = np.abs(weight[:, 1] - weight[:, 0])
     assert legs < tusks < trunk
@@ -132,13 +134,13 @@ def test_S_B12_a_network_approximates_a_continuous_function():
     data = amounts(x, np.sin(3 * x[:, 0]))
     random.seed(1)
     network = nn.Sequential(
-        nn.Linear(1, 32, init="glorot"), nn.Tanh(), nn.Linear(32, 32, init="glorot"), nn.Tanh(), nn.Linear(32, 1)
+        nn.Linear(1, 32), nn.Tanh(), nn.Linear(32, 32), nn.Tanh(), nn.Linear(32, 1)
     )
-    optimizer = optim.Adam(network.parameters(), lr=5e-3)
+    optimizer = optim.Adam(network.parameters(), lr=1e-2)
     options = {"batch_size": 64, "patience": None, "loss": "mse"}
-    run(network, data, everything(256), optimizer, epochs=400, **options)
-    optimizer.lr = 5e-4
-    run(network, data, everything(256), optimizer, epochs=100, **options)
+    run(network, data, everything(256), optimizer, epochs=1500, **options)
+    optimizer.lr = 1e-3
+    run(network, data, everything(256), optimizer, epochs=300, **options)
     error = np.abs(predict(network, x, probabilities=False)[:, 0] - data.y)
     assert error.max() < 0.05
 
@@ -452,8 +454,8 @@ def test_S_E9_stochastic_steps_are_noisier_than_full_ones():
     for batch in (1, 64):
         network = nn.Sequential(nn.Linear(2, 1, init="zeros"))
         optimizer = optim.SGD(network.parameters(), lr=0.05)
-        events = run(network, data, everything(64), optimizer, epochs=30, batch_size=batch, patience=None, loss="mse")
-        curve = [e.train.loss for e in events if isinstance(e, EpochDone)][10:]
+        events = run(network, data, everything(64), optimizer, epochs=80, batch_size=batch, patience=None, loss="mse")
+        curve = [e.train.loss for e in events if isinstance(e, EpochDone)][60:]  # both have come down
         roughness[batch] = np.abs(np.diff(curve)).max()
     assert roughness[1] > 10 * roughness[64]
 
@@ -465,7 +467,7 @@ def test_S_E10_the_optimizer_is_a_choice():
         data = made.dataset()
         network = made.network(data)
         parts = made.split(data)
-        events = list(fit(network, data, parts, made.make_optimizer(network), Options(epochs=3)))
+        events = list(fit(network, data, parts, made.make_optimizer(network), Options(epochs=8)))
         losses = [e.train.loss for e in events if isinstance(e, EpochDone)]
         assert losses[-1] < 0.5 * losses[0], name
     with pytest.raises(OptionError, match="Did you mean 'adam'"):

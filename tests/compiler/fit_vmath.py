@@ -8,7 +8,7 @@ with the coefficients as printed."""
 
 import struct
 
-from mpmath import atanh, cos, erf, erfc, exp, expm1, log, log1p, lu_solve, matrix, mp, mpf, pi, polyval, sin, sqrt
+from mpmath import atanh, cos, erf, erfc, exp, expm1, log, log1p, lu_solve, matrix, mp, mpf, pi, polyval, sin, sqrt, tanh
 
 mp.dps = 60
 R = log(2) / 2 * mpf("1.0001")  # exp's reduced argument; rounding x * log2(e) may step a little over the tie
@@ -27,9 +27,13 @@ FITS = {
     "COS32": ("double", 3, TINY, Q, lambda x: x**2, lambda x: (cos(x) - 1 + x**2 / 2) / x**4, lambda x: x**4 / cos(x)),
     "SIN64": ("double", 5, TINY, Q, lambda x: x**2, lambda x: (sin(x) - x) / x**3, lambda x: x**3 / sin(x)),
     "COS64": ("double", 5, TINY, Q, lambda x: x**2, lambda x: (cos(x) - 1 + x**2 / 2) / x**4, lambda x: x**4 / cos(x)),
-    "ERF_NEAR32": ("float", 8, TINY, mpf("1.75"), lambda x: x**2,
+    "TANH32": ("float", 4, TINY, mpf("0.5625"), lambda x: x**2,
+               lambda x: (tanh(x) - x) / x**3, lambda x: x**3 / tanh(x)),
+    "TANH64": ("double", 10, TINY, mpf("0.5625"), lambda x: x**2,
+               lambda x: (tanh(x) - x) / x**3, lambda x: x**3 / tanh(x)),
+    "ERF_NEAR32": ("float", 7, TINY, mpf("1.4375"), lambda x: x**2,
                    lambda x: erf(x) / x - 1, lambda x: x / erf(x)),
-    "ERF_FAR32": ("float", 11, mpf("1.75"), mpf("3.9375"), lambda x: x - mpf("2.5999755859375"),
+    "ERF_FAR32": ("float", 10, mpf("1.4375"), mpf("3.9375"), lambda x: x - mpf("2.15458984375"),
                   erf, lambda x: 1 / erf(x)),
     "ERF_NEAR64": ("double", 11, TINY, mpf(1), lambda x: x**2, lambda x: erf(x) / x - 1, lambda x: x / erf(x)),
     "ERF_FAR64": ("double", 17, mpf(1), mpf("5.9375"), lambda x: x - 1, lambda x: -log(erfc(x)),

@@ -32,7 +32,9 @@ from .schedule import HEAVY, Group, Output, Schedule
 from .values import COST, Emitter
 
 BARRIER_SECONDS = 0.6e-6  # two threads meet, and what one waits for the other
-FLOPS_PER_SECOND, BYTES_PER_SECOND = 1e11, 2e10  # one core, roughly
+WAKE_SECONDS = 3e-6  # until a second thread takes part
+FLOPS_PER_SECOND = 1e11  # one core, roughly
+NEAR_BYTES_PER_SECOND, FAR_BYTES_PER_SECOND = 1e11, 2e10  # from the second cache, from memory
 
 
 @dataclass(frozen=True)
@@ -432,6 +434,8 @@ def _assemble(graph, roots, simplified, schedule: Schedule, levels: list[list[Gr
     launches: list[Launch] = []
     scratch = 0
     seconds = 0.0
+    footprint = arena + sum(map(nbytes, place))
+    speed = NEAR_BYTES_PER_SECOND if footprint < machine.read().l2_bytes * 3 // 4 else FAR_BYTES_PER_SECOND
 
     def label(a: object) -> str:
         return slots[place[a]].label
@@ -445,14 +449,14 @@ def _assemble(graph, roots, simplified, schedule: Schedule, levels: list[list[Gr
             codes[name] = len(made)
             made.append(Code(name, text.replace("KERNEL", name), summary(kernel, label), flops, moved))
         code = made[codes[name]]
-        seconds += max(code.flops / FLOPS_PER_SECOND, code.bytes / BYTES_PER_SECOND)
+        seconds += max(code.flops / FLOPS_PER_SECOND, code.bytes / speed)
         last = i + 1 == len(kernels) or level_of[i + 1] != at
         launches.append(Launch(codes[name], tuple(place[a] for a in arrays_of(kernel)), tasks, last))
     program = Program(
         tuple(made), tuple(launches), tuple(slots),
         tuple((n.shape, n.dtype.name) for n in schedule.outputs),
         tuple(x.size * x.dtype.itemsize for x in graph.inputs),
-        arena, scratch, (), seconds / 2 > BARRIER_SECONDS * (len(levels) + 1))
+        arena, scratch, (), seconds / 2 > WAKE_SECONDS + BARRIER_SECONDS * (len(levels) + 1))
     return Stages(roots, simplified, levels, kernels, program)
 
 

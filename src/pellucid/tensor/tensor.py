@@ -725,7 +725,9 @@ def _check_whole(array: np.ndarray, wanted: DType) -> None:
         return
     limits = np.iinfo(wanted.numpy)
     low, high = array.min(), array.max()
-    if not (low >= limits.min and high <= limits.max):
+    # As Python integers: float64 has no 2**63 - 1, and would round it up.
+    is_finite = -math.inf < low and high < math.inf  # False for NaN
+    if not (is_finite and int(low) >= limits.min and int(high) <= limits.max):
         raise DTypeError(
             f"data from {low} to {high} does not fit {wanted}, which holds {limits.min} to "
             f"{limits.max}. Choose another dtype, or clip the data first."
