@@ -34,7 +34,8 @@ if TYPE_CHECKING:
         RunError,
         ShapeError,
     )
-    from .tensor import Tensor, compile, functions, grad, random, realize, seed, tensor
+    from .tensor import Tensor, compile, functions, grad, random, seed
+    from .tensor import realize, tensor  # type: ignore[no-redef]  # also modules, of lower floors
 
 __version__ = "0.1.0"
 

@@ -4,7 +4,7 @@ Takes panels of named series over epochs, gives an image. (Matplotlib would add 
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ class Panel:
     """One set of axes: `series` maps a name to one value per epoch; `mark` is the kept epoch."""
 
     title: str
-    series: dict[str, Sequence[float]]
+    series: Mapping[str, Sequence[float]]
     mark: int | None = None
     limits: tuple[float, float] | None = None
 
