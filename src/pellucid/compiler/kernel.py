@@ -150,13 +150,12 @@ def combine(const: int, terms) -> Index:
     return Index(const, tuple(sorted(((a, c) for a, c in total.items() if c), key=lambda t: repr(t[0]))))
 
 
-def _split(x: Index, n: int) -> tuple[Index, Index] | None:
-    """x = n * quotient + rest with 0 <= rest < n, where that can be read off the terms."""
+def _split(x: Index, n: int) -> tuple[Index, Index]:
+    """x = n * whole + rest, as far as the coefficients are multiples of n; rest is never negative."""
     whole = tuple((a, c // n) for a, c in x.terms if c % n == 0)
     rest = Index(x.const % n, tuple((a, c) for a, c in x.terms if c % n))
-    low, high = rest.bounds()
-    if low < 0 or high >= n:
-        return None
+    if rest.bounds()[0] < 0:
+        return Index(), x
     return combine(x.const // n, whole), rest
 
 
@@ -164,16 +163,18 @@ def quotient(x: Index, n: int) -> Index:
     """x // n."""
     if n == 1:
         return x
-    parts = _split(x, n)
-    return parts[0] if parts else Index(0, ((Quot(x, n), 1),))
+    whole, rest = _split(x, n)
+    low, high = rest.bounds()
+    return whole if 0 <= low and high < n else whole + Index(0, ((Quot(rest, n), 1),))
 
 
 def remainder(x: Index, n: int) -> Index:
     """x % n."""
     if n == 1:
         return Index()
-    parts = _split(x, n)
-    return parts[1] if parts else Index(0, ((Rem(x, n), 1),))
+    _, rest = _split(x, n)
+    low, high = rest.bounds()
+    return rest if 0 <= low and high < n else Index(0, ((Rem(rest, n), 1),))
 
 
 def strides(shape) -> tuple[int, ...]:
