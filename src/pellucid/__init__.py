@@ -35,7 +35,8 @@ if TYPE_CHECKING:
         ShapeError,
     )
     from .tensor import Tensor, compile, functions, grad, random, seed
-    from .tensor import realize, tensor  # type: ignore[no-redef]  # also modules, of lower floors
+    from .tensor.create import tensor
+    from .tensor.tensor import realize
 
 __version__ = "0.1.0"
 
