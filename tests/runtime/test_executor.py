@@ -1,4 +1,5 @@
 import gc
+import itertools
 import os
 import signal
 import threading
@@ -11,7 +12,9 @@ from pellucid.program.program import Launch, Program, Slot
 from pellucid.runtime import executor, team
 from pellucid.runtime.executor import Executable
 
-from .kernels import FMA, MULTIPLY, chain, chain_reference
+from .kernels import FMA, MULTIPLY, chain, chain_reference, kernel
+
+SCRATCH = 5000
 
 
 def start(n: int):
@@ -81,23 +84,41 @@ def test_run_many_without_stepped_inputs_repeats_the_same():
 
 
 def test_scratch_is_each_threads_own():
-    # p0 (scratch)[i] = x[i]; then y[i] = scratch[i] * x[i]: right where none is shared.
-    n = 4
-    slots = (
-        Slot("scratch"),
-        Slot("input", 0, nbytes=4 * n),
-        Slot("const", 0, nbytes=4 * n),
-        Slot("output", 0, nbytes=4 * n),
+    # Task i fills the scratch with ones and stores its address: 4 threads, 4 places, not overlapping.
+    address = kernel(
+        "scratch_address",
+        2,
+        f"""  call void @llvm.memset.p0.i64(ptr %p0, i8 1, i64 {SCRATCH}, i1 false)
+  %a = ptrtoint ptr %p0 to i64
+  %a.p = getelementptr i64, ptr %p1, i64 %i
+  store i64 %a, ptr %a.p""",
+        "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
     )
-    ones = np.full(n, 1, np.float32).tobytes()
-    launches = (Launch(0, (1, 2, 0), n, barrier=False), Launch(0, (0, 1, 3), n))
+    slots = (Slot("scratch", nbytes=SCRATCH), Slot("output", 0, nbytes=32))
+    launches = (Launch(0, (0, 1), 4),)
     program = Program(
-        (MULTIPLY,), launches, slots, (((n,), "float32"),), (4 * n,), 0, 4 * n, (ones,), True
+        (address,), launches, slots, (((4,), "int64"),), scratch_bytes=SCRATCH, parallel=True
     )
-    x = np.arange(1, n + 1, dtype=np.float32)
+    one = Executable(program)
     for n_threads in (1, 2, 3, 4):
         team.set_threads(n_threads)
-        assert Executable(program).run([x])[0].tolist() == [1, 4, 9, 16]
+        places = sorted(set(one.run([])[0].tolist()))
+        assert len(places) == n_threads and all(place % 64 == 0 for place in places)
+        assert all(b - a >= SCRATCH for a, b in itertools.pairwise(places))
+
+
+def test_constants_are_read():
+    slots = (
+        Slot("scratch"),
+        Slot("input", 0, nbytes=16),
+        Slot("const", 1, nbytes=16),
+        Slot("output", 0, nbytes=16),
+    )
+    consts = (b"unused", np.array([2, 3, 5, 7], np.float32).tobytes())
+    launches = (Launch(0, (1, 2, 3), 4),)
+    program = Program((MULTIPLY,), launches, slots, (((4,), "float32"),), (16,), consts=consts)
+    out = Executable(program).run([np.array([1, 10, 100, 1000], np.float32)])[0]
+    assert out.tolist() == [2, 30, 500, 7000]
 
 
 def test_outputs_of_every_kind_have_their_shape_and_dtype():

@@ -103,8 +103,8 @@ declare void @llvm.aarch64.hint(i32)"""
     def pointer(name: str, base: str, word: int) -> str:
         return field(name, base, word).replace("load i64", "load ptr")
 
-    return f"""; Sleeps until the word is no longer `old`. The sleeper announces itself before it looks
-; again, and who changes the word looks for sleepers after it: one sees the other (Dekker).
+    return f"""; Sleeps until the word is no longer `old`. The sleeper announces itself before it
+; looks again, and who changes the word looks for sleepers after it: one sees the other (Dekker).
 define internal void @doze(ptr %team, ptr %word, i64 %old) #0 {{
 {pointer("mutex", "team", MUTEX)}{pointer("cond", "team", COND)}\
 {pointer("lock", "team", LOCK)}\
