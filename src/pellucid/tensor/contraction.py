@@ -143,10 +143,19 @@ def einsum(equation: str, operands: list[Node]) -> Node:
     diagonals. Without '->', the letters that occur once, in the order of the alphabet."""
     terms, out_text = _parse(equation, operands)
     xs: list[tuple[Node, Labels]] = []
-    n_dots = max((len(x.shape) - len(t.replace("...", "")) for t, x in zip(terms, operands, strict=True) if "..." in t), default=0)
+    n_dots = max(
+        (
+            len(x.shape) - len(t.replace("...", ""))
+            for t, x in zip(terms, operands, strict=True)
+            if "..." in t
+        ),
+        default=0,
+    )
     for term, x in zip(terms, operands, strict=True):
         xs.append(_diagonals(x, _numbered(term, len(x.shape), n_dots)))
-    out = _numbered(out_text, len(out_text.replace("...", "")) + n_dots * ("..." in out_text), n_dots)
+    out = _numbered(
+        out_text, len(out_text.replace("...", "")) + n_dots * ("..." in out_text), n_dots
+    )
     _check_sizes(equation, xs, operands)
     x, labels = xs[0]
     for i, (b, b_labels) in enumerate(xs[1:], 2):
@@ -169,7 +178,9 @@ def _parse(equation: str, operands: list[Node]) -> tuple[list[str], str]:
     letters = left.replace(",", "").replace("...", "")
     strange = sorted(set(letters + out.replace("...", "")) - set(string.ascii_letters))
     if strange:
-        raise ShapeError(f"einsum {equation!r}: {strange[0]!r} is not a letter, ',', '...' or '->'.")
+        raise ShapeError(
+            f"einsum {equation!r}: {strange[0]!r} is not a letter, ',', '...' or '->'."
+        )
     if not arrow:
         out = "..." * ("..." in left) + "".join(
             sorted(c for c in set(letters) if letters.count(c) == 1)
@@ -210,7 +221,9 @@ def _diagonals(x: Node, labels: Labels) -> tuple[Node, Labels]:
                 raise ShapeError(f"einsum: a repeated letter names sizes {n} and {x.shape[j]}.")
             rest = [a for a in range(len(labels)) if a not in (i, j)]
             x = reshape(permute(x, [i, j, *rest]), (n * n, *(x.shape[a] for a in rest)))
-            places = make("mul", (make("iota", (), ((n,), 0, "int64")), constant(n + 1, dtypes.int64, (n,))))
+            places = make(
+                "mul", (make("iota", (), ((n,), 0, "int64")), constant(n + 1, dtypes.int64, (n,)))
+            )
             x = make("gather", (x, places))
             labels = (label, *(labels[a] for a in rest))
     return x, labels

@@ -118,7 +118,11 @@ def matched(op: str, operands: Sequence[Operand], dtype: DType | None = None) ->
 
 # ---- operations, by family
 
-_NO_BOOL = {"add": "| or logical_or", "subtract": "^ or logical_xor", "multiply": "& or logical_and"}
+_NO_BOOL = {
+    "add": "| or logical_or",
+    "subtract": "^ or logical_xor",
+    "multiply": "& or logical_and",
+}
 _PRIMITIVE = {"add": "add", "subtract": "sub", "multiply": "mul"}
 
 
@@ -255,9 +259,7 @@ def _real_power(x: Node, y: Node) -> Node:
     is_odd = make("eq", (make("mod", (y, constant(2, x.dtype, x.shape))), one))
     signed = make("where", (is_odd, make("neg", (result,)), result))
     nan = constant(float("nan"), x.dtype, x.shape)
-    return make(
-        "where", (is_negative, make("where", (is_whole, signed, nan)), result)
-    )
+    return make("where", (is_negative, make("where", (is_whole, signed, nan)), result))
 
 
 def _is_constant_number(y: Node) -> bool:

@@ -25,7 +25,12 @@ class Executable(Protocol):
         ...
 
     def run_many(
-        self, n_steps: int, inputs: Sequence[np.ndarray], stepped: Sequence[bool], start: int, state: Sequence[np.ndarray]
+        self,
+        n_steps: int,
+        inputs: Sequence[np.ndarray],
+        stepped: Sequence[bool],
+        start: int,
+        state: Sequence[np.ndarray],
     ) -> list[np.ndarray]:
         """n steps in one call; stepped inputs have one more leading axis, cycled from `start`."""
         ...
@@ -52,7 +57,9 @@ class ReferenceExecutable:
         """n steps, one after the other."""
         outputs: list[np.ndarray] = []
         for i in range(start, start + n_steps):
-            outputs = self.run([x[i % len(x)] if s else x for x, s in zip(inputs, stepped, strict=True)], state)
+            outputs = self.run(
+                [x[i % len(x)] if s else x for x, s in zip(inputs, stepped, strict=True)], state
+            )
         return outputs
 
 
@@ -64,10 +71,15 @@ def name() -> str:
     global _told
     wanted = os.environ.get("PELLUCID_ENGINE", "compiled")
     if wanted not in ENGINES:
-        raise OptionError(f"PELLUCID_ENGINE={wanted!r} is not an engine: use one of {', '.join(ENGINES)}.")
+        raise OptionError(
+            f"PELLUCID_ENGINE={wanted!r} is not an engine: use one of {', '.join(ENGINES)}."
+        )
     if wanted == "compiled" and importlib.util.find_spec("llvmlite") is None:
         if not _told:
-            print("pellucid: llvmlite is not installed here, so NumPy computes (slower).", file=sys.stderr)
+            print(
+                "pellucid: llvmlite is not installed here, so NumPy computes (slower).",
+                file=sys.stderr,
+            )
             _told = True
         return "reference"
     return wanted

@@ -308,7 +308,7 @@ def hypot(a: Any, b: Any) -> Tensor:
     high, low = maximum(a, b), minimum(a, b)
     ratio = low / where(high == 0, 1, high)
     y = high * sqrt(1 + ratio * ratio)
-    return where(high == math.inf, math.inf, y)
+    return where(isinf(a) | isinf(b), math.inf, y)  # also beside NaN, as in C
 
 
 def logaddexp(a: Any, b: Any) -> Tensor:
@@ -405,10 +405,11 @@ def tanh(x: Any) -> Tensor:
 def sinh(x: Any) -> Tensor:
     """(exp(x) - exp(-x)) / 2, from expm1, which is exact near 0."""
     x = as_tensor(x)
-    half = expm1(abs(x) * 0.5)
-    t = half * (half + 2)  # exp(|x|) - 1, in two factors that overflow later
+    size = where(x < 0, -x, x)  # |x|, but with the gradient 1 at 0
+    half = expm1(size * 0.5)
+    t = half * (half + 2)  # exp(|x|) - 1
     y = 0.5 * (t + t / (t + 1))
-    y = where(abs(x) > 80 if x.dtype is not float64 else abs(x) > 700, exp(abs(x) - math.log(2)), y)
+    y = where(size > (700 if x.dtype is float64 else 80), exp(size - math.log(2)), y)
     return where(x < 0, -y, y)
 
 
@@ -519,7 +520,7 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else alpha · (exp(x) - 1). Clevert et al. (2015)."""
     x = as_tensor(x)
-    return where(x > 0, x, alpha * expm1(minimum(x, 0)))
+    return where(x > 0, x, alpha * expm1(where(x > 0, 0, x)))
 
 
 def sigmoid(x: Any) -> Tensor:
@@ -832,8 +833,10 @@ def tile(x: Any, repetitions: Any) -> Tensor:
     shape = (1,) * (rank - x.ndim) + x.shape
     spread = tuple(v for d in shape for v in (1, d))
     long = tuple(v for t, d in zip(times, shape, strict=True) for v in (t, d))
-    return x.reshape(spread).broadcast_to(long).reshape(
-        tuple(t * d for t, d in zip(times, shape, strict=True))
+    return (
+        x.reshape(spread)
+        .broadcast_to(long)
+        .reshape(tuple(t * d for t, d in zip(times, shape, strict=True)))
     )
 
 
@@ -892,12 +895,16 @@ def take(x: Any, index: Any, axis: int | None = None) -> Tensor:
     else:
         at = item.node
         if at.dtype.kind != "i":
-            raise DTypeError(f"take got an index of {at.dtype}; it must be integers: astype(int64).")
+            raise DTypeError(
+                f"take got an index of {at.dtype}; it must be integers: astype(int64)."
+            )
         if at.dtype is uint8:
             at = elementwise.cast(at, int64)
     moved = shaping.move_axis(node, a, 0)
     if at.size == 0:
-        return from_node(constant(0, node.dtype, (*node.shape[:a], *at.shape, *node.shape[a + 1 :])))
+        return from_node(
+            constant(0, node.dtype, (*node.shape[:a], *at.shape, *node.shape[a + 1 :]))
+        )
     y = make("gather", (moved, at))
     k = len(at.shape)
     rest = len(node.shape) - 1
@@ -909,7 +916,9 @@ def take_along_axis(x: Any, index: Any, axis: int = -1) -> Tensor:
     """x[..., index, ...] with an index for every element: index has the rank of x."""
     x, index = as_tensor(x), as_tensor(index)
     if x.ndim != index.ndim:
-        raise ShapeError(f"take_along_axis got shapes {x.shape} and {index.shape}: ranks must be equal.")
+        raise ShapeError(
+            f"take_along_axis got shapes {x.shape} and {index.shape}: ranks must be equal."
+        )
     a = shaping.one_axis("take_along_axis", axis, x.ndim, x.shape)
     key: list[Any] = []
     for i, d in enumerate(x.shape):

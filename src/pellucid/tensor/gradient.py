@@ -20,7 +20,9 @@ def grad(output: Tensor, wrt: Tensor | Sequence[Tensor], gradient: Tensor | None
     for i, t in enumerate(listed):
         if not isinstance(t, Tensor) or t.dtype.kind != "f":
             what = t.dtype if isinstance(t, Tensor) else type(t).__name__
-            raise DTypeError(f"grad: wrt[{i}] is {what}; it must be a tensor of float32 or float64.")
+            raise DTypeError(
+                f"grad: wrt[{i}] is {what}; it must be a tensor of float32 or float64."
+            )
     start = cotangent_of(output, gradient, "grad")
     order = topological_order([output.node])
     leaves = [x for x in order if x.op == "leaf"]

@@ -30,7 +30,6 @@ class ArrayIndex:
     node: Node | None
 
 
-
 Key = Sequence[object]
 
 
@@ -213,7 +212,7 @@ class _Plan:
         index = flat_index([i for _, i in self.arrays], counts, y.shape, axes, as_leaf)
         moved = permute(y, [*axes, *rest])
         moved = reshape(moved, (prod(counts), *(y.shape[a] for a in rest)))
-        if prod(counts) == 0:  # nothing to gather from: the index is empty, too
+        if index.size == 0:  # also when there is nothing to gather from
             return constant(0, y.dtype, self._placed(index.shape, moved.shape[1:])[0])
         out = make("gather", (moved, index))
         _, order = self._placed(index.shape, moved.shape[1:])
@@ -227,7 +226,9 @@ class _Plan:
         return (*rest[:front], *index_shape, *rest[front:]), order
 
 
-def flat_index(indices: list[ArrayIndex], counts: list[int], shape: Shape, axes: list[int], as_leaf) -> Node:
+def flat_index(
+    indices: list[ArrayIndex], counts: list[int], shape: Shape, axes: list[int], as_leaf
+) -> Node:
     """One integer array for several axes at once: i0 · n1 + i1 ..., negative ones from the end."""
     shapes = [tuple(i.values.shape if i.values is not None else i.node.shape) for i in indices]  # type: ignore[union-attr]
     out_shape = broadcast_shape("indexing with arrays", shapes)
@@ -239,7 +240,11 @@ def flat_index(indices: list[ArrayIndex], counts: list[int], shape: Shape, axes:
         return as_leaf(total)
     flat: Node | None = None
     for i, n, axis in zip(indices, counts, axes, strict=True):
-        node = as_leaf(checked(i.values, n, axis, shape)) if i.values is not None else wrapped(i.node, n)  # type: ignore[arg-type]
+        node = (
+            as_leaf(checked(i.values, n, axis, shape))
+            if i.values is not None
+            else wrapped(i.node, n)
+        )  # type: ignore[arg-type]
         if node.shape != out_shape:
             node = make("broadcast", (node,), (out_shape,))
         if flat is not None:

@@ -99,7 +99,11 @@ def structure(w: Walk, roots: Sequence[Node]) -> tuple:
     number = w.number
     # repr where numbers occur: 1, 1.0 and True hash alike, and so do 0.0 and -0.0.
     rows = tuple(
-        (x.op, repr(x.params) if x.op in ("const", "pad") else x.params, *[number[i] for i in x.inputs])
+        (
+            x.op,
+            repr(x.params) if x.op in ("const", "pad") else x.params,
+            *[number[i] for i in x.inputs],
+        )
         for x in w.order
     )
     leaves = tuple((number[x], x.shape, x.dtype) for x in w.leaves)
@@ -131,7 +135,9 @@ def compute(roots: Sequence[Node]) -> tuple[list[np.ndarray], Walk]:
         if storage is None:
             raise TraceError(_UNKNOWN.format(leaf_node.params[1] or "an argument"))
     wanted: dict[int, Node] = {}
-    n_first: dict[int, Storage] = dict(zip((w.number[x] for x in w.leaves), w.storages, strict=True))  # type: ignore[arg-type]
+    n_first: dict[int, Storage] = dict(
+        zip((w.number[x] for x in w.leaves), w.storages, strict=True)
+    )  # type: ignore[arg-type]
     for r in roots:
         if w.number[r] not in n_first:
             wanted.setdefault(w.number[r], r)
@@ -207,7 +213,9 @@ def realize_nodes(nodes: Sequence[Node]) -> list[tuple[Storage, bool]]:
         row = known(source_of(node))
         if row is not None and row() is node:
             assert isinstance(row.source, Storage)
-            is_kept = node.op != "leaf" and History(row.n_nodes, row.n_bytes, row.is_tracked).is_kept
+            is_kept = (
+                node.op != "leaf" and History(row.n_nodes, row.n_bytes, row.is_tracked).is_kept
+            )
             out[node] = row.source, is_kept
         else:
             pending.append(node)

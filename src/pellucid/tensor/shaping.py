@@ -103,7 +103,11 @@ def move_axis(x: Node, source: Axes, target: Axes) -> Node:
         return [one_axis("moveaxis", a, rank, x.shape) for a in axes]  # type: ignore[union-attr]
 
     sources, targets = listed(source), listed(target)
-    if len(sources) != len(targets) or len(set(sources)) < len(sources) or len(set(targets)) < len(targets):
+    if (
+        len(sources) != len(targets)
+        or len(set(sources)) < len(sources)
+        or len(set(targets)) < len(targets)
+    ):
         raise IndexRangeError(
             f"moveaxis got {source} and {target}: give as many places as axes, each once."
         )
@@ -144,7 +148,10 @@ def expand(x: Node, shape: Shape) -> Node:
     """Stretched to `shape`; -1 keeps a size."""
     n = len(shape) - len(x.shape)
     if n >= 0:
-        shape = (*shape[:n], *(e if d == -1 else d for d, e in zip(shape[n:], x.shape, strict=True)))
+        shape = (
+            *shape[:n],
+            *(e if d == -1 else d for d, e in zip(shape[n:], x.shape, strict=True)),
+        )
     if any(d < 0 for d in shape) or not fits(x.shape, shape):
         raise ShapeError(
             f"broadcast_to got shape {x.shape}, which does not fit {shape}: counted from the last "
@@ -200,15 +207,24 @@ def stack(xs: Sequence[Node], axis: int) -> Node:
     for x in xs:
         if x.shape != xs[0].shape:
             shapes = ", ".join(str(x.shape) for x in xs)
-            raise ShapeError(f"stack got shapes {shapes}: they must be equal. Use concat otherwise.")
-    return concat([unsqueeze(x, axis) for x in xs], one_axis("stack", axis, len(xs[0].shape) + 1, xs[0].shape))
+            raise ShapeError(
+                f"stack got shapes {shapes}: they must be equal. Use concat otherwise."
+            )
+    return concat(
+        [unsqueeze(x, axis) for x in xs], one_axis("stack", axis, len(xs[0].shape) + 1, xs[0].shape)
+    )
 
 
-def cut(x: Node, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int] | None = None) -> Node:
+def cut(
+    x: Node, starts: Sequence[int], stops: Sequence[int], steps: Sequence[int] | None = None
+) -> Node:
     """x[start:stop:step, ...] for every axis, steps > 0."""
     steps = tuple(steps) if steps is not None else (1,) * len(x.shape)
     starts, stops = tuple(starts), tuple(stops)
-    if all(s == 0 and e == d and k == 1 for s, e, k, d in zip(starts, stops, steps, x.shape, strict=True)):
+    if all(
+        s == 0 and e == d and k == 1
+        for s, e, k, d in zip(starts, stops, steps, x.shape, strict=True)
+    ):
         return x
     return make("slice", (x,), (starts, stops, steps))
 

@@ -193,7 +193,9 @@ class Tensor:
         array = self._array()
         if copy is False:
             if dtype is not None and np.dtype(dtype) != array.dtype:
-                raise ValueError(f"a view of {array.dtype} cannot be {np.dtype(dtype)}: allow a copy")
+                raise ValueError(
+                    f"a view of {array.dtype} cannot be {np.dtype(dtype)}: allow a copy"
+                )
             view = array.view()
             view.flags.writeable = False
             return view
@@ -236,7 +238,9 @@ class Tensor:
 
     def __index__(self) -> int:
         if self.dtype.kind != "i" or self.ndim:
-            raise DTypeError(f"an index got {self.dtype}{list(self.shape)}; it must be one integer.")
+            raise DTypeError(
+                f"an index got {self.dtype}{list(self.shape)}; it must be one integer."
+            )
         return int(self._scalar("an index"))
 
     def __len__(self) -> int:
@@ -695,7 +699,9 @@ def _array_of(data: Any, wanted: DType | None) -> np.ndarray:
         raise ShapeError(f"the data has no shape: {error}. Give lists of equal lengths.") from None
     if array.dtype.kind not in "biuf":
         kind = type(data).__name__ if array.dtype.kind == "O" else array.dtype.name
-        raise DTypeError(f"a tensor holds numbers, and got {kind}. Convert the data to numbers first.")
+        raise DTypeError(
+            f"a tensor holds numbers, and got {kind}. Convert the data to numbers first."
+        )
     if wanted is None:
         wanted = _default_dtype(data, array)
     if array.dtype == wanted.numpy:
@@ -712,7 +718,9 @@ def _default_dtype(data: Any, array: np.ndarray) -> DType:
     first = data
     while isinstance(first, (list, tuple)) and first:
         first = first[0]
-    if isinstance(first, (list, tuple, bool, int, float, range)) and not isinstance(first, np.generic):
+    if isinstance(first, (list, tuple, bool, int, float, range)) and not isinstance(
+        first, np.generic
+    ):
         if array.dtype.kind == "u":
             raise DTypeError(f"{array.max()} is too large for int64.")
         return {"b": dtypes.bool_, "i": dtypes.int64, "f": dtypes.float32}[array.dtype.kind]
@@ -739,7 +747,11 @@ def as_tensor(value: Any, dtype: DType | None = None) -> Tensor:
     if isinstance(value, Tensor):
         return value
     if isinstance(value, (bool, int, float)):
-        weak = elementwise.common_dtype((value,)) if dtype is None else elementwise.weak_dtype(dtype, value)
+        weak = (
+            elementwise.common_dtype((value,))
+            if dtype is None
+            else elementwise.weak_dtype(dtype, value)
+        )
         elementwise.check_number("a tensor", value, weak)
         return from_node(constant(value, weak))
     return Tensor(value)
@@ -753,7 +765,11 @@ def operand(value: Any) -> Operand:
         return value
     if isinstance(value, np.generic) and value.dtype.kind in "biuf":
         return value.item()
-    if isinstance(value, (np.ndarray, list, tuple)) or hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
+    if (
+        isinstance(value, (np.ndarray, list, tuple))
+        or hasattr(value, "__array__")
+        or hasattr(value, "__dlpack__")
+    ):
         return Tensor(value).node
     raise TypeError
 
@@ -790,7 +806,9 @@ def plain_item(item: Any) -> Any:
         return indexing.ArrayIndex(None, item.node)
     if isinstance(item, (list, np.ndarray)):
         values = np.asarray(item)
-        return indexing.ArrayIndex(values.astype(np.int64) if values.size == 0 else values, None)
+        if values.size == 0 and isinstance(item, list):  # NumPy makes float64 of []: no places
+            values = values.astype(np.int64)
+        return indexing.ArrayIndex(values, None)
     return item
 
 
@@ -815,7 +833,9 @@ def realize(*tensors: Tensor) -> None:
     pending = [t for t in tensors if t._storage is None]
     if not pending:
         return
-    for t, (storage, is_kept) in zip(pending, realize_nodes([t.node for t in pending]), strict=True):
+    for t, (storage, is_kept) in zip(
+        pending, realize_nodes([t.node for t in pending]), strict=True
+    ):
         t._storage = storage
         if not is_kept:
             t._node = None

@@ -59,7 +59,9 @@ def unflatten(structure: Any, tensors: Any) -> Any:
     if kind is dict:
         return {k: unflatten(s, tensors) for k, s in zip(structure[1], structure[2:], strict=True)}
     parts = [unflatten(s, tensors) for s in structure[1:]]
-    return kind(*parts) if hasattr(kind, "_fields") else kind(parts)  # a namedtuple takes them one by one
+    return (
+        kind(*parts) if hasattr(kind, "_fields") else kind(parts)
+    )  # a namedtuple takes them one by one
 
 
 def _is_array(value: Any) -> bool:
@@ -327,7 +329,8 @@ def _names(fn: Callable, structure: Any, n: int) -> list[str]:
     except (TypeError, ValueError):
         parameters = []
     named = [
-        (parameters[i] if i < len(parameters) else f"argument{i}", s) for i, s in enumerate(args[1:])
+        (parameters[i] if i < len(parameters) else f"argument{i}", s)
+        for i, s in enumerate(args[1:])
     ]
     named += list(zip(kwargs[1], kwargs[2:], strict=True))
     names: list[str] = []
@@ -367,10 +370,14 @@ def _assembled(trace: Trace, arguments: list[Node], outputs: list[Node], structu
     new = rebuilt(w, names)
 
     inputs = [
-        new[w.number[x]] if x in w.number else intern("leaf", (), (-1 - len(w.leaves) - i, x.params[1]), x.shape, x.dtype)
+        new[w.number[x]]
+        if x in w.number
+        else intern("leaf", (), (-1 - len(w.leaves) - i, x.params[1]), x.shape, x.dtype)
         for i, x in enumerate(arguments)
     ]
-    state_nodes = {s: new[w.number[x]] for x, s in zip(w.leaves, w.storages, strict=True) if s is not None}
+    state_nodes = {
+        s: new[w.number[x]] for x, s in zip(w.leaves, w.storages, strict=True) if s is not None
+    }
     for i, (storage, node) in enumerate(updates):
         if storage not in state_nodes:  # written, never read
             uid = -1 - len(w.leaves) - len(arguments) - i
@@ -382,7 +389,9 @@ def _assembled(trace: Trace, arguments: list[Node], outputs: list[Node], structu
     results = []
     for x in outputs:
         made = new[w.number[x]]
-        results.append(~input_at[made] if made in input_at else wanted.setdefault(made, len(wanted)))
+        results.append(
+            ~input_at[made] if made in input_at else wanted.setdefault(made, len(wanted))
+        )
     changed = [
         (storage, new[w.number[node]])
         for storage, node in updates
