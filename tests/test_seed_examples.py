@@ -2,6 +2,7 @@
 
 Numbers are those of the examples or worked out by hand beside the test."""
 
+import itertools
 import math
 
 import numpy as np
@@ -68,7 +69,9 @@ def test_S_A3_without_bias_the_function_passes_through_f_of_0():
     # a bias shifts the curve sideways: f(x + b / w) without it is f(x) with it
     shifted, plain = nn.Neuron([2.0], 3.0, "sigmoid"), nn.Neuron([2.0], None, "sigmoid")
     x = np.linspace(-3, 3, 7).reshape(-1, 1)
-    np.testing.assert_allclose(shifted(Tensor(x)).numpy(), plain(Tensor(x + 1.5)).numpy(), rtol=1e-14)
+    np.testing.assert_allclose(
+        shifted(Tensor(x)).numpy(), plain(Tensor(x + 1.5)).numpy(), rtol=1e-14
+    )
 
 
 def test_S_A4_training_gives_the_unimportant_input_the_smallest_weight():
@@ -80,7 +83,15 @@ def test_S_A4_training_gives_the_unimportant_input_the_smallest_weight():
     data = Dataset("animals", table[:, :3], table[:, 3].astype(np.int32), ("other", "elephant"))
     random.seed(0)
     network = nn.Sequential(nn.Linear(3, 2, init="zeros"))
-    run(network, data, everything(11), optim.AdamW(network.parameters(), lr=0.05), epochs=100, batch_size=11, patience=None)
+    run(
+        network,
+        data,
+        everything(11),
+        optim.AdamW(network.parameters(), lr=0.05),
+        epochs=100,
+        batch_size=11,
+        patience=None,
+    )
     weight = network[0].weight.numpy()
     legs, trunk, tusks = np.abs(weight[:, 1] - weight[:, 0])
     assert legs < tusks < trunk
@@ -98,7 +109,9 @@ def test_S_A6_an_activation_amplifies_passes_reduces_or_blocks():
     z = Tensor(np.array([3.0, -3.0]))
     assert relu(z).tolist() == [3.0, 0.0]  # passed, blocked
     assert leaky(z).tolist() == [3.0, -0.03]  # passed, reduced
-    assert 0 < sigmoid(z).numpy()[1] < 0.05 < 0.95 < sigmoid(z).numpy()[0] < 1  # squeezed into (0, 1)
+    assert (
+        0 < sigmoid(z).numpy()[1] < 0.05 < 0.95 < sigmoid(z).numpy()[0] < 1
+    )  # squeezed into (0, 1)
 
 
 def test_S_A7_step_with_a_threshold():
@@ -149,7 +162,10 @@ def spirals(n=200, seed=0):
     """Two arms of n points each."""
     t = np.sqrt(np.linspace(0.02, 1, n)) * 3 * math.pi
     noise = (permutation(4 * n, seed, "example") / (4 * n) - 0.5).reshape(2, n, 2) * 0.4
-    arms = [np.stack([s * t * np.cos(t), s * t * np.sin(t)], 1) / 5 + noise[i] * 0.3 for i, s in enumerate((1, -1))]
+    arms = [
+        np.stack([s * t * np.cos(t), s * t * np.sin(t)], 1) / 5 + noise[i] * 0.3
+        for i, s in enumerate((1, -1))
+    ]
     y = np.repeat(np.arange(2, dtype=np.int32), n)
     return Dataset("spirals", np.concatenate(arms).astype(np.float32), y, ("a", "b"))
 
@@ -160,7 +176,9 @@ def test_S_B13_spirals_need_a_network():
     scores = {}
     for name in ("linear", "network"):
         random.seed(3)
-        hidden = [] if name == "linear" else [nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU()]
+        hidden = (
+            [] if name == "linear" else [nn.Linear(2, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU()]
+        )
         network = nn.Sequential(*hidden, nn.Linear(64 if hidden else 2, 2))
         optimizer = optim.AdamW(network.parameters(), lr=5e-3)
         run(network, data, parts, optimizer, epochs=150, batch_size=50, patience=None)
@@ -175,7 +193,16 @@ def test_S_B14_a_linear_network_is_least_squares():
     y = (x @ [1.5, -2.0, 0.5] + 0.7 + 0.1 * rng.normal(size=120)).astype(np.float32)
     network = nn.Sequential(nn.Linear(3, 1, init="zeros"))
     optimizer = optim.SGD(network.parameters(), lr=0.1)
-    run(network, amounts(x, y), everything(120), optimizer, epochs=300, batch_size=120, patience=None, loss="mse")
+    run(
+        network,
+        amounts(x, y),
+        everything(120),
+        optimizer,
+        epochs=300,
+        batch_size=120,
+        patience=None,
+        loss="mse",
+    )
     exact = np.linalg.lstsq(np.column_stack([x, np.ones(120)]).astype(np.float64), y, rcond=None)[0]
     ours = np.append(network[0].weight.numpy()[:, 0], network[0].bias.numpy())
     np.testing.assert_allclose(ours, exact, atol=1e-3)
@@ -217,7 +244,11 @@ def test_S_C4_sigmoid_says_91_percent():
 def test_S_C5_relu_and_its_gradient():
     x = Tensor.parameter(np.array([-3.0, 0.0, 3.0]))
     assert F.relu(x).tolist() == [0.0, 0.0, 3.0]
-    assert grad(F.relu(x).sum(), [x])[0].tolist() == [0.0, 0.0, 1.0]  # at 0: 0, as nn.ReLU's docstring says
+    assert grad(F.relu(x).sum(), [x])[0].tolist() == [
+        0.0,
+        0.0,
+        1.0,
+    ]  # at 0: 0, as nn.ReLU's docstring says
     assert "0 is 0" in nn.ReLU.__doc__
 
 
@@ -247,10 +278,19 @@ def test_S_C8_softmax_gives_probabilities():
 def test_S_C9_four_animals_get_four_probabilities():
     """Four classes, four probabilities that sum to 100 % (at library level: pictures of 4 pixels)."""
     x = np.repeat(np.eye(4, dtype=np.float32), 5, 0)
-    data = Dataset("animals", x, np.repeat(np.arange(4, dtype=np.int32), 5), ("dog", "cat", "chicken", "goat"))
+    data = Dataset(
+        "animals", x, np.repeat(np.arange(4, dtype=np.int32), 5), ("dog", "cat", "chicken", "goat")
+    )
     random.seed(0)
     network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 4))
-    run(network, data, everything(20), optim.Adam(network.parameters(), lr=0.05), epochs=40, batch_size=5)
+    run(
+        network,
+        data,
+        everything(20),
+        optim.Adam(network.parameters(), lr=0.05),
+        epochs=40,
+        batch_size=5,
+    )
     p = predict(network, x[:1])
     assert p.shape == (1, 4) and p.sum() == pytest.approx(1.0, abs=1e-6)
     assert data.classes[p[0].argmax()] == "dog" and p[0].max() > 0.9
@@ -261,7 +301,10 @@ def gradient_norms(kind):
     random.seed(0)
     layers = []
     for _ in range(10):
-        layers += [nn.Linear(16, 16, init="glorot" if kind == "sigmoid" else "he"), nn.activation(kind)]
+        layers += [
+            nn.Linear(16, 16, init="glorot" if kind == "sigmoid" else "he"),
+            nn.activation(kind),
+        ]
     network = nn.Sequential(*layers, nn.Linear(16, 4))
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(64, 16)).astype(np.float32), rng.integers(0, 4, 64)
@@ -299,7 +342,10 @@ def test_S_D1_loss_error_and_cost_are_one_thing():
 def test_S_D2_distance_small_and_large():
     assert nn.distance(1, 0.92) == pytest.approx(0.08, abs=1e-15)
     assert nn.distance(1, 0.35) == pytest.approx(0.65, abs=1e-15)
-    for p, nats in ((0.92, 0.083), (0.35, 1.050)):  # cross-entropy of the same answers punishes more
+    for p, nats in (
+        (0.92, 0.083),
+        (0.35, 1.050),
+    ):  # cross-entropy of the same answers punishes more
         logits = Tensor(np.log([[p, 1 - p]]))
         assert nn.cross_entropy(logits, Tensor([0])).item() == pytest.approx(nats, abs=5e-4)
 
@@ -307,7 +353,9 @@ def test_S_D2_distance_small_and_large():
 def test_S_D3_mean_squared_error_matches_numpy():
     rng = np.random.default_rng(0)
     a, b = rng.normal(size=(2, 37)).astype(np.float32)
-    assert nn.mse_loss(Tensor(a), Tensor(b)).item() == pytest.approx(np.mean((a - b) ** 2, dtype=np.float64), rel=1e-6)
+    assert nn.mse_loss(Tensor(a), Tensor(b)).item() == pytest.approx(
+        np.mean((a - b) ** 2, dtype=np.float64), rel=1e-6
+    )
 
 
 def test_S_D4_cross_entropy_from_logits_is_finite_at_p_0():
@@ -326,8 +374,13 @@ def trained():
     data = made.dataset()
     parts = made.split(data)
     network = made.network(data)
-    before = {name: evaluate(network, data, getattr(parts, name)) for name in ("train", "validation", "test")}
-    options = Options(epochs=made.epochs, batch_size=made.batch, patience=made.patience, seed=made.seed)
+    before = {
+        name: evaluate(network, data, getattr(parts, name))
+        for name in ("train", "validation", "test")
+    }
+    options = Options(
+        epochs=made.epochs, batch_size=made.batch, patience=made.patience, seed=made.seed
+    )
     events = list(fit(network, data, parts, made.make_optimizer(network), options))
     return made, data, parts, network, before, events
 
@@ -371,8 +424,12 @@ def test_S_E2_forward_pass_returns_every_layers_z_and_a():
 @pytest.mark.parametrize("name", ["relu", "leaky_relu", "gelu", "sigmoid", "tanh"])
 def test_S_E3_gradients_equal_finite_differences(name, dtype, tolerance):
     random.seed(5)
-    network = nn.Sequential(nn.Linear(4, 6, dtype=dtype), nn.activation(name), nn.Linear(6, 3, dtype=dtype))
-    exact = nn.Sequential(nn.Linear(4, 6, dtype="float64"), nn.activation(name), nn.Linear(6, 3, dtype="float64"))
+    network = nn.Sequential(
+        nn.Linear(4, 6, dtype=dtype), nn.activation(name), nn.Linear(6, 3, dtype=dtype)
+    )
+    exact = nn.Sequential(
+        nn.Linear(4, 6, dtype="float64"), nn.activation(name), nn.Linear(6, 3, dtype="float64")
+    )
     exact.load_state_dict({k: v.astype(np.float64) for k, v in network.state_dict().items()})
     rng = np.random.default_rng(0)
     x, y = rng.normal(size=(5, 4)), Tensor(rng.integers(0, 3, 5))
@@ -454,8 +511,19 @@ def test_S_E9_stochastic_steps_are_noisier_than_full_ones():
     for batch in (1, 64):
         network = nn.Sequential(nn.Linear(2, 1, init="zeros"))
         optimizer = optim.SGD(network.parameters(), lr=0.05)
-        events = run(network, data, everything(64), optimizer, epochs=80, batch_size=batch, patience=None, loss="mse")
-        curve = [e.train.loss for e in events if isinstance(e, EpochDone)][60:]  # both have come down
+        events = run(
+            network,
+            data,
+            everything(64),
+            optimizer,
+            epochs=80,
+            batch_size=batch,
+            patience=None,
+            loss="mse",
+        )
+        curve = [e.train.loss for e in events if isinstance(e, EpochDone)][
+            60:
+        ]  # both have come down
         roughness[batch] = np.abs(np.diff(curve)).max()
     assert roughness[1] > 10 * roughness[64]
 
@@ -484,7 +552,7 @@ def test_S_E11_descent_walks_down_the_curve_of_one_weight():
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    assert all(b < a for a, b in zip(walked, walked[1:], strict=False))
+    assert all(b < a for a, b in itertools.pairwise(walked))
     assert w.item() == pytest.approx(1 + 3 * 0.8**12)  # each step leaves 1 - 2 lr of the distance
 
 
@@ -503,13 +571,17 @@ def test_S_E12_the_learning_rate_can_change_mid_run_without_restart():
     assert w.item() == 0.375
 
 
-@pytest.mark.parametrize(("lr", "name"), [(1.1, "overshooting"), (0.3, "good"), (0.001, "crawling")])
+@pytest.mark.parametrize(
+    ("lr", "name"), [(1.1, "overshooting"), (0.3, "good"), (0.001, "crawling")]
+)
 def test_S_E13_too_large_overshoots_too_small_crawls(lr, name):
     w = Tensor.parameter(np.array(1.0))
     for _ in range(20):
         optim.SGD([w], lr=lr).step(grad(w * w, [w]))
     distance = abs(w.item())
-    assert {"overshooting": distance > 1, "good": distance < 1e-6, "crawling": 0.9 < distance < 1}[name]
+    assert {"overshooting": distance > 1, "good": distance < 1e-6, "crawling": 0.9 < distance < 1}[
+        name
+    ]
 
 
 def test_S_E14_initial_weights_follow_scheme_and_seed():
@@ -518,15 +590,32 @@ def test_S_E14_initial_weights_follow_scheme_and_seed():
     random.seed(7)
     b = nn.Linear(400, 300, init="he").weight.numpy()
     assert np.array_equal(a, b) and len(np.unique(a)) > 1000
-    variances = {"he": 2 / 400, "he_normal": 2 / 400, "glorot": 2 / 700, "glorot_normal": 2 / 700, "normal": 1e-4}
+    variances = {
+        "he": 2 / 400,
+        "he_normal": 2 / 400,
+        "glorot": 2 / 700,
+        "glorot_normal": 2 / 700,
+        "normal": 1e-4,
+    }
     for scheme, variance in variances.items():
         w = nn.init.weight(scheme, 400, 300)
-        assert w.var() == pytest.approx(variance, rel=0.03) and abs(w.mean()) < 0.01 * w.std() + 1e-3
+        assert (
+            w.var() == pytest.approx(variance, rel=0.03) and abs(w.mean()) < 0.01 * w.std() + 1e-3
+        )
     # zeros: all hidden neurons stay equal, the symmetry failure
-    network = nn.Sequential(nn.Linear(4, 8, init="zeros"), nn.Sigmoid(), nn.Linear(8, 2, init="zeros"))
+    network = nn.Sequential(
+        nn.Linear(4, 8, init="zeros"), nn.Sigmoid(), nn.Linear(8, 2, init="zeros")
+    )
     x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     data = Dataset("t", x, (x[:, 0] > 0).astype(np.int32), ("a", "b"))
-    run(network, data, everything(20), optim.SGD(network.parameters(), lr=0.5), epochs=20, batch_size=20)
+    run(
+        network,
+        data,
+        everything(20),
+        optim.SGD(network.parameters(), lr=0.5),
+        epochs=20,
+        batch_size=20,
+    )
     w = network[0].weight.numpy()
     assert np.abs(w).max() > 0 and np.ptp(w, axis=1).max() == 0
 
@@ -588,7 +677,11 @@ def test_S_G1_pixels_are_scaled_to_0_1_and_the_scale_is_stored(tmp_path):
     assert data.x.min() == 0.0 and data.x.max() == 1.0 and data.scale == 16.0
     network = recipe("digits", net=(4,)).network(data)
     save_model(tmp_path, network, data, {})
-    assert model_json.load(tmp_path / "model.json")["input"] == {"shape": [8, 8], "shift": 0.0, "scale": 16.0}
+    assert model_json.load(tmp_path / "model.json")["input"] == {
+        "shape": [8, 8],
+        "shift": 0.0,
+        "scale": 16.0,
+    }
     assert load_model(tmp_path).scale == 16.0
 
 
@@ -609,7 +702,15 @@ def test_S_G5_early_stopping_restores_the_best_weights_and_names_the_epoch():
     few = Split(parts.train[::20], parts.validation)  # 63 rows: it overfits soon
     random.seed(0)
     network = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 10))
-    events = run(network, data, few, optim.Adam(network.parameters(), lr=0.02), epochs=200, batch_size=16, patience=5)
+    events = run(
+        network,
+        data,
+        few,
+        optim.Adam(network.parameters(), lr=0.02),
+        epochs=200,
+        batch_size=16,
+        patience=5,
+    )
     stopped, history = events[-1], [e for e in events if isinstance(e, EpochDone)]
     losses = [e.validation.loss for e in history]
     best = int(np.argmin(losses)) + 1

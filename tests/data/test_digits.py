@@ -90,8 +90,14 @@ def rows(x, y, classes=("a", "b")):
         (lambda: rows([[np.inf], [2]], [0, 1]), "row 0, column 0: inf is not a finite"),
         (lambda: rows([[1], [2]], [0]), "2 rows need 2 labels"),
         (lambda: rows([1, 2], [0, 1]), "rows and columns"),
-        (lambda: Dataset("t", np.ones((2, 1), "f"), np.array([0.0, 1.0]), ("a", "b")), "must be integers"),
-        (lambda: Dataset("t", np.ones((2, 1), "f"), np.array([0.0, np.inf], "f")), "row 1: the target inf"),
+        (
+            lambda: Dataset("t", np.ones((2, 1), "f"), np.array([0.0, 1.0]), ("a", "b")),
+            "must be integers",
+        ),
+        (
+            lambda: Dataset("t", np.ones((2, 1), "f"), np.array([0.0, np.inf], "f")),
+            "row 1: the target inf",
+        ),
     ],
 )
 def test_data_that_cannot_be_learned_is_named(make, words):

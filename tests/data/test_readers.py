@@ -49,12 +49,14 @@ def test_pictures_of_any_size_give_64_values_of_0_to_1(tmp_path, size):
             read_image(save(tmp_path / "a.png", grey))
         return
     x = read_image(save(tmp_path / "a.png", grey))
-    assert x.shape == (64,) and x.dtype == np.float32 and 0 <= x.min() and x.max() <= 1
+    assert x.shape == (64,) and x.dtype == np.float32 and x.min() >= 0 and x.max() <= 1
 
 
 def test_pictures_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "text.png").write_text("no picture")
-    whole = save(tmp_path / "whole.png", np.random.default_rng(0).integers(0, 256, (60, 60))).read_bytes()
+    whole = save(
+        tmp_path / "whole.png", np.random.default_rng(0).integers(0, 256, (60, 60))
+    ).read_bytes()
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     save(tmp_path / "white.png", np.full((50, 50), 255))
     for name, words in {
@@ -80,7 +82,13 @@ def test_csv_of_pixels_is_scaled_and_keeps_its_labels(tmp_path):
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
 def test_csv_may_have_a_header_a_mark_of_utf8_and_blank_lines(tmp_path, newline):
-    lines = ["\ufeff" + ",".join(f"p{i}" for i in range(64)), ",".join(["3"] * 64), "", ",".join(["16"] * 64), ""]
+    lines = [
+        "\ufeff" + ",".join(f"p{i}" for i in range(64)),
+        ",".join(["3"] * 64),
+        "",
+        ",".join(["16"] * 64),
+        "",
+    ]
     (tmp_path / "d.csv").write_bytes(newline.join(lines).encode())
     rows = read_pixels(tmp_path / "d.csv")
     assert rows.labels is None and rows.x[:, 0].tolist() == [3 / 16, 1]

@@ -53,7 +53,9 @@ class FaultyFiles(Files):
 
     def write(self, fd, data):
         self.fault(lambda: os.write(fd, bytes(data)[: len(data) // 2]))
-        return super().write(fd, data[: max(1, len(data) // 2)])  # the system may write less than asked
+        return super().write(
+            fd, data[: max(1, len(data) // 2)]
+        )  # the system may write less than asked
 
     def fsync(self, fd):
         self.fault()
@@ -131,7 +133,9 @@ def test_temporaries_of_the_living_and_files_of_others_stay(tmp_path):
         (tmp_path / name).touch()
     try:
         remove_dead_temporaries(tmp_path)
-        assert {f.name for f in tmp_path.iterdir()} == {name for name, stays in names.items() if stays}
+        assert {f.name for f in tmp_path.iterdir()} == {
+            name for name, stays in names.items() if stays
+        }
     finally:
         child.communicate(b"\n")
     remove_dead_temporaries(tmp_path)

@@ -10,7 +10,11 @@ MODEL = {"layers": [{"kind": "ReLU"}], "input": {}, "output": {}, "settings": {"
 
 def test_what_is_saved_is_loaded(tmp_path):
     model_json.save(tmp_path / "model.json", MODEL)
-    assert model_json.load(tmp_path / "model.json") == {"format": "pellucid-model", "version": 1, **MODEL}
+    assert model_json.load(tmp_path / "model.json") == {
+        "format": "pellucid-model",
+        "version": 1,
+        **MODEL,
+    }
 
 
 @pytest.mark.parametrize(
@@ -25,7 +29,10 @@ def test_what_is_saved_is_loaded(tmp_path):
         ("{}", "field 'format' is None"),
         ('{"format": "pellucid-model", "version": 2}', "version 1"),
         ('{"format": "pellucid-model", "version": 1, "layers": {}}', "'layers' must be a list"),
-        ('{"format": "pellucid-model", "version": 1, "layers": [3], "input":{},"output":{},"settings":{}}', "entry 0"),
+        (
+            '{"format": "pellucid-model", "version": 1, "layers": [3], "input":{},"output":{},"settings":{}}',
+            "entry 0",
+        ),
     ],
 )
 def test_a_damaged_file_is_named(tmp_path, text, words):

@@ -33,7 +33,10 @@ def with_header(text: str | bytes, data: bytes = b"") -> bytes:
 
 def equal(a, b):
     return set(a) == set(b) and all(
-        a[k].shape == np.shape(b[k]) and a[k].dtype == np.asarray(b[k]).dtype and np.array_equal(a[k], b[k]) for k in b
+        a[k].shape == np.shape(b[k])
+        and a[k].dtype == np.asarray(b[k]).dtype
+        and np.array_equal(a[k], b[k])
+        for k in b
     )
 
 
@@ -80,30 +83,68 @@ ATTACKS = {
     "not utf-8": (with_header(b'{"\xff":1}'), "not valid"),
     "not json": (with_header("{nope}"), "not valid"),
     "trailing text": (with_header("{} {}"), "not valid"),
-    "duplicate key": (with_header('{"a":%s,"a":%s}' % (ENTRY, ENTRY), bytes(4)), "'a' occurs twice"),
+    "duplicate key": (
+        with_header('{"a":%s,"a":%s}' % (ENTRY, ENTRY), bytes(4)),
+        "'a' occurs twice",
+    ),
     "duplicate field": (with_header('{"a":{"dtype":"F32","dtype":"F32"}}'), "occurs twice"),
-    "unknown field": (with_header('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}}', bytes(4)), "exactly"),
+    "unknown field": (
+        with_header('{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}}', bytes(4)),
+        "exactly",
+    ),
     "missing field": (with_header('{"a":{"dtype":"F32","shape":[1]}}', bytes(4)), "exactly"),
     "entry is a number": (with_header('{"a":1}'), "exactly"),
     "unknown dtype": (with_header('{"a":%s}' % ENTRY.replace("F32", "Q8"), bytes(4)), "'dtype'"),
-    "half precision": (with_header('{"a":%s}' % ENTRY.replace("F32", "BF16"), bytes(4)), "Convert the file to F32"),
-    "dtype is a list": (with_header('{"a":%s}' % ENTRY.replace('"F32"', "[]"), bytes(4)), "'dtype'"),
+    "half precision": (
+        with_header('{"a":%s}' % ENTRY.replace("F32", "BF16"), bytes(4)),
+        "Convert the file to F32",
+    ),
+    "dtype is a list": (
+        with_header('{"a":%s}' % ENTRY.replace('"F32"', "[]"), bytes(4)),
+        "'dtype'",
+    ),
     "negative size": (with_header('{"a":%s}' % ENTRY.replace("[1]", "[-1]"), bytes(4)), "'shape'"),
-    "float size": (with_header('{"a":%s}' % ENTRY.replace("[1]", "[1.0]"), bytes(4)), "not an integer"),
+    "float size": (
+        with_header('{"a":%s}' % ENTRY.replace("[1]", "[1.0]"), bytes(4)),
+        "not an integer",
+    ),
     "true as size": (with_header('{"a":%s}' % ENTRY.replace("[1]", "[true]"), bytes(4)), "'shape'"),
-    "NaN as size": (with_header('{"a":%s}' % ENTRY.replace("[1]", "[NaN]"), bytes(4)), "not an integer"),
-    "long integer": (with_header('{"a":%s}' % ENTRY.replace("[1]", "[%s]" % ("9" * 5000)), bytes(4)), "too long"),
-    "size 2^60": (with_header('{"a":%s}' % ENTRY.replace("[1]", "[1152921504606846976]"), bytes(4)), "'shape'"),
+    "NaN as size": (
+        with_header('{"a":%s}' % ENTRY.replace("[1]", "[NaN]"), bytes(4)),
+        "not an integer",
+    ),
+    "long integer": (
+        with_header('{"a":%s}' % ENTRY.replace("[1]", "[%s]" % ("9" * 5000)), bytes(4)),
+        "too long",
+    ),
+    "size 2^60": (
+        with_header('{"a":%s}' % ENTRY.replace("[1]", "[1152921504606846976]"), bytes(4)),
+        "'shape'",
+    ),
     # 2^32 * 2^32 * 4 wraps to 0 in 64 bits
     "product wraps": (
         with_header('{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}'),
         "needs 73786976294838206464 bytes",
     ),
-    "petabytes": (with_header('{"a":{"dtype":"F64","shape":[99999999999999],"data_offsets":[0,8]}}', bytes(8)), "needs"),
+    "petabytes": (
+        with_header(
+            '{"a":{"dtype":"F64","shape":[99999999999999],"data_offsets":[0,8]}}', bytes(8)
+        ),
+        "needs",
+    ),
     "rank 17": (with_header('{"a":%s}' % ENTRY.replace("[1]", str([1] * 17)), bytes(4)), "'shape'"),
-    "offsets backwards": (with_header('{"a":%s}' % ENTRY.replace("[0,4]", "[4,0]"), bytes(4)), "'data_offsets'"),
-    "three offsets": (with_header('{"a":%s}' % ENTRY.replace("[0,4]", "[0,4,4]"), bytes(4)), "'data_offsets'"),
-    "hole": (with_header('{"a":%s}' % ENTRY.replace("[0,4]", "[4,8]"), bytes(8)), "begins at 4, where 0"),
+    "offsets backwards": (
+        with_header('{"a":%s}' % ENTRY.replace("[0,4]", "[4,0]"), bytes(4)),
+        "'data_offsets'",
+    ),
+    "three offsets": (
+        with_header('{"a":%s}' % ENTRY.replace("[0,4]", "[0,4,4]"), bytes(4)),
+        "'data_offsets'",
+    ),
+    "hole": (
+        with_header('{"a":%s}' % ENTRY.replace("[0,4]", "[4,8]"), bytes(8)),
+        "begins at 4, where 0",
+    ),
     "overlap": (with_header('{"a":%s,"b":%s}' % (ENTRY, ENTRY), bytes(4)), "begins at 0, where 4"),
     "data left over": (with_header('{"a":%s}' % ENTRY, bytes(5)), "the file has 5"),
     "data missing": (with_header('{"a":%s}' % ENTRY, bytes(3)), "the file has 3"),
@@ -111,7 +152,10 @@ ATTACKS = {
     "metadata list": (with_header('{"__metadata__":[]}'), "__metadata__"),
     "deep nesting": (with_header('{"a":' + "[" * 3000 + "]" * 3000 + "}"), "not valid|brackets"),
     "many brackets": (with_header('{"a":[' + ",".join(["[]"] * 200_000) + "]}"), "brackets"),
-    "bool of 2": (with_header('{"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}}', b"\x02"), "neither 0 nor 1"),
+    "bool of 2": (
+        with_header('{"a":{"dtype":"BOOL","shape":[1],"data_offsets":[0,1]}}', b"\x02"),
+        "neither 0 nor 1",
+    ),
 }
 
 
@@ -131,7 +175,9 @@ def test_mutated_files_are_refused_or_hold_tensors_that_fit(tmp_path):
     reference accepts with the same values."""
     reference = pytest.importorskip("safetensors.numpy")
     rng = np.random.default_rng(44)
-    original = raw({"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(3)}, {"k": "v"})
+    original = raw(
+        {"w": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.zeros(3)}, {"k": "v"}
+    )
     header = 8 + int.from_bytes(original[:8], "little")
     n_accepted = 0
     for _ in range(4000):

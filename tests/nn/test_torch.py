@@ -15,7 +15,9 @@ TOLERANCE = {"float32": 2e-6, "float64": 1e-13}
 
 def compare(ours, theirs, dtype, scale=1.0):
     theirs = theirs.detach().numpy()
-    np.testing.assert_allclose(ours.numpy(), theirs, rtol=TOLERANCE[dtype] * 5, atol=TOLERANCE[dtype] * scale)
+    np.testing.assert_allclose(
+        ours.numpy(), theirs, rtol=TOLERANCE[dtype] * 5, atol=TOLERANCE[dtype] * scale
+    )
 
 
 def check(ours, theirs, shape, dtype, scale=1.0):
@@ -55,7 +57,9 @@ def test_activation_equals_torch(name, dtype):
 def test_linear_equals_torch(shape, bias, dtype):
     ours = nn.Linear(65, 3, bias=bias, dtype=dtype)
     theirs = torch.nn.Linear(65, 3, bias=bias, dtype=getattr(torch, dtype))
-    ours.load_state_dict({k: v.detach().numpy() for k, v in theirs.state_dict().items()}, layout="pytorch")
+    ours.load_state_dict(
+        {k: v.detach().numpy() for k, v in theirs.state_dict().items()}, layout="pytorch"
+    )
     check(ours, theirs, shape, dtype, scale=20)
     state = ours.state_dict(layout="pytorch")
     assert all(np.array_equal(state[k], v.numpy()) for k, v in theirs.state_dict().items())

@@ -91,8 +91,16 @@ def test_a_parameter_without_gradient_stays():
         (lambda: optim.SGD([Tensor([1, 2])]), OptionError, "Tensor of floats"),
         (lambda: optim.SGD(parameters()).step(), ShapeError, "found no gradient"),
         (lambda: optim.SGD(parameters()).step([None]), ShapeError, "1 gradients for 2"),
-        (lambda: optim.SGD(parameters()).step([Tensor(np.ones(2)), None]), ShapeError, "gradient 0 has shape"),
-        (lambda: optim.Adam(parameters()).load_state_dict({"lr": np.zeros(())}), FormatError, "another optimizer"),
+        (
+            lambda: optim.SGD(parameters()).step([Tensor(np.ones(2)), None]),
+            ShapeError,
+            "gradient 0 has shape",
+        ),
+        (
+            lambda: optim.Adam(parameters()).load_state_dict({"lr": np.zeros(())}),
+            FormatError,
+            "another optimizer",
+        ),
     ],
 )
 def test_misuse_is_named(call, error, words):

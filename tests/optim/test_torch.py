@@ -17,9 +17,17 @@ RULES = {
     "momentum": (optim.SGD, "SGD", {"lr": 0.02, "momentum": 0.9}),
     "momentum_decay": (optim.SGD, "SGD", {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.02}),
     "dampening": (optim.SGD, "SGD", {"lr": 0.02, "momentum": 0.9, "dampening": 0.3}),
-    "nesterov": (optim.SGD, "SGD", {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01}),
+    "nesterov": (
+        optim.SGD,
+        "SGD",
+        {"lr": 0.02, "momentum": 0.9, "nesterov": True, "weight_decay": 0.01},
+    ),
     "adam": (optim.Adam, "Adam", {"lr": 0.01}),
-    "adam_decay": (optim.Adam, "Adam", {"lr": 0.01, "weight_decay": 0.02, "betas": (0.8, 0.99), "eps": 1e-6}),
+    "adam_decay": (
+        optim.Adam,
+        "Adam",
+        {"lr": 0.01, "weight_decay": 0.02, "betas": (0.8, 0.99), "eps": 1e-6},
+    ),
     "adamw": (optim.AdamW, "AdamW", {"lr": 0.01}),
     "adamw_decay": (optim.AdamW, "AdamW", {"lr": 0.01, "weight_decay": 0.3}),
 }
@@ -39,22 +47,31 @@ def both(dtype, activation="tanh", n_outputs=4):
     theirs = torch.nn.Sequential(
         torch.nn.Linear(7, 16), getattr(torch.nn, theirs_f)(), torch.nn.Linear(16, n_outputs)
     ).to(getattr(torch, dtype))
-    ours = nn.Sequential(nn.Linear(7, 16, dtype=dtype), ours_f(), nn.Linear(16, n_outputs, dtype=dtype))
-    ours.load_state_dict({k: v.detach().numpy() for k, v in theirs.state_dict().items()}, layout="pytorch")
+    ours = nn.Sequential(
+        nn.Linear(7, 16, dtype=dtype), ours_f(), nn.Linear(16, n_outputs, dtype=dtype)
+    )
+    ours.load_state_dict(
+        {k: v.detach().numpy() for k, v in theirs.state_dict().items()}, layout="pytorch"
+    )
     return ours, theirs
 
 
 def batches(dtype, n_outputs, is_classes):
     rng = np.random.default_rng(1)
     x = rng.normal(size=(20, 9, 7)).astype(dtype)
-    y = rng.integers(0, n_outputs, (20, 9)) if is_classes else rng.normal(size=(20, 9, n_outputs)).astype(dtype)
+    y = (
+        rng.integers(0, n_outputs, (20, 9))
+        if is_classes
+        else rng.normal(size=(20, 9, n_outputs)).astype(dtype)
+    )
     return x, y
 
 
 def relative(ours, theirs):
     """The largest difference over the largest weight of each tensor."""
     return max(
-        np.abs(ours[k] - v.numpy()).max() / max(np.abs(v.numpy()).max(), 1e-30) for k, v in theirs.items()
+        np.abs(ours[k] - v.numpy()).max() / max(np.abs(v.numpy()).max(), 1e-30)
+        for k, v in theirs.items()
     )
 
 
@@ -110,7 +127,10 @@ def test_20_steps_of_each_activation_and_loss_equal_torch(activation, loss, dtyp
     x, y = batches(dtype, 4, loss == "cross_entropy")
     other = torch.optim.SGD(theirs.parameters(), lr=0.05)
     train(ours, (theirs, other), step, theirs_loss, x, y)
-    assert relative(ours.state_dict("pytorch"), theirs.state_dict()) <= {"float32": 1e-5, "float64": 1e-12}[dtype]
+    assert (
+        relative(ours.state_dict("pytorch"), theirs.state_dict())
+        <= {"float32": 1e-5, "float64": 1e-12}[dtype]
+    )
 
 
 def test_backward_and_step_without_compile_equal_torch():

@@ -10,4 +10,13 @@ from .shuffle import permutation
 from .split import split
 from .table import PixelRows, read_pixels
 
-__all__ = ["Dataset", "PixelRows", "Split", "load_digits", "permutation", "read_image", "read_pixels", "split"]
+__all__ = [
+    "Dataset",
+    "PixelRows",
+    "Split",
+    "load_digits",
+    "permutation",
+    "read_image",
+    "read_pixels",
+    "split",
+]

@@ -42,7 +42,9 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """SHA-256 of every value and label: a checkpoint continues only on the same data."""
-        digest = hashlib.sha256(repr((self.x.shape, self.x.dtype.str, self.y.dtype.str, self.classes)).encode())
+        digest = hashlib.sha256(
+            repr((self.x.shape, self.x.dtype.str, self.y.dtype.str, self.classes)).encode()
+        )
         digest.update(np.ascontiguousarray(self.x))
         digest.update(np.ascontiguousarray(self.y))
         return digest.hexdigest()
@@ -60,13 +62,19 @@ class Split:
 def check_rows(name: str, x: np.ndarray, y: np.ndarray, n_classes: int = 0) -> None:
     """Raises DataError for data that cannot be learned from: names the first bad row and column."""
     if x.ndim != 2:
-        raise DataError(f"{name}: the data must be rows and columns, shape (n, features); got shape {x.shape}.")
+        raise DataError(
+            f"{name}: the data must be rows and columns, shape (n, features); got shape {x.shape}."
+        )
     if len(x) == 0:
-        raise DataError(f"{name}: there are no rows. Training needs at least one row for each class.")
+        raise DataError(
+            f"{name}: there are no rows. Training needs at least one row for each class."
+        )
     if x.shape[1] == 0:
         raise DataError(f"{name}: the rows have no columns. Training needs at least one feature.")
     if y.shape != (len(x),):
-        raise DataError(f"{name}: {len(x)} rows need {len(x)} labels, one each; got labels of shape {y.shape}.")
+        raise DataError(
+            f"{name}: {len(x)} rows need {len(x)} labels, one each; got labels of shape {y.shape}."
+        )
     finite = np.isfinite(x)
     if not finite.all():
         row, column = np.argwhere(~finite)[0]
@@ -77,10 +85,14 @@ def check_rows(name: str, x: np.ndarray, y: np.ndarray, n_classes: int = 0) -> N
     if not n_classes:
         if not np.isfinite(y).all():
             row = int(np.argmin(np.isfinite(y)))
-            raise DataError(f"{name}, row {row}: the target {y[row]} is not a finite number. Remove the row or fill it.")
+            raise DataError(
+                f"{name}, row {row}: the target {y[row]} is not a finite number. Remove the row or fill it."
+            )
         return
     if y.dtype.kind not in "iu":
-        raise DataError(f"{name}: labels must be integers, class numbers 0 to {n_classes - 1}; got {y.dtype}.")
+        raise DataError(
+            f"{name}: labels must be integers, class numbers 0 to {n_classes - 1}; got {y.dtype}."
+        )
     outside = (y < 0) | (y >= n_classes)
     if outside.any():
         row = int(np.argmax(outside))

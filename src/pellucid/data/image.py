@@ -12,7 +12,12 @@ from ..base.errors import DataError
 from .digits import SHAPE
 
 MAX_PIXELS = 50_000_000  # a larger picture is refused before it is decoded
-FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # decoders of rare formats have been attacked: reliability, rule 47
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "WEBP",
+)  # decoders of rare formats have been attacked: reliability, rule 47
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -26,7 +31,9 @@ def read_image(path: str | Path) -> np.ndarray:
     ink = ink * (ink > 0.15)  # paper is never quite even; faint grey is not ink
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
     if not len(rows):
-        raise DataError(f"{path}: the picture has no ink: all {grey.size} pixels are nearly the same grey.")
+        raise DataError(
+            f"{path}: the picture has no ink: all {grey.size} pixels are nearly the same grey."
+        )
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     height, width = ink.shape
     longest = max(height, width)
@@ -74,7 +81,9 @@ def _ink(grey: np.ndarray) -> np.ndarray:
     paper = float(np.median(corners if grey.shape == SHAPE else border))
     ink = paper - grey if paper > 0.5 else grey - paper
     ink = np.clip(ink, 0.0, 1.0)
-    return (ink / ink.max()).astype(np.float32) if ink.max() > 0.05 else np.zeros_like(ink, np.float32)
+    return (
+        (ink / ink.max()).astype(np.float32) if ink.max() > 0.05 else np.zeros_like(ink, np.float32)
+    )
 
 
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -27,5 +27,7 @@ def split(data: Dataset, validation: float = 0.15, test: float = 0.15, seed: int
         cuts = np.split(rows, [n_test, n_test + n_validation])
         for part, cut in zip(parts, cuts, strict=True):
             part.append(cut)
-    test_rows, validation_rows, train_rows = (np.sort(np.concatenate(p)).astype(np.int32) for p in parts)
+    test_rows, validation_rows, train_rows = (
+        np.sort(np.concatenate(p)).astype(np.int32) for p in parts
+    )
     return Split(train_rows, validation_rows, test_rows)

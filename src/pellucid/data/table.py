@@ -20,7 +20,11 @@ class PixelRows:
 
 
 def read_pixels(
-    path: str | Path, n_features: int = 64, scale: float = 16.0, shift: float = 0.0, limit: float | None = 16.0
+    path: str | Path,
+    n_features: int = 64,
+    scale: float = 16.0,
+    shift: float = 0.0,
+    limit: float | None = 16.0,
 ) -> PixelRows:
     """Rows of n_features numbers, or n_features + 1 when the last column is a label (as UCI's files have it).
 
@@ -29,7 +33,9 @@ def read_pixels(
     if rows and not any(_is_number(cell) for cell in rows[0][1]):
         rows = rows[1:]
     if not rows:
-        raise DataError(f"{path}: there are no rows of numbers. Give one picture a line, {n_features} numbers each.")
+        raise DataError(
+            f"{path}: there are no rows of numbers. Give one picture a line, {n_features} numbers each."
+        )
     width = len(rows[0][1])
     if width not in (n_features, n_features + 1):
         raise DataError(
@@ -39,7 +45,9 @@ def read_pixels(
     values = np.empty((len(rows), width), np.float64)
     for i, (line, row) in enumerate(rows):
         if len(row) != width:
-            raise DataError(f"{path}, line {line}: {len(row)} columns where the first row has {width}.")
+            raise DataError(
+                f"{path}, line {line}: {len(row)} columns where the first row has {width}."
+            )
         for j, text in enumerate(row):
             values[i, j] = _number(text, path, line, j, limit if j < n_features else None)
     x = ((values[:, :n_features] - shift) / scale).astype(np.float32)
@@ -49,7 +57,9 @@ def read_pixels(
     whole = labels == np.floor(labels)
     if not whole.all():
         bad = int(np.argmin(whole))
-        raise DataError(f"{path}, line {rows[bad][0]}, column {width}: label {labels[bad]:g} is not a whole number.")
+        raise DataError(
+            f"{path}, line {rows[bad][0]}, column {width}: label {labels[bad]:g} is not a whole number."
+        )
     return PixelRows(x, labels.astype(np.int32))
 
 
@@ -62,7 +72,9 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
     except FileNotFoundError:
         raise DataError(f"{path}: there is no such file.") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 text (byte {error.start}). Save it as CSV in UTF-8.") from error
+        raise DataError(
+            f"{path}: not UTF-8 text (byte {error.start}). Save it as CSV in UTF-8."
+        ) from error
     except (OSError, csv.Error) as error:
         raise DataError(f"{path}: cannot be read as CSV: {error}.") from error
 

@@ -3,6 +3,7 @@
 write_atomic: a temporary file in the same folder, fsync, rename over the target, fsync of the folder.
 Every call to the system goes through `Files`, so that a test can make call number k fail."""
 
+import contextlib
 import os
 import re
 import stat
@@ -16,7 +17,9 @@ class Files:
     """The system calls of a save, one method each."""
 
     def create(self, path: str, mode: int) -> int:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode)
+        return os.open(
+            path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), mode
+        )
 
     def write(self, fd: int, data: memoryview) -> int:
         return os.write(fd, data)
@@ -46,7 +49,9 @@ class Files:
 FILES = Files()
 
 
-def write_atomic(path: str | Path, chunks: Iterable[bytes | memoryview], files: Files = FILES) -> None:
+def write_atomic(
+    path: str | Path, chunks: Iterable[bytes | memoryview], files: Files = FILES
+) -> None:
     """Replaces the content of `path` by the chunks, or leaves it as it was.
 
     The mode of a replaced file is kept; a new file is 0600 plus what the umask lets others read.
@@ -81,10 +86,9 @@ def write_atomic(path: str | Path, chunks: Iterable[bytes | memoryview], files: 
         ) from error
     finally:
         if created:
-            try:
+            # The first error is the one that matters; remove_dead_temporaries comes back for the file.
+            with contextlib.suppress(OSError):
                 files.remove(temporary)
-            except OSError:
-                pass  # the first error is the one that matters; remove_dead_temporaries comes back for it
 
 
 def remove_dead_temporaries(folder: str | Path) -> list[str]:

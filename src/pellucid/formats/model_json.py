@@ -29,7 +29,9 @@ def load(path: str | Path) -> dict:
     """The description, its outline checked. Raises FormatError naming the file and the field."""
     model = read_json(path)
     if model.get("format") != FORMAT:
-        raise FormatError(f"{path}: field 'format' is {model.get('format')!r}; a model has {FORMAT!r}.")
+        raise FormatError(
+            f"{path}: field 'format' is {model.get('format')!r}; a model has {FORMAT!r}."
+        )
     if model.get("version") != VERSION:
         raise FormatError(
             f"{path}: field 'version' is {model.get('version')!r}; this pellucid reads version {VERSION}. "
@@ -37,10 +39,14 @@ def load(path: str | Path) -> dict:
         )
     for name, kind in (("layers", list), ("input", dict), ("output", dict), ("settings", dict)):
         if not isinstance(model.get(name), kind):
-            raise FormatError(f"{path}: field {name!r} must be a {kind.__name__}; got {str(model.get(name))[:80]!r}.")
+            raise FormatError(
+                f"{path}: field {name!r} must be a {kind.__name__}; got {str(model.get(name))[:80]!r}."
+            )
     for i, layer in enumerate(model["layers"]):
         if not isinstance(layer, dict) or not isinstance(layer.get("kind"), str):
-            raise FormatError(f"{path}: field 'layers', entry {i}: must have a 'kind'; got {str(layer)[:80]!r}.")
+            raise FormatError(
+                f"{path}: field 'layers', entry {i}: must have a 'kind'; got {str(layer)[:80]!r}."
+            )
     return model
 
 
@@ -55,14 +61,18 @@ def read_json(path: str | Path) -> dict:
     try:
         with open(path, "rb") as file:
             if os.fstat(file.fileno()).st_size > MAX_BYTES:
-                raise FormatError(f"{path}: larger than {MAX_BYTES} bytes. This is no description of ours.")
+                raise FormatError(
+                    f"{path}: larger than {MAX_BYTES} bytes. This is no description of ours."
+                )
             raw = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise FormatError(f"{path}: there is no such file.") from None
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror or error}.") from error
     try:
-        value = json.loads(raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant)
+        value = json.loads(
+            raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
+        )
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{path}: not valid JSON: {error}. The file is damaged.") from error
     if not isinstance(value, dict):

@@ -22,26 +22,40 @@ MAX_HEADER = 16 * 2**20
 MAX_RANK = 16
 MAX_DIMENSION = 2**48
 # name in the file -> the dtype of NumPy that we hold it in
-DTYPES = {"BOOL": "bool", "U8": "uint8", "I32": "int32", "I64": "int64", "F32": "float32", "F64": "float64"}
+DTYPES = {
+    "BOOL": "bool",
+    "U8": "uint8",
+    "I32": "int32",
+    "I64": "int64",
+    "F32": "float32",
+    "F64": "float64",
+}
 NAMES = {numpy: name for name, numpy in DTYPES.items()}
 OTHER_DTYPES = ("F16", "BF16", "I8", "I16", "U16", "U32", "U64", "F8_E4M3", "F8_E5M2")
 
 
 def save(
-    path: str | Path, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None, files: Files = FILES
+    path: str | Path,
+    tensors: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+    files: Files = FILES,
 ) -> None:
     """Writes the arrays whole or not at all (atomic.py). The same arrays give the same bytes."""
     write_atomic(path, serialize(tensors, metadata), files)
 
 
-def serialize(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None) -> list[memoryview | bytes]:
+def serialize(
+    tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
+) -> list[memoryview | bytes]:
     """The file as a list of chunks: header first, then each array. Wider items come first, so that all are aligned."""
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     # ascontiguousarray turns shape () into (1,); the shape that counts is the given one
     shapes = {name: np.shape(array) for name, array in tensors.items()}
     for name, array in arrays.items():
         if array.dtype.name not in NAMES or not array.dtype.isnative:
-            raise FormatError(f"tensor {name!r}: dtype {array.dtype} cannot be stored; these can: {', '.join(NAMES)}.")
+            raise FormatError(
+                f"tensor {name!r}: dtype {array.dtype} cannot be stored; these can: {', '.join(NAMES)}."
+            )
     order = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
     header: dict = {}
     if metadata:
@@ -49,7 +63,9 @@ def serialize(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, str] | N
     offset = 0
     for name in order:
         if name == "__metadata__":
-            raise FormatError("a tensor cannot be named '__metadata__': that key holds the file's own notes.")
+            raise FormatError(
+                "a tensor cannot be named '__metadata__': that key holds the file's own notes."
+            )
         end = offset + arrays[name].nbytes
         header[name] = {
             "dtype": NAMES[arrays[name].dtype.name],
@@ -76,10 +92,17 @@ def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
             header = file.read(header_size)
             entries, metadata = _read_header(header, size - 8 - header_size, str(path))
             arrays = {}
-            for name, (dtype, shape, begin, end) in sorted(entries.items(), key=lambda item: item[1][2]):
+            for name, (dtype, shape, begin, end) in sorted(
+                entries.items(), key=lambda item: item[1][2]
+            ):
                 array = np.empty(shape, dtype)
-                if end > begin and file.readinto(memoryview(array.reshape(-1)).cast("B")) != end - begin:
-                    raise FormatError(f"{path}: the file ends inside tensor {name!r}. It is damaged; use another copy.")
+                if (
+                    end > begin
+                    and file.readinto(memoryview(array.reshape(-1)).cast("B")) != end - begin
+                ):
+                    raise FormatError(
+                        f"{path}: the file ends inside tensor {name!r}. It is damaged; use another copy."
+                    )
                 arrays[name] = array
     except FileNotFoundError:
         raise FormatError(f"{path}: there is no such file.") from None
@@ -106,7 +129,9 @@ def parse(data: bytes, path: str = "<bytes>") -> tuple[dict[str, np.ndarray], di
 
 def _header_size(start: bytes, size: int, path: str) -> int:
     if size < 8 or len(start) < 8:
-        raise FormatError(f"{path}: {size} bytes are too few for a safetensors file (at least 10). It is cut off.")
+        raise FormatError(
+            f"{path}: {size} bytes are too few for a safetensors file (at least 10). It is cut off."
+        )
     header_size = int.from_bytes(start, "little")
     if not 2 <= header_size <= min(MAX_HEADER, size - 8):
         raise FormatError(
@@ -119,7 +144,9 @@ def _header_size(start: bytes, size: int, path: str) -> int:
 def _read_header(raw: bytes, n_data: int, path: str) -> tuple[dict, dict[str, str]]:
     """name -> (dtype, shape, begin, end), every field checked against the bytes that are really there."""
     if raw[:1] != b"{":
-        raise FormatError(f"{path}: the header does not begin with '{{'. This is no safetensors file.")
+        raise FormatError(
+            f"{path}: the header does not begin with '{{'. This is no safetensors file."
+        )
     # An entry has three brackets in at least 50 bytes; a header of brackets alone would cost memory.
     if raw.count(b"[") + raw.count(b"{") > len(raw) // 16 + 4096:
         raise FormatError(f"{path}: the header is mostly brackets. This is no safetensors file.")
@@ -134,7 +161,9 @@ def _read_header(raw: bytes, n_data: int, path: str) -> tuple[dict, dict[str, st
             parse_int=_short_integer,
         )
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: the header is not valid: {error}. The file is damaged.") from error
+        raise FormatError(
+            f"{path}: the header is not valid: {error}. The file is damaged."
+        ) from error
     if not isinstance(header, dict):
         raise FormatError(f"{path}: the header is not a JSON object.")
     metadata = header.pop("__metadata__", {})
@@ -142,7 +171,9 @@ def _read_header(raw: bytes, n_data: int, path: str) -> tuple[dict, dict[str, st
         raise FormatError(f"{path}: field '__metadata__' must hold strings only.")
     entries = {name: _entry(name, entry, path) for name, entry in header.items()}
     position = 0
-    for name, (_, _, begin, end) in sorted(entries.items(), key=lambda item: (item[1][2], item[1][3])):
+    for name, (_, _, begin, end) in sorted(
+        entries.items(), key=lambda item: (item[1][2], item[1][3])
+    ):
         if begin != position:
             raise FormatError(
                 f"{path}: tensor {name!r}, field 'data_offsets': begins at {begin}, where {position} was expected; "
@@ -150,7 +181,9 @@ def _read_header(raw: bytes, n_data: int, path: str) -> tuple[dict, dict[str, st
             )
         position = end
     if position != n_data:
-        raise FormatError(f"{path}: the tensors need {position} bytes of data; the file has {n_data}. It is damaged.")
+        raise FormatError(
+            f"{path}: the tensors need {position} bytes of data; the file has {n_data}. It is damaged."
+        )
     return entries, metadata
 
 
@@ -158,18 +191,24 @@ def _entry(name: str, entry, path: str) -> tuple[np.dtype, tuple[int, ...], int,
     where = f"{path}: tensor {name!r}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         keys = ", ".join(map(repr, entry)) if isinstance(entry, dict) else repr(entry)
-        raise FormatError(f"{where}: must have exactly dtype, shape and data_offsets; it has {keys[:200]}.")
+        raise FormatError(
+            f"{where}: must have exactly dtype, shape and data_offsets; it has {keys[:200]}."
+        )
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:
         known = dtype in OTHER_DTYPES if isinstance(dtype, str) else False
         advice = "Convert the file to F32 first." if known else "The file is damaged."
-        raise FormatError(f"{where}, field 'dtype': {dtype!r} is not one of {', '.join(DTYPES)}. {advice}")
+        raise FormatError(
+            f"{where}, field 'dtype': {dtype!r} is not one of {', '.join(DTYPES)}. {advice}"
+        )
     if not _is_integers(shape, MAX_DIMENSION) or len(shape) > MAX_RANK:
         raise FormatError(
             f"{where}, field 'shape': {str(shape)[:200]} must be at most {MAX_RANK} integers of 0 to {MAX_DIMENSION}."
         )
     if not _is_integers(offsets, 2**63) or len(offsets) != 2 or offsets[0] > offsets[1]:
-        raise FormatError(f"{where}, field 'data_offsets': {str(offsets)[:200]} must be two integers, begin <= end.")
+        raise FormatError(
+            f"{where}, field 'data_offsets': {str(offsets)[:200]} must be two integers, begin <= end."
+        )
     numpy_dtype = np.dtype(DTYPES[dtype])
     n_bytes = math.prod(shape) * numpy_dtype.itemsize  # Python integers: no overflow
     if offsets[1] - offsets[0] != n_bytes:
@@ -188,7 +227,9 @@ def _check_bools(arrays: Mapping[str, np.ndarray], path: str) -> None:
     """A bool that is neither 0 nor 1 makes NumPy's answers contradict each other."""
     for name, array in arrays.items():
         if array.dtype == bool and array.size and array.view(np.uint8).max() > 1:
-            raise FormatError(f"{path}: tensor {name!r}: a BOOL is neither 0 nor 1. The file is damaged.")
+            raise FormatError(
+                f"{path}: tensor {name!r}: a BOOL is neither 0 nor 1. The file is damaged."
+            )
 
 
 def _no_duplicates(pairs):

@@ -3,6 +3,7 @@
 A record is {"kind": ..., and the constructor's arguments}. Names from a file are looked up here only."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -16,16 +17,16 @@ from .module import Module
 MAX_FEATURES = 2**31
 
 
-def _size(v) -> bool:
+def _size(v: Any) -> bool:
     return type(v) is int and 1 <= v < MAX_FEATURES
 
 
-def _number(v) -> bool:
+def _number(v: Any) -> bool:
     return type(v) in (int, float) and abs(v) < 1e30
 
 
 # kind -> (class, {argument: is this value possible?})
-KINDS: dict[str, tuple[type[Module], dict[str, Callable[[object], bool]]]] = {
+KINDS: dict[str, tuple[type[Module], dict[str, Callable[[Any], bool]]]] = {
     "Identity": (Identity, {}),
     "Flatten": (Flatten, {}),
     "ReLU": (ReLU, {}),
@@ -36,7 +37,10 @@ KINDS: dict[str, tuple[type[Module], dict[str, Callable[[object], bool]]]] = {
     "Softmax": (Softmax, {"axis": lambda v: type(v) is int and -8 <= v < 8}),
     "Step": (Step, {"threshold": _number}),
     "Dropout": (Dropout, {"p": lambda v: _number(v) and 0 <= v <= 1}),
-    "Linear": (Linear, {"in_features": _size, "out_features": _size, "bias": lambda v: type(v) is bool}),
+    "Linear": (
+        Linear,
+        {"in_features": _size, "out_features": _size, "bias": lambda v: type(v) is bool},
+    ),
 }
 
 
@@ -46,35 +50,45 @@ def describe(network: Sequential) -> list[dict]:
     for i, layer in enumerate(network.layers):
         kind = type(layer).__name__
         if kind not in KINDS or type(layer) is not KINDS[kind][0]:
-            raise FormatError(f"layer {i}, {kind}: a model file knows these kinds only: {', '.join(KINDS)}.")
+            raise FormatError(
+                f"layer {i}, {kind}: a model file knows these kinds only: {', '.join(KINDS)}."
+            )
         records.append({"kind": kind, **layer.config()})  # type: ignore[attr-defined]
     return records
 
 
 def build(
-    records: Sequence[Mapping], weights: Mapping[str, np.ndarray] | None = None, where: str = "layers"
+    records: Sequence[Mapping],
+    weights: Mapping[str, np.ndarray] | None = None,
+    where: str = "layers",
 ) -> Sequential:
-    """A network from its records; with `weights` it holds these, and sizes are compared before anything is allocated."""
+    """A network from its records; with `weights` it holds these: sizes are compared before any memory is taken."""
     layers = []
     for i, record in enumerate(records):
         kind = record.get("kind")
         if kind not in KINDS:
-            raise FormatError(f"{where}, entry {i}: kind {str(kind)[:80]!r} is unknown; known: {', '.join(KINDS)}.")
+            raise FormatError(
+                f"{where}, entry {i}: kind {str(kind)[:80]!r} is unknown; known: {', '.join(KINDS)}."
+            )
         made, fields = KINDS[kind]
         given = {k: v for k, v in record.items() if k != "kind"}
         if set(given) != set(fields):
             raise FormatError(
-                f"{where}, entry {i}: {kind} takes {', '.join(fields) or 'no fields'}; got {', '.join(given) or 'none'}."
+                f"{where}, entry {i}: {kind} takes {', '.join(fields) or 'nothing'}; got {', '.join(given) or 'none'}."
             )
         for name, possible in fields.items():
             if not possible(given[name]):
-                raise FormatError(f"{where}, entry {i}: {kind} cannot have {name} = {str(given[name])[:80]!r}.")
+                raise FormatError(
+                    f"{where}, entry {i}: {kind} cannot have {name} = {str(given[name])[:80]!r}."
+                )
         if kind == "Linear" and weights is not None:
             stored = weights.get(f"{i}.weight")
             shape = (given["in_features"], given["out_features"])
             if stored is None or stored.shape != shape:
                 found = "nothing" if stored is None else stored.shape
-                raise FormatError(f"{where}, entry {i}: Linear needs a weight '{i}.weight' of shape {shape}; got {found}.")
+                raise FormatError(
+                    f"{where}, entry {i}: Linear needs a weight '{i}.weight' of shape {shape}; got {found}."
+                )
             given["init"] = "zeros"
             given["dtype"] = stored.dtype.name
         layers.append(made(**given))

@@ -14,7 +14,9 @@ class Dropout(Module):
 
     def __init__(self, p: float = 0.5):
         if not 0.0 <= p <= 1.0:
-            raise OptionError(f"Dropout: p is the chance that a value is zeroed, 0 to 1; got {p!r}.")
+            raise OptionError(
+                f"Dropout: p is the chance that a value is zeroed, 0 to 1; got {p!r}."
+            )
         self.p = float(p)
 
     def forward(self, x):

@@ -30,7 +30,9 @@ def normal(shape: tuple[int, ...], std: float = 0.01, dtype=dtypes.float32) -> n
     """Normal with mean 0: Box and Muller (1958), from two even draws."""
     # 1 - u lies in (0, 1]: its logarithm is finite. Computed in float64, rounded once.
     u, v = random.uniform_numpy((2, *shape)).astype(np.float64)
-    return (std * np.sqrt(-2.0 * np.log(1.0 - u)) * np.cos(2.0 * math.pi * v)).astype(dtypes.of(dtype).numpy)
+    return (std * np.sqrt(-2.0 * np.log(1.0 - u)) * np.cos(2.0 * math.pi * v)).astype(
+        dtypes.of(dtype).numpy
+    )
 
 
 def he(fan_in: int, fan_out: int, dtype=dtypes.float32) -> np.ndarray:

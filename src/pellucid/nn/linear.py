@@ -19,12 +19,23 @@ class Linear(Module):
 
     transposed = ("weight",)
 
-    def __init__(self, in_features: int, out_features: int, bias: bool = True, init: str = "he", dtype=dtypes.float32):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        init: str = "he",
+        dtype=dtypes.float32,
+    ):
         for name, value in (("in_features", in_features), ("out_features", out_features)):
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise OptionError(f"Linear: {name} must be a whole number of 1 or more; got {value!r}.")
+                raise OptionError(
+                    f"Linear: {name} must be a whole number of 1 or more; got {value!r}."
+                )
         self.in_features, self.out_features = int(in_features), int(out_features)
-        self.weight = Tensor.parameter(initial.weight(init, self.in_features, self.out_features, dtype))
+        self.weight = Tensor.parameter(
+            initial.weight(init, self.in_features, self.out_features, dtype)
+        )
         self.bias = Tensor.parameter(initial.zeros((self.out_features,), dtype)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -39,7 +50,13 @@ class Linear(Module):
 
     def config(self) -> dict:
         """Constructor arguments, as model.json stores them."""
-        return {"in_features": self.in_features, "out_features": self.out_features, "bias": self.bias is not None}
+        return {
+            "in_features": self.in_features,
+            "out_features": self.out_features,
+            "bias": self.bias is not None,
+        }
 
     def extra_repr(self) -> str:
-        return f"{self.in_features} -> {self.out_features}" + ("" if self.bias is not None else ", no bias")
+        return f"{self.in_features} -> {self.out_features}" + (
+            "" if self.bias is not None else ", no bias"
+        )

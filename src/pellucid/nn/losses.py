@@ -26,8 +26,8 @@ def mse_loss(predicted: Tensor, target: Tensor, reduction: str = "mean") -> Tens
     predicted, target = _tensor(predicted), _tensor(target)
     if predicted.shape != target.shape:
         raise ShapeError(
-            f"mse_loss: predicted has shape {tuple(predicted.shape)}, target {tuple(target.shape)}; they must be equal. "
-            f"To compare (B, 1) with (B,) reshape one of them."
+            f"mse_loss: predicted has shape {tuple(predicted.shape)}, target {tuple(target.shape)}; they must be "
+            f"equal. To compare (B, 1) with (B,) reshape one of them."
         )
     difference = predicted - target
     return _reduce(difference * difference, reduction)
@@ -59,7 +59,9 @@ def check_labels(targets: Tensor, n_classes: int) -> None:
 
     Inside a compiled step they are not; the training loop checks all labels before it starts."""
     if targets.dtype.kind != "i":
-        raise IndexRangeError(f"cross_entropy: targets must be integers, class numbers; got {targets.dtype}.")
+        raise IndexRangeError(
+            f"cross_entropy: targets must be integers, class numbers; got {targets.dtype}."
+        )
     if active or targets._storage is None or targets.size == 0:
         return
     values = targets._storage.array

@@ -5,6 +5,7 @@ Names are the attribute paths, '0.weight', as in PyTorch. Attributes that begin 
 they are neither stored nor trained."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any, Self
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class Module:
     # Names of own parameters that PyTorch stores transposed: Linear's weight is (in, out) here, (out, in) there.
     transposed: tuple[str, ...] = ()
 
-    def forward(self, x):
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
         raise NotImplementedError(f"{type(self).__name__} must define forward(self, x)")
 
     def __call__(self, *args, **kwargs):
@@ -59,7 +60,9 @@ class Module:
 
     def named_buffers(self) -> Iterator[tuple[str, Tensor]]:
         """(path, tensor) of everything that is stored but not learned."""
-        return ((name, tensor) for name, tensor, _ in self._named_tensors() if not tensor.requires_grad)
+        return (
+            (name, tensor) for name, tensor, _ in self._named_tensors() if not tensor.requires_grad
+        )
 
     @property
     def n_parameters(self) -> int:
@@ -68,13 +71,13 @@ class Module:
 
     # Modes
 
-    def train(self, mode: bool = True) -> "Module":
+    def train(self, mode: bool = True) -> Self:
         """Training mode: dropout drops. Returns itself."""
         for _, module in self.modules():
             module.training = mode
         return self
 
-    def eval(self) -> "Module":
+    def eval(self) -> Self:
         """Prediction mode: dropout passes everything. Returns itself."""
         return self.train(False)
 
@@ -84,11 +87,15 @@ class Module:
         """Copies of all parameters and buffers by name; layout 'pytorch' transposes weights to (out, in)."""
         _check_layout(layout)
         return {
-            name: np.array(tensor.numpy().T if turned and layout == "pytorch" else tensor.numpy(), order="C")
+            name: np.array(
+                tensor.numpy().T if turned and layout == "pytorch" else tensor.numpy(), order="C"
+            )
             for name, tensor, turned in self._named_tensors()
         }
 
-    def load_state_dict(self, state: Mapping[str, np.ndarray], strict: bool = True, layout: str = "pellucid") -> None:
+    def load_state_dict(
+        self, state: Mapping[str, np.ndarray], strict: bool = True, layout: str = "pellucid"
+    ) -> None:
         """Overwrites parameters and buffers. All names and shapes are checked before anything is changed.
 
         strict   every name must be here and there; otherwise what is missing keeps its value"""
@@ -111,9 +118,13 @@ class Module:
                 hint = ""
                 if turned and value.T.shape == tensor.shape:
                     hint = " These are the transposed sizes: PyTorch's files need layout='pytorch'."
-                raise ShapeError(f"{name}: the stored shape is {value.shape}, the network's {tensor.shape}.{hint}")
+                raise ShapeError(
+                    f"{name}: the stored shape is {value.shape}, the network's {tensor.shape}.{hint}"
+                )
             if value.dtype.kind != np.dtype(tensor.dtype.name).kind:
-                raise FormatError(f"{name}: the stored dtype is {value.dtype}, the network's {tensor.dtype}.")
+                raise FormatError(
+                    f"{name}: the stored dtype is {value.dtype}, the network's {tensor.dtype}."
+                )
             values[name] = np.array(value, dtypes.of(tensor.dtype).numpy, order="C")
         assign(*((own[name][0], Tensor(value)) for name, value in values.items()))
 
@@ -125,7 +136,9 @@ class Module:
 
     def __repr__(self) -> str:
         children = list(self.children())
-        own = sum(t.size for n, t in vars(self).items() if isinstance(t, Tensor) and not n.startswith("_"))
+        own = sum(
+            t.size for n, t in vars(self).items() if isinstance(t, Tensor) and not n.startswith("_")
+        )
         head = f"{type(self).__name__}({self.extra_repr()})"
         if not children:
             return f"{head}  {own:,} parameters" if own else head
@@ -139,7 +152,9 @@ class Module:
 
 def _check_layout(layout: str) -> None:
     if layout not in ("pellucid", "pytorch"):
-        raise FormatError(f"layout {layout!r} is unknown: 'pellucid' stores weights (in, out), 'pytorch' (out, in).")
+        raise FormatError(
+            f"layout {layout!r} is unknown: 'pellucid' stores weights (in, out), 'pytorch' (out, in)."
+        )
 
 
 def _some(names: list[str]) -> str:

@@ -20,9 +20,13 @@ class Neuron(Module):
     def __init__(self, w, b: float | None = 0.0, activation=None, dtype=dtypes.float64):
         weights = np.atleast_1d(np.asarray(w, dtypes.of(dtype).numpy))
         if weights.ndim != 1:
-            raise ShapeError(f"Neuron: w must be a list of numbers, one for each input; got shape {weights.shape}.")
+            raise ShapeError(
+                f"Neuron: w must be a list of numbers, one for each input; got shape {weights.shape}."
+            )
         self.weight = Tensor.parameter(weights)
-        self.bias = None if b is None else Tensor.parameter(np.asarray(b, weights.dtype).reshape(()))
+        self.bias = (
+            None if b is None else Tensor.parameter(np.asarray(b, weights.dtype).reshape(()))
+        )
         self.activation = _module(activation)
         self._last: np.ndarray | None = None
 
@@ -37,8 +41,8 @@ class Neuron(Module):
             x = Tensor(self._last)
         if x.ndim < 1 or x.shape[-1] != self.weight.size:
             raise ShapeError(
-                f"Neuron has {self.weight.size} weights and got inputs of shape {tuple(x.shape)}: the last axis must be "
-                f"{self.weight.size}, one input for each weight."
+                f"Neuron has {self.weight.size} weights and got inputs of shape {tuple(x.shape)}: the last axis must "
+                f"be {self.weight.size}, one input for each weight."
             )
         z = (x * self.weight).sum(-1)
         return z if self.bias is None else z + self.bias
@@ -48,7 +52,9 @@ class Neuron(Module):
         if x is None:
             x = self._last
         if x is None:
-            raise ShapeError("explain() needs an input: call the neuron first, or give one: explain([1, 0, 1]).")
+            raise ShapeError(
+                "explain() needs an input: call the neuron first, or give one: explain([1, 0, 1])."
+            )
         values = np.asarray(x, dtypes.of(self.weight.dtype).numpy)
         if values.ndim != 1:
             raise ShapeError(f"explain() shows one input at a time; got shape {values.shape}.")

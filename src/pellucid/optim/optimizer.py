@@ -112,7 +112,12 @@ class Optimizer:
                 raise FormatError(
                     f"{name}: the stored shape is {np.shape(state[name])}, needed is {tensor.shape}."
                 )
-        assign(*((t, Tensor(np.array(state[n], t.dtype.numpy, order="C"))) for n, t in self._state.items()))
+        assign(
+            *(
+                (t, Tensor(np.array(state[n], t.dtype.numpy, order="C")))
+                for n, t in self._state.items()
+            )
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(lr={self.lr:g}, {sum(p.size for p in self.parameters):,} parameters)"
@@ -120,7 +125,11 @@ class Optimizer:
 
 def check(name: str, value: Any, low: float, below: float = float("inf")) -> None:
     """Raises OptionError unless low <= value < below."""
-    is_number = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, bool)
+    is_number = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(
+        value, bool
+    )
     if not is_number or not low <= value < below:
-        limits = f"{low:g} or more" if below == float("inf") else f"at least {low:g} and below {below:g}"
+        limits = (
+            f"{low:g} or more" if below == float("inf") else f"at least {low:g} and below {below:g}"
+        )
         raise OptionError(f"{name} must be a number, {limits}; got {value!r}.")

@@ -22,7 +22,9 @@ FORMAT = "pellucid-checkpoint"
 VERSION = "1"
 POSITION = ("epoch", "step", "best_epoch")
 SUMS = ("loss_sum", "n_correct", "n_rows", "best_loss")
-N_HISTORY = 6  # train loss, accuracy; validation loss, accuracy (NaN when there is none); is best; n_train
+N_HISTORY = (
+    6  # train loss, accuracy; validation loss, accuracy (NaN when there is none); is best; n_train
+)
 
 
 @dataclass
@@ -87,14 +89,25 @@ def load(path: str | Path) -> Checkpoint:
     for name, (dtype, shape) in expected.items():
         found = tensors.get(name)
         if found is None or found.dtype != dtype or found.shape != shape:
-            raise FormatError(f"{path}: field {name!r} must be {dtype} of shape {shape}. The file is damaged.")
+            raise FormatError(
+                f"{path}: field {name!r} must be {dtype} of shape {shape}. The file is damaged."
+            )
     history = tensors.get("history")
-    if history is None or history.ndim != 2 or history.shape[1] != N_HISTORY or history.dtype != np.float64:
-        raise FormatError(f"{path}: field 'history' must be float64 of shape (epochs, {N_HISTORY}).")
+    if (
+        history is None
+        or history.ndim != 2
+        or history.shape[1] != N_HISTORY
+        or history.dtype != np.float64
+    ):
+        raise FormatError(
+            f"{path}: field 'history' must be float64 of shape (epochs, {N_HISTORY})."
+        )
     position = dict(zip(POSITION, map(int, tensors["position"]), strict=True))
     sums = dict(zip(SUMS, map(float, tensors["sums"]), strict=True))
     if min(position["epoch"], position["step"]) < 0 or position["epoch"] < len(history):
-        raise FormatError(f"{path}: field 'position' {position} does not fit {len(history)} finished epochs.")
+        raise FormatError(
+            f"{path}: field 'position' {position} does not fit {len(history)} finished epochs."
+        )
     try:
         settings = json.loads(metadata.get("settings", "{}"))
     except (ValueError, RecursionError) as error:
@@ -124,7 +137,9 @@ def check_same_run(path: str | Path, state: Checkpoint, fingerprint: str, settin
             f"{path}: the data has changed since this checkpoint was written (fingerprint {state.fingerprint[:12]}, "
             f"now {fingerprint[:12]}). Continue with the same data, or start a new run."
         )
-    changed = sorted(k for k in {*settings, *state.settings} if settings.get(k) != state.settings.get(k))
+    changed = sorted(
+        k for k in {*settings, *state.settings} if settings.get(k) != state.settings.get(k)
+    )
     if changed:
         k = changed[0]
         raise RunError(

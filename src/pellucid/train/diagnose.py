@@ -22,14 +22,12 @@ def describe_non_finite(
 
     network  with the weights from before the failing step; after holds those from after it"""
     if is_loss_finite:
-        bad = next((name for name, v in after.items() if not np.isfinite(v).all()), None)
-        count = int((~np.isfinite(after[bad])).sum()) if bad else 0
-        layer = _layer_of(network, bad) if bad else ""
+        parameter = next(n for n, v in after.items() if not np.isfinite(v).all())
+        n_bad = int((~np.isfinite(after[parameter])).sum())
         return (
-            f"the loss is finite, but the gradient is not: the update makes {count} of {after[bad].size} values "
-            f"of {bad!r}{layer} infinite or NaN, in the batch of {_rows(rows, data.name)}."
-            if bad
-            else "the update is not finite."
+            f"the loss is finite, but the gradient is not: the update makes {n_bad} of {after[parameter].size} values "
+            f"of {parameter!r}{_layer_of(network, parameter)} infinite or NaN, in the batch of "
+            f"{_rows(rows, data.name)}."
         )
     x = Tensor(np.ascontiguousarray(data.x[rows], np.float32))
     out = x
@@ -47,7 +45,8 @@ def describe_non_finite(
     finite = np.isfinite(losses)
     worst = rows[~finite] if not finite.all() else rows[[int(np.argmax(losses))]]
     return (
-        f"the loss is not finite, though every layer's output is: it begins in the loss of {_rows(worst, data.name)}."
+        f"the loss is not finite, though every layer's output is: it begins in the loss of "
+        f"{_rows(worst, data.name)}."
     )
 
 
@@ -61,7 +60,7 @@ def _outputs(network: Module, x: Tensor) -> Iterator[tuple[str, Module, Tensor]]
 def _layer_of(network: Module, parameter: str) -> str:
     path = parameter.rpartition(".")[0]
     for name, module in network.modules():
-        if name == path and name:
+        if name and name == path:
             return f" (layer {name}, {_head(module)})"
     return ""
 

@@ -29,7 +29,11 @@ class RunLock:
         try:
             _lock(fd)
         except OSError:
-            holder = os.pread(fd, 20, 0).decode("ascii", "replace").strip() if hasattr(os, "pread") else ""
+            holder = (
+                os.pread(fd, 20, 0).decode("ascii", "replace").strip()
+                if hasattr(os, "pread")
+                else ""
+            )
             os.close(fd)
             who = f"process {holder}" if holder.isdigit() else "another process"
             raise RunError(

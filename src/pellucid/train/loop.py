@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..base.errors import DataError, NonFiniteError, OptionError, RunError
+from ..base.errors import DataError, NonFiniteError, OptionError, RunError, ShapeError
 from ..data.dataset import Dataset, Split
 from ..data.shuffle import permutation
 from ..nn.losses import cross_entropy, mse_loss
@@ -51,7 +51,11 @@ class Options:
 
 
 def fit(
-    network: Module, data: Dataset, split: Split, optimizer: Optimizer, options: Options | None = None
+    network: Module,
+    data: Dataset,
+    split: Split,
+    optimizer: Optimizer,
+    options: Options | None = None,
 ) -> Iterator[Event]:
     """Trains the network in place; yields events; at the end it holds the best weights.
 
@@ -60,7 +64,9 @@ def fit(
     return Fit(network, data, split, optimizer, options or Options()).run()
 
 
-def evaluate(network: Module, data: Dataset, rows: np.ndarray, loss: str = "cross_entropy") -> Metrics:
+def evaluate(
+    network: Module, data: Dataset, rows: np.ndarray, loss: str = "cross_entropy"
+) -> Metrics:
     """Mean loss and accuracy over these rows, in prediction mode."""
     return Evaluator(network, data, loss)(rows)
 
@@ -72,7 +78,9 @@ def predict(network: Module, x: np.ndarray, probabilities: bool = True) -> np.nd
         raise DataError(f"predict: x must have shape (rows, features); got {x.shape}.")
     if not np.isfinite(x).all():
         row, column = np.argwhere(~np.isfinite(x))[0]
-        raise DataError(f"predict: row {row}, column {column}: {x[row, column]} is not a finite number.")
+        raise DataError(
+            f"predict: row {row}, column {column}: {x[row, column]} is not a finite number."
+        )
 
     @compile
     def forward(batch):
@@ -204,6 +212,7 @@ class Fit:
         self, network: Module, data: Dataset, split: Split, optimizer: Optimizer, options: Options
     ):
         check_options(options, data, split)
+        check_network(network, data)
         self.network, self.data, self.split = network, data, split
         self.optimizer, self.options = optimizer, options
         self.parameters = optimizer.parameters
@@ -238,17 +247,17 @@ class Fit:
         o = self.options
         if o.resume:
             self.restore()
-        yield Started(
-            n_parameters=sum(p.size for p in self.parameters),
-            n_train=len(self.split.train),
-            n_validation=len(self.split.validation),
-            n_steps=self.n_steps,
-            epochs=o.epochs,
-            epoch=self.epoch,
-            step=self.step_in_epoch,
-        )
         was_training = self.network.training
         try:
+            yield Started(
+                n_parameters=sum(p.size for p in self.parameters),
+                n_train=len(self.split.train),
+                n_validation=len(self.split.validation),
+                n_steps=self.n_steps,
+                epochs=o.epochs,
+                epoch=self.epoch,
+                step=self.step_in_epoch,
+            )
             while self.epoch < o.epochs and not self.is_out_of_patience():
                 self.network.train()
                 yield from self.run_epoch()
@@ -264,7 +273,9 @@ class Fit:
             )
         else:
             reason = f"all {o.epochs} epochs are done" + (
-                f"; the weights of epoch {self.best_epoch}, the best, are restored" if self.best else ""
+                f"; the weights of epoch {self.best_epoch}, the best, are restored"
+                if self.best
+                else ""
             )
         if o.checkpoint is not None:
             yield self.save()
@@ -320,8 +331,8 @@ class Fit:
             validation = self.evaluator(self.split.validation)
             if not np.isfinite(validation.loss):
                 raise NonFiniteError(
-                    f"epoch {self.epoch + 1}: the loss on the validation rows is {validation.loss}, though no weight is "
-                    f"infinite. The scores have become too large: use a smaller learning rate than "
+                    f"epoch {self.epoch + 1}: the loss on the validation rows is {validation.loss}, though no weight "
+                    f"is infinite. The scores have become too large: use a smaller learning rate than "
                     f"{self.optimizer.lr:g}."
                 )
         score = (validation or train).loss
@@ -333,7 +344,13 @@ class Fit:
             self.best = self.network.state_dict()
         self.sums.set()
         done = EpochDone(
-            self.epoch, self.options.epochs, train, validation, is_best, rate, self.seconds_left(rate)
+            self.epoch,
+            self.options.epochs,
+            train,
+            validation,
+            is_best,
+            rate,
+            self.seconds_left(rate),
         )
         self.history.append(done)
         if self.options.checkpoint is not None and self.is_time_to_save():
@@ -381,7 +398,9 @@ class Fit:
         self.epoch, self.step_in_epoch = state.epoch, state.step
         self.best, self.best_epoch, self.best_loss = state.best, state.best_epoch, state.best_loss
         self.sums.set(state.loss_sum, state.n_correct, state.n_rows)
-        self.history = history_events(state.history, self.options.epochs, len(self.split.validation))
+        self.history = history_events(
+            state.history, self.options.epochs, len(self.split.validation)
+        )
 
     def fingerprint(self) -> str:
         """Of the data and its division: both decide what a step computes."""
@@ -421,11 +440,15 @@ class Fit:
         if path is None:
             raise OptionError("resume needs the checkpoint's path.")
         if not Path(path).exists():
-            raise RunError(f"{path}: there is no checkpoint to continue from. Start the run without resume.")
+            raise RunError(
+                f"{path}: there is no checkpoint to continue from. Start the run without resume."
+            )
         state = checkpoints.load(path)
         checkpoints.check_same_run(path, state, self.fingerprint(), self.settings())
         if state.step >= self.n_steps:
-            raise RunError(f"{path}: step {state.step} is past the {self.n_steps} steps of an epoch.")
+            raise RunError(
+                f"{path}: step {state.step} is past the {self.n_steps} steps of an epoch."
+            )
         self.load(state)
 
     def keep_what_was_learned(self) -> None:
@@ -454,7 +477,9 @@ class Fit:
             self.step_in_epoch += 1
             self.sums.n_rows += len(rows)
         else:
-            raise NonFiniteError(f"epoch {self.epoch + 1}: the loss was not finite, but a replay of the epoch was.")
+            raise NonFiniteError(
+                f"epoch {self.epoch + 1}: the loss was not finite, but a replay of the epoch was."
+            )
         after = self.network.state_dict()
         self.load(before)
         number = self.epoch * self.n_steps + self.step_in_epoch + 1
@@ -470,7 +495,11 @@ class Fit:
 
 def check_options(o: Options, data: Dataset, split: Split) -> None:
     """Raises for what cannot be trained, before anything is compiled."""
-    for name, value, low in (("epochs", o.epochs, 1), ("batch_size", o.batch_size, 1), ("seed", o.seed, 0)):
+    for name, value, low in (
+        ("epochs", o.epochs, 1),
+        ("batch_size", o.batch_size, 1),
+        ("seed", o.seed, 0),
+    ):
         if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
             raise OptionError(f"{name} must be a whole number of {low} or more; got {value!r}.")
     if o.seed >= 2**32:
@@ -481,11 +510,33 @@ def check_options(o: Options, data: Dataset, split: Split) -> None:
         raise OptionError(f"loss {o.loss!r} is unknown. Known: {', '.join(LOSSES)}.")
     if not len(split.train):
         raise DataError(f"{data.name}: there are no rows to train on.")
-    for name, rows in (("training", split.train), ("validation", split.validation), ("test", split.test)):
-        if len(rows) and not (0 <= np.min(rows) and np.max(rows) < len(data)):
+    for name, rows in (
+        ("training", split.train),
+        ("validation", split.validation),
+        ("test", split.test),
+    ):
+        if len(rows) and not (np.min(rows) >= 0 and np.max(rows) < len(data)):
             raise DataError(f"{data.name}: a {name} row number is outside 0..{len(data) - 1}.")
     if o.loss == "cross_entropy" and not data.classes:
-        raise DataError(f"{data.name}: cross-entropy needs classes; the target holds amounts. Use loss='mse'.")
+        raise DataError(
+            f"{data.name}: cross-entropy needs classes; the target holds amounts. Use loss='mse'."
+        )
+
+
+def check_network(network: Module, data: Dataset) -> None:
+    """Raises ShapeError unless the network takes a row and gives a score for each class, or one amount.
+
+    Only shapes are looked at: nothing is computed, and the random counter stays."""
+    before = random.get_state()
+    with in_mode(network, training=False):
+        shape = tuple(network(Tensor(data.x[:1])).shape)
+    random.set_state(before)
+    expected = (1, len(data.classes) or 1)
+    if shape != expected and not (not data.classes and shape == (1,)):
+        target = f"{len(data.classes)} classes need" if data.classes else "an amount needs"
+        raise ShapeError(
+            f"the network gives {shape} for one row; {target} {expected}. Change the last layer's outputs."
+        )
 
 
 def history_array(history: list[EpochDone]) -> np.ndarray:

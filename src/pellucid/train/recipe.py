@@ -34,11 +34,17 @@ class Rule:
 
 OPTIMIZERS: dict[str, Rule] = {
     "adamw": Rule(
-        lambda p, lr: AdamW(p, lr, weight_decay=1e-2), 2e-3, "adapts each weight's step; rarely needs tuning"
+        lambda p, lr: AdamW(p, lr, weight_decay=1e-2),
+        2e-3,
+        "adapts each weight's step; rarely needs tuning",
     ),
     "adam": Rule(lambda p, lr: Adam(p, lr), 2e-3, "as adamw, without weight decay"),
-    "momentum": Rule(lambda p, lr: SGD(p, lr, momentum=0.9), 5e-2, "gradient descent that keeps its direction"),
-    "sgd": Rule(lambda p, lr: SGD(p, lr), 2e-1, "plain gradient descent: w_new = w_old - lr * gradient"),
+    "momentum": Rule(
+        lambda p, lr: SGD(p, lr, momentum=0.9), 5e-2, "gradient descent that keeps its direction"
+    ),
+    "sgd": Rule(
+        lambda p, lr: SGD(p, lr), 2e-1, "plain gradient descent: w_new = w_old - lr * gradient"
+    ),
 }
 
 
@@ -107,23 +113,53 @@ class Recipe:
         hidden = "-".join(map(str, self.net)) or "none"
         target = f"{n_classes} classes" if n_classes else "amounts"
         loss = self.loss(data)
-        why_loss = "the target is a class: it punishes sure mistakes most" if n_classes else "the target is an amount"
+        why_loss = (
+            "the target is a class: it punishes sure mistakes most"
+            if n_classes
+            else "the target is an amount"
+        )
         lines = [
             ("data", f"{n:,} rows of {shape}, {target}", f"{data.source}; {data.licence}", ""),
             ("scale", f"0..{data.scale:g} -> 0..1", "inputs near 1 suit the initial weights", ""),
             ("rows", rows, "same share of each class; test rows are seen once, at the end", ""),
-            ("net", f"{data.n_features}-{hidden}-{n_classes or 1}", "two hidden layers learn strokes, then digits", "net"),
+            (
+                "net",
+                f"{data.n_features}-{hidden}-{n_classes or 1}",
+                "two hidden layers learn strokes, then digits",
+                "net",
+            ),
             ("activation", self.activation, "fast, and its gradient does not vanish", "activation"),
-            ("weights", initialisation(self.activation), "keeps signals about equal through the layers", ""),
+            (
+                "weights",
+                initialisation(self.activation),
+                "keeps signals about equal through the layers",
+                "",
+            ),
             ("loss", loss.replace("_", "-"), why_loss, ""),
             ("optimizer", self.optimizer, OPTIMIZERS[self.optimizer].why, "optimizer"),
             ("lr", f"{self.lr:g}", f"usual for {self.optimizer} on networks of this size", "lr"),
-            ("batch", str(self.batch), "small batches find better minima, larger ones are faster", "batch"),
-            ("epochs", f"at most {self.epochs}", f"ends {self.patience} epochs after the best validation loss", "epochs"),
+            (
+                "batch",
+                str(self.batch),
+                "small batches find better minima, larger ones are faster",
+                "batch",
+            ),
+            (
+                "epochs",
+                f"at most {self.epochs}",
+                f"ends {self.patience} epochs after the best validation loss",
+                "epochs",
+            ),
             ("seed", str(self.seed), "the same seed gives the same network, to the bit", "seed"),
         ]
         return [
-            Decision(name, value, "as you said" if name in self.given else why, f"--{o}" if o else "", name in self.given)
+            Decision(
+                name,
+                value,
+                "as you said" if name in self.given else why,
+                f"--{o}" if o else "",
+                name in self.given,
+            )
             for name, value, why, o in lines
         ]
 

@@ -1,10 +1,10 @@
 """A run folder: a recipe becomes a trained network on disk.
 
-    run.json                the recipe, written first: what --resume continues
-    checkpoint.safetensors  the state of the run, replaced whole every few seconds
-    model.safetensors       the best weights          model.json  what network they belong to
-    metrics.json            the result and one row per epoch
-    lock                    held while a process works here"""
+run.json                the recipe, written first: what --resume continues
+checkpoint.safetensors  the state of the run, replaced whole every few seconds
+model.safetensors       the best weights          model.json  what network they belong to
+metrics.json            the result and one row per epoch
+lock                    held while a process works here"""
 
 import hashlib
 import os
@@ -66,7 +66,9 @@ def train_run(
                 f"{folder}: holds a run already. To continue it use --resume; to start anew choose another --out."
             )
         else:
-            model_json.write_json(folder / RUN, {"format": "pellucid-run", "version": 1, "recipe": made.settings()})
+            model_json.write_json(
+                folder / RUN, {"format": "pellucid-run", "version": 1, "recipe": made.settings()}
+            )
         data = made.dataset()
         parts = made.split(data)
         network = made.network(data)
@@ -90,7 +92,11 @@ def train_run(
         loss = made.loss(data)
         scores = {
             name: evaluate(network, data, rows, loss).as_dict()
-            for name, rows in (("train", parts.train), ("validation", parts.validation), ("test", parts.test))
+            for name, rows in (
+                ("train", parts.train),
+                ("validation", parts.validation),
+                ("test", parts.test),
+            )
         }
         predicted = predict(network, data.x[parts.test]).argmax(1)
         majority, baseline = m.majority_baseline(data.y[parts.train], data.y[parts.test])
@@ -123,7 +129,9 @@ def train_run(
         yield Finished(str(folder), result)
 
 
-def save_model(folder: str | Path, network: Sequential, data, settings: Mapping, layout: str = "pellucid") -> None:
+def save_model(
+    folder: str | Path, network: Sequential, data, settings: Mapping, layout: str = "pellucid"
+) -> None:
     """model.safetensors, then model.json. layout='pytorch' stores Linear weights as (out, in)."""
     folder = Path(folder)
     metadata = {"format": "pt" if layout == "pytorch" else "pellucid"}
@@ -150,16 +158,28 @@ def load_model(folder: str | Path) -> SavedModel:
         raise FormatError(f"{folder}: there is no such run folder.")
     if not (folder / MODEL).exists():
         unfinished = (folder / RUN).exists()
-        advice = "The run is not finished: continue it with --resume." if unfinished else "It is no run folder."
+        advice = (
+            "The run is not finished: continue it with --resume."
+            if unfinished
+            else "It is no run folder."
+        )
         raise FormatError(f"{folder}: holds no model.json. {advice}")
     model = model_json.load(folder / MODEL)
     where = f"{folder / MODEL}: field 'layers'"
     shape, shift, scale = (model["input"].get(k) for k in ("shape", "shift", "scale"))
     if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**31 for n in shape):
-        raise FormatError(f"{folder / MODEL}: field 'input.shape' must be a list of sizes; got {str(shape)[:80]}.")
+        raise FormatError(
+            f"{folder / MODEL}: field 'input.shape' must be a list of sizes; got {str(shape)[:80]}."
+        )
     for name, number in (("shift", shift), ("scale", scale)):
-        if type(number) not in (int, float) or not abs(number) < 1e30 or (name == "scale" and number == 0):
-            raise FormatError(f"{folder / MODEL}: field 'input.{name}' is {str(number)[:80]!r}, no usable number.")
+        if (
+            type(number) not in (int, float)
+            or not abs(number) < 1e30
+            or (name == "scale" and number == 0)
+        ):
+            raise FormatError(
+                f"{folder / MODEL}: field 'input.{name}' is {str(number)[:80]!r}, no usable number."
+            )
     classes = model["output"].get("classes")
     if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
         raise FormatError(f"{folder / MODEL}: field 'output.classes' must be a list of names.")
@@ -169,8 +189,12 @@ def load_model(folder: str | Path) -> SavedModel:
     try:
         network = build(model["layers"], arrays, where)
     except FormatError as error:
-        raise FormatError(f"{folder}: model.json and model.safetensors do not fit: {error}") from error
-    n_outputs = next((x.out_features for x in reversed(network.layers) if hasattr(x, "out_features")), None)
+        raise FormatError(
+            f"{folder}: model.json and model.safetensors do not fit: {error}"
+        ) from error
+    n_outputs = next(
+        (x.out_features for x in reversed(network.layers) if hasattr(x, "out_features")), None
+    )
     if classes and n_outputs != len(classes):
         raise FormatError(
             f"{folder / MODEL}: field 'output.classes' has {len(classes)} names; the network has {n_outputs} outputs."
