@@ -9,7 +9,7 @@ import argparse
 import os
 
 import numpy as np
-from machine import copy_bandwidth, median_seconds
+from machine import copy_bandwidth, best_seconds
 
 LANES = 16
 
@@ -51,7 +51,7 @@ def main() -> None:
     for name, arrays, function, arguments in moving:
         compiled = pl.compile(function)
         stacked = [pl.Tensor(a.numpy()[None]) for a in arguments]
-        seconds = median_seconds(lambda f=compiled, s=stacked: f.many(1, *s))
+        seconds = best_seconds(lambda f=compiled, s=stacked: f.many(1, *s))
         rate = arrays * n_bytes / seconds / 1e9
         print(f"{name:20}{rate:8.1f} GB/s {rate / copy:6.0%} of copy")
 
@@ -60,7 +60,7 @@ def main() -> None:
     n_steps = 200
     for name in ("exp", "tanh", "erf", "log"):
         compiled = pl.compile(lambda x, name=name: getattr(x, name)().sum())
-        seconds = median_seconds(lambda f=compiled: f.many(n_steps, stacked)) / n_steps
+        seconds = best_seconds(lambda f=compiled: f.many(n_steps, stacked)) / n_steps
         rate = small.size / seconds
         groups = rate / LANES / hertz
         print(f"{name:20}{rate / 1e9:8.2f} G values/s, {groups:5.2f} groups of 16 a cycle")

@@ -75,19 +75,22 @@ def fma_peak(n_threads: int = 1, repeat: int = 5) -> float:
     return best
 
 
-def median_seconds(call: Callable[[], object], at_least: float = 0.3) -> float:
-    """Median wall time of one call, over at least `at_least` seconds and five calls."""
+def best_seconds(call: Callable[[], object], at_least: float = 0.5) -> float:
+    """Wall time of the fastest call, of five or more over at least `at_least` seconds.
+
+    The fastest, because other processes only ever add time."""
     call()
-    times: list[float] = []
-    until = time.perf_counter() + at_least
-    while len(times) < 5 or time.perf_counter() < until:
+    best = float("inf")
+    n_calls, until = 0, time.perf_counter() + at_least
+    while n_calls < 5 or time.perf_counter() < until:
         start = time.perf_counter()
         call()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times))
+        best = min(best, time.perf_counter() - start)
+        n_calls += 1
+    return best
 
 
 def copy_bandwidth(n_bytes: int) -> float:
     """GB/s, read and written bytes together, of one thread that copies n_bytes (NumPy's memcpy)."""
     source, target = np.ones(n_bytes // 8), np.empty(n_bytes // 8)
-    return 2 * n_bytes / median_seconds(lambda: np.copyto(target, source)) / 1e9
+    return 2 * n_bytes / best_seconds(lambda: np.copyto(target, source)) / 1e9
