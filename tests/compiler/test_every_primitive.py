@@ -23,6 +23,7 @@ ULPS = {"exp": 4, "log": 4, "sin": 4, "cos": 4, "tanh": 4, "erf": 4}
 # Sums: the order is the engine's. Each of 16 lanes adds n / 16 terms, then a tree adds the lanes.
 SUMS = {"reduce_sum", "cumsum", "scatter_add", "contract"}
 # Which of 0.0 and -0.0 is the larger is not said.
+NOT_HUGE = tuple(v for v in SPECIAL if not 2**40 < abs(v) < math.inf)
 ZERO_OF_EITHER_SIGN = {"maximum", "minimum", "reduce_max", "reduce_min"}
 
 
@@ -71,7 +72,9 @@ def agree(got: np.ndarray, want: np.ndarray, off: np.ndarray, signs: bool) -> np
 
 def check(op: str, m: Maker) -> None:
     if op in SUMS:  # an overflow on the way depends on the order
-        m.special = tuple(v for v in SPECIAL if not 1e30 < abs(v) < math.inf)
+        m.special = NOT_HUGE
+    if op in ("sin", "cos"):  # the table leaves them free beyond 2**40
+        m.special = NOT_HUGE
     node = CASES[op](m)
     out = m.moved(node)
     got = run(Graph(tuple(m.arrays), (), (out,)), m.arrays, Options())[0]
@@ -87,7 +90,9 @@ def check(op: str, m: Maker) -> None:
 
 
 @pytest.mark.parametrize("op", CASES)
-@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=200, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 @given(data=st.data())
 def test_compiled_equals_reference(op, data):
     check(op, Maker(lambda low, high: data.draw(st.integers(low, high))))

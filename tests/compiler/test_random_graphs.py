@@ -10,6 +10,7 @@ from pellucid.graph.infer import make
 from pellucid.graph.node import Node, leaf, topological_order
 from pellucid.graph.show import show
 from pellucid.program.graph import Graph
+from pellucid.runtime import team
 from pellucid.runtime.executor import Executable
 from pellucid.transform.simplify import simplify
 
@@ -76,6 +77,29 @@ def replaced(roots: list[Node], old: Node, new: Node) -> list[Node]:
             inputs = tuple(made[x] for x in node.inputs)
             made[node] = node if inputs == node.inputs else make(node.op, inputs, node.params)
     return [made[root] for root in roots]
+
+
+@pytest.mark.parametrize("bits", [128, 256, 512])
+def test_vector_width_changes_no_bit(bits):
+    for s in range(N_GRAPHS, N_GRAPHS + 40):
+        outputs, arrays = random_graph(s)
+        want, got = (run(outputs, arrays, o) for o in (FULL, Options(vector_bits=bits)))
+        assert all(map(same_bits, want, got)), f"random_graph({s}) with {bits} bits"
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, 4])
+def test_number_of_threads_changes_no_bit(n_threads):
+    before = team.get_threads()
+    for s in range(N_GRAPHS + 40, N_GRAPHS + 80):
+        outputs, arrays = random_graph(s)
+        try:
+            team.set_threads(1)
+            want = run(outputs, arrays, FULL)
+            team.set_threads(n_threads)
+            got = run(outputs, arrays, FULL)
+        finally:
+            team.set_threads(before)
+        assert all(map(same_bits, want, got)), f"random_graph({s}) on {n_threads} threads"
 
 
 @pytest.mark.parametrize("seed", range(0, N_GRAPHS, 50))

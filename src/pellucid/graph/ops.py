@@ -95,8 +95,12 @@ _ROWS = (
     _unary("sqrt", FLOAT, "square root, correctly rounded; NaN for x < 0", _IEEE),
     _unary("exp", FLOAT, "e to the power x"),
     _unary("log", FLOAT, "natural logarithm; -inf at 0, NaN for x < 0"),
-    _unary("sin", FLOAT, "sine of x radians"),
-    _unary("cos", FLOAT, "cosine of x radians"),
+    _unary(
+        "sin", FLOAT, "sine of x radians; for |x| > 2**40 an engine may give any value in [-1, 1]"
+    ),
+    _unary(
+        "cos", FLOAT, "cosine of x radians; for |x| > 2**40 an engine may give any value in [-1, 1]"
+    ),
     _unary("tanh", FLOAT, "hyperbolic tangent"),
     _unary("erf", FLOAT, "error function, 2/sqrt(pi) * integral of exp(-t*t) from 0 to x"),
     Op(
@@ -156,7 +160,13 @@ _ROWS = (
     _movement("flip", ("axes",), "reversed along axes"),
     _movement("concat", ("axis",), "inputs one after another along axis", arity=VARIADIC),
     # -- reductions and scans: the axes of a reduction leave the shape
-    _reduce("reduce_sum", "axes", NUMBER, "same", "sum; integers wrap; 0 over an empty axis; over no axis the input"),
+    _reduce(
+        "reduce_sum",
+        "axes",
+        NUMBER,
+        "same",
+        "sum; integers wrap; 0 over an empty axis; over no axis the input",
+    ),
     _reduce(
         "reduce_max", "axes", ANY, "same", "largest, NaN if any is; no empty axis; any on bool"
     ),
