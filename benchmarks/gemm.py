@@ -30,7 +30,7 @@ def name_of(shape, a_transposed, b_transposed) -> str:
 def measure(what: str, n_threads: int) -> None:
     """Print one JSON object: GFLOP/s by shape."""
     import numpy as np
-    from machine import fma_peak, best_seconds
+    from machine import best_seconds, fma_peak
 
     if what == "peak":
         print(json.dumps({"peak": fma_peak(n_threads)}))
