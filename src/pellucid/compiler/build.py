@@ -332,6 +332,8 @@ def emit(kernel: Kernel, sizes: dict, vector_bits: int) -> tuple[str, int, int]:
     lines = text.splitlines()
     declares = sorted({line for line in lines if line.startswith("declare ")})
     body = [line for line in lines if not line.startswith("declare ")]
+    if any("!nontemporal" in line for line in body):
+        declares.append("!0 = !{i32 1}")
     return "\n".join(body + declares) + "\n", tasks, scratch
 
 

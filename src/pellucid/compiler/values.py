@@ -36,6 +36,7 @@ class Emitter:
         self.lane: Var | None = None
         self.mask: Val | None = None
         self.guarded = False
+        self.stream: set = set()  # arrays that are written past the caches
         self._memo: list[dict] = [{}]
 
     # --- scopes: what was written in an enclosing block may be used again, a closed block's may not
@@ -209,7 +210,12 @@ class Emitter:
         if value.width == 1:
             b.store(value, at)
         elif step == 1:
-            b.store(value, at) if self.mask is None else b.masked_store(value, at, self.mask)
+            if self.mask is not None:
+                b.masked_store(value, at, self.mask)
+            elif array in self.stream:
+                b.raw(f"store {value}, {at}, align 64, !nontemporal !0")
+            else:
+                b.store(value, at)
         else:
             at = b.gep(at, b.bin("mul", b.lanes("i64"), b.const(step, "i64")), type_)
             b.masked_scatter(value, at, self.mask if self.mask is not None else b.const(True, "i1"))

@@ -1,19 +1,21 @@
-"""Vector math: exp, log, tanh, erf, sin, cos, sqrt, floor as formulas of the IR, one lane or sixteen.
+"""Vector math: exp, log, tanh, erf, sin, cos, sqrt, floor as formulas of the IR, one lane or more.
 
-`TABLE[name](b, x)` takes a float or double Val and returns one of the same type and width. Only add,
-subtract, multiply, divide, fma, compare, select and bit operations of IEEE 754 are written, no library call
-and no fast-math, so the bits do not depend on the width or the processor. A NaN that we make is the
-positive quiet one (processors differ in the sign they would give it).
+`TABLE[name](b, x)` takes a float or double Val and returns one of the same type and width. Only IEEE
+754's add, subtract, multiply, divide, square root, fma, floor, compare, select and bit operations are
+written, no library call and no fast-math, so the bits do not depend on the width or the processor.
+A NaN that we make is the positive quiet one (processors differ in the sign they would give it).
 
-Method: reduce the argument, evaluate a minimax polynomial, undo the reduction (Muller, Elementary Functions,
-2016, chapters 3, 9 and 10). The coefficients come from tests/compiler/fit_vmath.py. The ulp in each docstring
-are checked by tests/compiler/test_vmath.py. Branches are selects: every lane pays for every path."""
+Method: reduce the argument, evaluate a minimax polynomial, undo the reduction (Muller, Elementary
+Functions, 2016, chapters 3, 9 and 10). The coefficients come from tests/compiler/fit_vmath.py.
+The ulp in each docstring are the largest error seen, rounded up; tests/compiler/test_vmath.py checks
+them. Branches are selects: every lane pays for every path."""
 
 import math
 from collections.abc import Callable
 
 from pellucid.compiler.emit import Builder, Val
 
+# fmt: off
 # --- coefficients, lowest power first; printed by tests/compiler/fit_vmath.py
 EXP32 = (0.49999997, 0.166665435, 0.0416674986, 0.00836653262, 0.00138648693)
 EXP64 = (
@@ -72,6 +74,8 @@ ERF_FAR64 = (
     -8.66539315957717e-09, 1.344184375961053e-09, -1.2187639459163757e-10,
     4.981506717490788e-12,
 )
+# fmt: on
+
 LOG2E = 1.4426950408889634
 TWO_OVER_PI = 0.6366197723675814
 LN2 = 0.6931471805599453
@@ -82,15 +86,17 @@ SQRT_HALF_BITS = {"float": 0x3F3504F3, "double": 0x3FE6A09E667F3BCD}
 # tanh: the far formula begins where tanh exceeds 1/2; from TANH_ONE on the result is 1.
 TANH_BORDER = 0.5625
 TANH_ONE = {"float": 9.5, "double": 19.5}
-# erf: where the far formula begins, where it is centred (float: erf there is a float to 0.001 ulp),
-# and from where on the result is 1.
+# erf: where the far formula begins, where it is centred (float: erf(centre) is a
+# float to 0.001 ulp), and from where on the result is 1.
 ERF_BORDER = {"float": 1.4375, "double": 1.0}
 ERF_CENTER = {"float": 2.15458984375, "double": 1.0}
 ERF_ONE = {"float": 3.9375, "double": 5.9375}
 CIRCULAR_MAX = 2.0**40
 
-# Adding 1.5 * 2^(fraction bits) rounds to the nearest integer, ties to even, and leaves it in the low bits.
+# Adding 1.5 * 2^(fraction bits) rounds to the nearest integer, ties to even, and leaves it in the low
+# bits.
 ROUND = {"float": 1.5 * 2.0**23, "double": 1.5 * 2.0**52}
+EXP_RANGE = {"float": (89.0, -104.0, -80.0), "double": (710.0, -746.0, -700.0)}
 FRACTION_BITS = {"float": 23, "double": 52}
 ROUND_BITS = {"float": 0x4B400000, "double": 0x4338000000000000}
 BIAS = {"float": 127, "double": 1023}
@@ -125,14 +131,12 @@ def bits(b: Builder, x: Val) -> Val:
 
 
 def power_of_two(b: Builder, n: Val, type_: str) -> Val:
-    """2^n for an integer n + bias that lies in the exponent's range; higher bits of n are shifted out."""
+    """2^n from the integer n + bias, in the exponent's range; what is above it is shifted out."""
     return b.convert("bitcast", b.bin("shl", n, b.like(FRACTION_BITS[type_], n)), type_)
 
 
 def exp_reduced(b: Builder, x: Val, bias: int) -> tuple[Val, Val, Val]:
-    """(n + bias in the low bits of an integer, r, q): x = n ln 2 + r, |r| <= ln 2 / 2, e^r = 1 + r + r^2 q.
-
-    n ln2_high is exact, and so, by fma, is the first step."""
+    """x = n ln 2 + r, |r| <= ln 2 / 2, e^r = 1 + r + r^2 q: (n + bias in an integer's low bits, r, q)."""
     high, low = LN2_32 if x.type == "float" else LN2_64
     magic = b.like(ROUND[x.type] + bias, x)
     shifted = b.fma(x, b.like(LOG2E, x), magic)
@@ -146,10 +150,11 @@ def exp_reduced(b: Builder, x: Val, bias: int) -> tuple[Val, Val, Val]:
 def exp(b: Builder, x: Val) -> Val:
     """e^x.  float: 1 ulp.  double: 1 ulp.
 
-    e^x = 2^n e^r. Above the largest finite result inf; below, subnormals rounded once, then 0. The scale is
-    applied in two factors, since 2^n alone may be out of range: 2^(n-1) 2, or 2^(n+LIFT) 2^-LIFT for small n."""
+    e^x = 2^n e^r. Above the largest finite result inf; below, subnormals rounded once, then 0. The
+    scale is applied in two factors, since 2^n alone may be out of range: 2^(n-1) 2, or for small n
+    2^(n+lift) 2^-lift."""
     # Above `largest` the scale's bits would wrap; the product has reached inf before that.
-    largest, smallest, small = (89.0, -104.0, -80.0) if x.type == "float" else (710.0, -746.0, -700.0)
+    largest, smallest, small = EXP_RANGE[x.type]
     lift = FRACTION_BITS[x.type] + 2
     clamped = maximum(b, x, smallest)
     n, r, q = exp_reduced(b, clamped, BIAS[x.type] - 1)
@@ -184,7 +189,7 @@ def tanh(b: Builder, x: Val) -> Val:
 
 
 def erf(b: Builder, x: Val) -> Val:
-    """2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.  float: 2 ulp.  double: 2 ulp.
+    """2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.  float: 2 ulp.  double: 1 ulp.
 
     Near 0: x + x P(x^2). Far, float: P(|x|); double: 1 - e^-P(|x|), P = -log erfc."""
     a = minimum(b, b.intrinsic("fabs", x), ERF_ONE[x.type])
@@ -205,9 +210,10 @@ def erf(b: Builder, x: Val) -> Val:
 
 # --- log
 def log(b: Builder, x: Val) -> Val:
-    """The natural logarithm.  float: 1 ulp.  double: 1 ulp.  log(+-0) = -inf; below 0 and for NaN, NaN.
+    """The natural logarithm.  float: 1 ulp.  double: 1 ulp.  log(+-0) = -inf; below 0 NaN.
 
-    x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log x = e ln 2 + log(1 + f). Subnormals are scaled first."""
+    x = 2^e (1 + f), sqrt(1/2) <= 1 + f < sqrt(2); log x = e ln 2 + log(1 + f). Subnormals are scaled
+    first."""
     type_ = x.type
     lift = FRACTION_BITS[type_] + 2
     is_subnormal = b.cmp("olt", x, b.like(2.0 ** (1 - BIAS[type_]), x))
@@ -217,7 +223,8 @@ def log(b: Builder, x: Val) -> Val:
     exponent = b.bin("ashr", b.bin("sub", pattern, b.like(SQRT_HALF_BITS[type_], pattern)), shift)
     one_plus_f = b.convert("bitcast", b.bin("sub", pattern, b.bin("shl", exponent, shift)), type_)
     f = b.fadd(one_plus_f, b.like(-1.0, x))
-    exponent = b.bin("sub", exponent, b.select(is_subnormal, b.like(lift, exponent), b.like(0, exponent)))
+    lifted = b.select(is_subnormal, b.like(lift, exponent), b.like(0, exponent))
+    exponent = b.bin("sub", exponent, lifted)
     # Integer to float through the low bits of ROUND: AVX2 has no conversion from i64 to double.
     e = b.convert("bitcast", b.bin("add", exponent, b.like(ROUND_BITS[type_], exponent)), type_)
     e = b.fsub(e, b.like(ROUND[type_], x))
@@ -238,7 +245,7 @@ def _log32(b: Builder, f: Val, e: Val) -> Val:
 def _log64(b: Builder, f: Val, e: Val) -> Val:
     """log(1 + f) + e ln 2, with log(1 + f) = 2 atanh(s) = 2 s + s^3 P(s^2), s = f / (2 + f).
 
-    2 s = f - (h - s h) with h = f^2/2: f is exact, so only the smaller terms carry rounding errors."""
+    2 s = f - (h - s h) with h = f^2/2: f is exact, only the smaller terms carry rounding errors."""
     high, low = LN2_64
     s = b.fdiv(f, b.fadd(f, b.like(2.0, f)))
     z = b.fmul(s, s)
@@ -251,7 +258,7 @@ def _log64(b: Builder, f: Val, e: Val) -> Val:
 def sin(b: Builder, x: Val) -> Val:
     """The sine of x radians.  float: 0.51 ulp for |x| <= 2^40.  double: 1 ulp for |x| <= 2^40.
 
-    Beyond 2^40 the result is +-0, not the sine (a table of 2/pi would be needed); inf and NaN give NaN."""
+    Beyond 2^40 the result is +-0, not the sine (that needs a table of 2/pi); inf and NaN give NaN."""
     return _circular(b, x, 0)
 
 
@@ -265,15 +272,17 @@ def cos(b: Builder, x: Val) -> Val:
 def _circular(b: Builder, x: Val, quarter_turns: int) -> Val:
     """sin(x + quarter_turns pi/2). The float version is computed in double and rounded once."""
     if x.type == "float":
-        return b.convert("fptrunc", _sin64(b, b.convert("fpext", x, "double"), quarter_turns, SIN32, COS32), "float")
+        wide = _sin64(b, b.convert("fpext", x, "double"), quarter_turns, SIN32, COS32)
+        return b.convert("fptrunc", wide, "float")
     return _sin64(b, x, quarter_turns, SIN64, COS64)
 
 
 def _sin64(b: Builder, x: Val, quarter_turns: int, sin_coefficients, cos_coefficients) -> Val:
     """sin(x + quarter_turns pi/2), from x = n pi/2 + r + t, |r| <= pi/4, t below an ulp of r.
 
-    n mod 4 picks sin r = r + r^3 S(r^2) or cos r = 1 - r^2/2 + r^4 C(r^2). Three parts of pi/2 (Cody and Waite, 1980): the
-    first step is exact, since x and n are multiples of 2^-52 where n is not 0 and r stays below 1."""
+    n mod 4 picks sin r = r + r^3 S(r^2) or cos r = 1 - r^2/2 + r^4 C(r^2), and the sign. pi/2 has
+    three parts (Cody and Waite, 1980). The first step is exact: where n is not 0, x and n * first are
+    multiples of 2^-53, and their difference is below 1."""
     size = b.intrinsic("fabs", x)
     inside = b.cmp("ole", size, b.like(CIRCULAR_MAX, x))
     finite = b.cmp("olt", size, b.like(math.inf, x))
@@ -329,5 +338,12 @@ def floor(b: Builder, x: Val) -> Val:
 
 
 TABLE: dict[str, Callable[[Builder, Val], Val]] = {
-    "floor": floor, "sqrt": sqrt, "exp": exp, "tanh": tanh, "log": log, "erf": erf, "sin": sin, "cos": cos,
+    "floor": floor,
+    "sqrt": sqrt,
+    "exp": exp,
+    "tanh": tanh,
+    "log": log,
+    "erf": erf,
+    "sin": sin,
+    "cos": cos,
 }
