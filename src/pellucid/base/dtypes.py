@@ -52,7 +52,9 @@ def of(spec) -> DType:
     name = spec if isinstance(spec, str) else np.dtype(spec).name
     if name not in BY_NAME:
         known = ", ".join(BY_NAME)
-        raise DTypeError(f"dtype {name!r} is not one of pellucid's: {known}. Convert the data first.")
+        raise DTypeError(
+            f"dtype {name!r} is not one of pellucid's: {known}. Convert the data first."
+        )
     return BY_NAME[name]
 
 

@@ -9,7 +9,14 @@ import struct
 from typing import NamedTuple
 
 LANES = 16
-ELEMENT = {"bool": "i8", "uint8": "i8", "int32": "i32", "int64": "i64", "float32": "float", "float64": "double"}
+ELEMENT = {
+    "bool": "i8",
+    "uint8": "i8",
+    "int32": "i32",
+    "int64": "i64",
+    "float32": "float",
+    "float64": "double",
+}
 BYTES = {"i1": 1, "i8": 1, "i32": 4, "i64": 8, "float": 4, "double": 8, "ptr": 8}
 
 
@@ -98,13 +105,17 @@ class Builder:
         if not v.name.startswith("%"):
             return Val(f"splat ({v.type} {v.name})", v.type, w)
         one = self.let(f"insertelement <{w} x {v.type}> poison, {v}, i64 0", v.type, w)
-        return self.let(f"shufflevector {one}, <{w} x {v.type}> poison, <{w} x i32> zeroinitializer", v.type, w)
+        return self.let(
+            f"shufflevector {one}, <{w} x {v.type}> poison, <{w} x i32> zeroinitializer", v.type, w
+        )
 
     def lanes(self, type_: str = "i64") -> Val:
         """0, 1, ... in the lanes."""
         if self.width == 1:
             return Val("0", type_, 1)
-        return Val("<" + ", ".join(f"{type_} {i}" for i in range(self.width)) + ">", type_, self.width)
+        return Val(
+            "<" + ", ".join(f"{type_} {i}" for i in range(self.width)) + ">", type_, self.width
+        )
 
     # --- arithmetic: op is LLVM's word
     def bin(self, op: str, a: Val, b: Val) -> Val:
@@ -141,8 +152,12 @@ class Builder:
     def intrinsic(self, name: str, *args: Val) -> Val:
         """llvm.NAME of arguments and result of one type."""
         a = args[0]
-        self.declares.add(f"declare {a.full} @llvm.{name}.{suffix(a)}({', '.join(x.full for x in args)})")
-        return self.let(f"call {a.full} @llvm.{name}.{suffix(a)}({', '.join(map(str, args))})", a.type, a.width)
+        self.declares.add(
+            f"declare {a.full} @llvm.{name}.{suffix(a)}({', '.join(x.full for x in args)})"
+        )
+        return self.let(
+            f"call {a.full} @llvm.{name}.{suffix(a)}({', '.join(map(str, args))})", a.type, a.width
+        )
 
     def convert(self, op: str, v: Val, type_: str) -> Val:
         """sitofp fptosi sext zext trunc fpext fptrunc bitcast uitofp ..."""
@@ -152,7 +167,9 @@ class Builder:
     # --- memory
     def gep(self, pointer: Val, index: Val, type_: str) -> Val:
         """&pointer[index]; a vector of addresses where the index is a vector."""
-        return self.let(f"getelementptr {type_}, {pointer}, {index}", "ptr", max(pointer.width, index.width))
+        return self.let(
+            f"getelementptr {type_}, {pointer}, {index}", "ptr", max(pointer.width, index.width)
+        )
 
     def load(self, pointer: Val, type_: str, width: int = 1) -> Val:
         """`width` neighbouring elements."""
@@ -166,36 +183,56 @@ class Builder:
         """Neighbouring elements where mask; zero elsewhere."""
         full = f"<{mask.width} x {type_}>"
         sfx = suffix(Val("", type_, mask.width))
-        self.declares.add(f"declare {full} @llvm.masked.load.{sfx}.p0(ptr, i32, {mask.full}, {full})")
+        self.declares.add(
+            f"declare {full} @llvm.masked.load.{sfx}.p0(ptr, i32, {mask.full}, {full})"
+        )
         return self.let(
             f"call {full} @llvm.masked.load.{sfx}.p0({pointer}, i32 {BYTES[type_]}, {mask}, {full} zeroinitializer)",
-            type_, mask.width)
+            type_,
+            mask.width,
+        )
 
     def masked_store(self, v: Val, pointer: Val, mask: Val) -> None:
-        self.declares.add(f"declare void @llvm.masked.store.{suffix(v)}.p0({v.full}, ptr, i32, {mask.full})")
-        self.raw(f"call void @llvm.masked.store.{suffix(v)}.p0({v}, {pointer}, i32 {BYTES[v.type]}, {mask})")
+        self.declares.add(
+            f"declare void @llvm.masked.store.{suffix(v)}.p0({v.full}, ptr, i32, {mask.full})"
+        )
+        self.raw(
+            f"call void @llvm.masked.store.{suffix(v)}.p0({v}, {pointer}, i32 {BYTES[v.type]}, {mask})"
+        )
 
     def masked_gather(self, pointers: Val, mask: Val, type_: str) -> Val:
         """One element per address where mask; zero elsewhere."""
         full = f"<{mask.width} x {type_}>"
         sfx = suffix(Val("", type_, mask.width))
         self.declares.add(
-            f"declare {full} @llvm.masked.gather.{sfx}.v{mask.width}p0({pointers.full}, i32, {mask.full}, {full})")
+            f"declare {full} @llvm.masked.gather.{sfx}.v{mask.width}p0({pointers.full}, i32, {mask.full}, {full})"
+        )
         return self.let(
             f"call {full} @llvm.masked.gather.{sfx}.v{mask.width}p0({pointers}, i32 {BYTES[type_]}, {mask}, "
-            f"{full} zeroinitializer)", type_, mask.width)
+            f"{full} zeroinitializer)",
+            type_,
+            mask.width,
+        )
 
     def masked_scatter(self, v: Val, pointers: Val, mask: Val) -> None:
         self.declares.add(
-            f"declare void @llvm.masked.scatter.{suffix(v)}.v{v.width}p0({v.full}, {pointers.full}, i32, {mask.full})")
-        self.raw(f"call void @llvm.masked.scatter.{suffix(v)}.v{v.width}p0({v}, {pointers}, i32 {BYTES[v.type]}, {mask})")
+            f"declare void @llvm.masked.scatter.{suffix(v)}.v{v.width}p0({v.full}, {pointers.full}, i32, {mask.full})"
+        )
+        self.raw(
+            f"call void @llvm.masked.scatter.{suffix(v)}.v{v.width}p0({v}, {pointers}, i32 {BYTES[v.type]}, {mask})"
+        )
 
     # --- control: a counted loop; carried values are phis
     def loop(self, start: Val, stop: Val, step: int, carried: list[Val], body) -> list[Val]:
         """for i = start; i < stop; i += step: carried = body(i, carried). Returns the last carried values.
 
         start, stop  scalar i64; the loop may run zero times."""
-        pre, head, inside, done = self.block, self.fresh("head"), self.fresh("body"), self.fresh("done")
+        pre, head, inside, done = (
+            self.block,
+            self.fresh("head"),
+            self.fresh("body"),
+            self.fresh("done"),
+        )
         self.raw(f"br label %{head}")
         self.label(head)
         i = Val("%" + self.fresh("i"), "i64", 1)
@@ -209,8 +246,10 @@ class Builder:
         latch = self.block
         self.raw(f"br label %{head}")
         header = [f"  {i.name} = phi i64 [ {start.name}, %{pre} ], [ {following.name}, %{latch} ]"]
-        header += [f"  {p.name} = phi {p.full} [ {c.name}, %{pre} ], [ {a.name}, %{latch} ]"
-                   for p, c, a in zip(phis, carried, after, strict=True)]
+        header += [
+            f"  {p.name} = phi {p.full} [ {c.name}, %{pre} ], [ {a.name}, %{latch} ]"
+            for p, c, a in zip(phis, carried, after, strict=True)
+        ]
         self.lines[at:at] = header
         self.label(done)
         return phis
@@ -230,7 +269,12 @@ def i64(n: int) -> Val:
     return Val(str(n), "i64", 1)
 
 
-def function(name: str, b: Builder, args: str = "ptr %slots, ptr %argidx, i64 %lo, i64 %hi", linkage: str = "") -> str:
+def function(
+    name: str,
+    b: Builder,
+    args: str = "ptr %slots, ptr %argidx, i64 %lo, i64 %hi",
+    linkage: str = "",
+) -> str:
     """The function's text, `define void @name(args) #0`, and after it the declarations it needs."""
     body = "\n".join(b.lines)
     head = f"define {linkage}void @{name}({args}) #0 {{\nentry:\n"

@@ -18,7 +18,9 @@ from .loops import lane_mask, store_all
 from .values import Emitter
 
 A_BYTES = 192 << 10  # of A copied at a time: a part of the second cache
-PANEL_BYTES = 32 << 10  # of B that a tile walks over: with the tile's rows of A it fits the first cache
+PANEL_BYTES = (
+    32 << 10
+)  # of B that a tile walks over: with the tile's rows of A it fits the first cache
 COLUMN_BLOCK = 256
 TALL = 512  # rows of one task
 
@@ -45,7 +47,7 @@ class Plan:
 
 def tile_shape(m: int, n: int, itemsize: int, vector_bits: int) -> tuple[int, int]:
     """(rows, vectors) of the tile that wastes least: counts multiply-adds and loads of all tiles, in cycles."""
-    registers = (32 if vector_bits == 512 else 16)
+    registers = 32 if vector_bits == 512 else 16
     per_vector = max(1, LANES * itemsize * 8 // vector_bits)  # machine vectors per 16 lanes
     best: tuple[float, int, int] | None = None
     columns = -(-n // LANES)
@@ -58,7 +60,11 @@ def tile_shape(m: int, n: int, itemsize: int, vector_bits: int) -> tuple[int, in
             fma = rows * vectors * per_vector / 2
             loads = (rows + vectors * per_vector) / 2
             cost = tiles_m * tiles_n * max(fma, loads, 4.0)  # 4: latency of one multiply-add
-            if best is None or cost < best[0] * 0.999 or (cost < best[0] * 1.001 and rows * vectors > best[1] * best[2]):
+            if (
+                best is None
+                or cost < best[0] * 0.999
+                or (cost < best[0] * 1.001 and rows * vectors > best[1] * best[2])
+            ):
                 best = (cost, rows, vectors)
     assert best is not None
     rows = -(-m // -(-m // best[1]))  # even tiles: 64 rows in 13s, not 14, 14, 14, 14, 8
@@ -81,16 +87,36 @@ def plan(kernel: GemmKernel, vector_bits: int) -> Plan:
     stride = max(abs(a_m) if a_k == 1 else abs(a_k), 1) * size
     # Rows 2 KiB apart, or a multiple of it, fall into few cache sets; far ones each into a page of their own.
     apart = stride >= 2048 and (stride % 2048 == 0 or m * k * size > 2**20)
-    pack_a = apart and m >= 2 * rows and k >= 64 and panels * row_tiles >= 16 and min(abs(a_m), abs(a_k)) == 1
-    block, row_tiles_block = grid(panels, row_tiles, width, rows, kernel.batch.extent, pack_a or pack_b)
+    pack_a = (
+        apart
+        and m >= 2 * rows
+        and k >= 64
+        and panels * row_tiles >= 16
+        and min(abs(a_m), abs(a_k)) == 1
+    )
+    block, row_tiles_block = grid(
+        panels, row_tiles, width, rows, kernel.batch.extent, pack_a or pack_b
+    )
     row_block = min(m, row_tiles_block * rows)
     depth = PANEL_BYTES // (width * size)
     k_block = k if k <= depth + depth // 2 else -(-k // -(-k // depth))
     a_block = max(rows, A_BYTES // (k_block * size) // rows * rows)
-    return Plan(rows, vectors, block * width, row_block, k_block, pack_b, strided and b_k == 1, pack_a, a_block)
+    return Plan(
+        rows,
+        vectors,
+        block * width,
+        row_block,
+        k_block,
+        pack_b,
+        strided and b_k == 1,
+        pack_a,
+        a_block,
+    )
 
 
-def grid(panels: int, row_tiles: int, width: int, rows: int, batch: int, packed: bool) -> tuple[int, int]:
+def grid(
+    panels: int, row_tiles: int, width: int, rows: int, batch: int, packed: bool
+) -> tuple[int, int]:
     """(panels, tiles of rows) of one task.
 
     What is packed should be used often: large blocks, four or more. Otherwise at least eight. Few tasks
@@ -98,25 +124,40 @@ def grid(panels: int, row_tiles: int, width: int, rows: int, batch: int, packed:
     wanted = 4 if packed else 8
     columns = max(1, -(-panels * width // COLUMN_BLOCK))
     heights = max(1, -(-row_tiles * rows // TALL))
-    while batch * columns * heights < 24 and (batch * columns * heights < wanted or batch * columns * heights % 2):
+    while batch * columns * heights < 24 and (
+        batch * columns * heights < wanted or batch * columns * heights % 2
+    ):
         if columns >= panels and heights >= row_tiles:
             break
         wide, tall = -(-panels // columns) * width, -(-row_tiles // heights) * rows
         if heights >= row_tiles or (columns < panels and (not packed or wide >= tall)):
-            columns = next(c for c in range(columns + 1, panels + 1) if c == panels or -(-panels // c) < wide // width)
+            columns = next(
+                c
+                for c in range(columns + 1, panels + 1)
+                if c == panels or -(-panels // c) < wide // width
+            )
         else:
-            heights = next(h for h in range(heights + 1, row_tiles + 1)
-                           if h == row_tiles or -(-row_tiles // h) < tall // rows)
+            heights = next(
+                h
+                for h in range(heights + 1, row_tiles + 1)
+                if h == row_tiles or -(-row_tiles // h) < tall // rows
+            )
     return -(-panels // columns), -(-row_tiles // heights)
 
 
 def n_tasks(kernel: GemmKernel, p: Plan) -> int:
     """Batches times blocks of rows times blocks of columns."""
-    return kernel.batch.extent * -(-kernel.m.extent // p.row_block) * -(-kernel.n.extent // p.column_block)
+    return (
+        kernel.batch.extent
+        * -(-kernel.m.extent // p.row_block)
+        * -(-kernel.n.extent // p.column_block)
+    )
 
 
 def _padded(n: int) -> int:
-    return n + LANES  # a row that is not a multiple of 4 KiB long: neighbours fall into different cache sets
+    return (
+        n + LANES
+    )  # a row that is not a multiple of 4 KiB long: neighbours fall into different cache sets
 
 
 def scratch_bytes(kernel: GemmKernel, p: Plan) -> int:
@@ -153,8 +194,12 @@ class _Gemm:
             self.scratch[name] = b.gep(scratch, i64(offset), "i8")
             offset += n
         ai, bi = kernel.a.index, kernel.b.index
-        self.a_m, self.a_k, self.a_b = (ai.coefficient(v) for v in (kernel.m, kernel.k, kernel.batch))
-        self.b_k, self.b_n, self.b_b = (bi.coefficient(v) for v in (kernel.k, kernel.n, kernel.batch))
+        self.a_m, self.a_k, self.a_b = (
+            ai.coefficient(v) for v in (kernel.m, kernel.k, kernel.batch)
+        )
+        self.b_k, self.b_n, self.b_b = (
+            bi.coefficient(v) for v in (kernel.k, kernel.n, kernel.batch)
+        )
         self.functions: list[str] = []
 
     def at(self, pointer: Val, *terms: tuple[Val, int]) -> Val:
@@ -184,7 +229,11 @@ class _Gemm:
             jb = b.bin("urem", t, i64(blocks_n)) if blocks_n > 1 else i64(0)
             rest = b.bin("udiv", t, i64(blocks_n)) if blocks_n > 1 else t
             ib = b.bin("urem", rest, i64(blocks_m)) if blocks_m > 1 else i64(0)
-            batch = (b.bin("udiv", rest, i64(blocks_m)) if blocks_m > 1 else rest) if k.batch.extent > 1 else i64(0)
+            batch = (
+                (b.bin("udiv", rest, i64(blocks_m)) if blocks_m > 1 else rest)
+                if k.batch.extent > 1
+                else i64(0)
+            )
             em.env[k.batch] = batch
             j0 = b.bin("mul", jb, i64(p.column_block)) if blocks_n > 1 else i64(0)
             i0 = b.bin("mul", ib, i64(p.row_block)) if blocks_m > 1 else i64(0)
@@ -194,7 +243,18 @@ class _Gemm:
             bb = self.at(em.arrays[k.b.array], (i64(1), k.b.index.const), (batch, self.b_b))
             starts = list(range(0, k.k.extent, p.k_block))
             for q, k0 in enumerate(starts):
-                self.k_step(a, bb, i0, i1, j0, j1, k0, min(p.k_block, k.k.extent - k0), q == 0, q == len(starts) - 1)
+                self.k_step(
+                    a,
+                    bb,
+                    i0,
+                    i1,
+                    j0,
+                    j1,
+                    k0,
+                    min(p.k_block, k.k.extent - k0),
+                    q == 0,
+                    q == len(starts) - 1,
+                )
             em.leave()
             return []
 
@@ -232,12 +292,16 @@ class _Gemm:
             else:  # for each k, neighbouring rows
                 self.copy(source, self.a_k, self.scratch["a"], _padded(p.a_block), i64(kc), n)
                 strides = 1, _padded(p.a_block)
-            self.tiles(self.scratch["a"], *strides, bb, i, i0, stop, j0, j1, kc, first, last, packed=True)
+            self.tiles(
+                self.scratch["a"], *strides, bb, i, i0, stop, j0, j1, kc, first, last, packed=True
+            )
             return []
 
         b.loop(i0, i1, p.a_block, [], rows)
 
-    def copy(self, source: Val, stride: int, target: Val, pitch: int, rows: Val, columns: Val) -> None:
+    def copy(
+        self, source: Val, stride: int, target: Val, pitch: int, rows: Val, columns: Val
+    ) -> None:
         """target[r * pitch + c] = source[r * stride + c]."""
         b = self.b
 
@@ -307,7 +371,11 @@ class _Gemm:
             for r in range(LANES):
                 at = self.at(source, (i64(r), self.b_n), (k, 1))
                 inside = b.splat(b.cmp("slt", i64(r), left))
-                rows.append(b.masked_load(at, inside if lanes is None else b.bin("and", inside, lanes), self.type))
+                rows.append(
+                    b.masked_load(
+                        at, inside if lanes is None else b.bin("and", inside, lanes), self.type
+                    )
+                )
             for i, v in enumerate(transpose(b, rows)[:n_k]):
                 b.store(v, self.at(out, (k, width), (i64(i), width)))
 
@@ -319,7 +387,9 @@ class _Gemm:
         if kc % LANES:
             square(i64(kc - kc % LANES), kc % LANES)
 
-    def tiles(self, a, a_m: int, a_k: int, bb, i0, base, i1, j0, j1, kc: int, first, last, packed=False) -> None:
+    def tiles(
+        self, a, a_m: int, a_k: int, bb, i0, base, i1, j0, j1, kc: int, first, last, packed=False
+    ) -> None:
         """All tiles of rows i0..i1 and columns j0..j1; `a` points at row 0 of A, or at row i0 where packed."""
         b, p, k = self.b, self.p, self.k
         many = self.p.k_block < k.k.extent
@@ -337,7 +407,9 @@ class _Gemm:
                 tile = self.scratch["tile"]
                 if many:
                     tile = self.at(tile, (b.bin("sub", i, base), pitch), (jj, 1))
-                self.tile(source, a_m, a_k, panel, b_stride, tile, pitch, i, i1, j, kc, first, ragged)
+                self.tile(
+                    source, a_m, a_k, panel, b_stride, tile, pitch, i, i1, j, kc, first, ragged
+                )
                 if last:
                     self.epilogue(tile, pitch, i, i1, j)
                 return []
@@ -352,7 +424,11 @@ class _Gemm:
         b, p, m = self.b, self.p, self.k.m.extent
         heights = {min(p.rows, m)} | self.remainders()
         height = b.bin("sub", i1, i)
-        call = lambda n: lambda: self.call_micro(n, a, a_m, a_k, panel, b_stride, tile, pitch, j, kc, first, ragged)
+        call = lambda n: (
+            lambda: self.call_micro(
+                n, a, a_m, a_k, panel, b_stride, tile, pitch, j, kc, first, ragged
+            )
+        )
         if len(heights) == 1:
             call(heights.pop())()
             return
@@ -373,12 +449,25 @@ class _Gemm:
                 out.add(block % p.rows)
         return out - {0}
 
-    def call_micro(self, n, a, a_m, a_k, panel, b_stride, tile, pitch, j, kc, first, ragged) -> None:
+    def call_micro(
+        self, n, a, a_m, a_k, panel, b_stride, tile, pitch, j, kc, first, ragged
+    ) -> None:
         name = f"KERNEL_micro_{n}_{kc}_{a_m}_{a_k}_{b_stride}_{pitch}_{int(first)}_{int(ragged)}"
         if name not in self.functions:
             self.functions.append(name)
-            self.em.micro[name] = micro_kernel(name, self.type, n, self.p.vectors, kc, a_m, a_k, b_stride, pitch,
-                                               first, self.k.n.extent if ragged else 0)
+            self.em.micro[name] = micro_kernel(
+                name,
+                self.type,
+                n,
+                self.p.vectors,
+                kc,
+                a_m,
+                a_k,
+                b_stride,
+                pitch,
+                first,
+                self.k.n.extent if ragged else 0,
+            )
         self.b.raw(f"call fastcc void @{name}({a}, {panel}, {tile}, {j})")
 
     def epilogue(self, tile: Val, pitch: int, i: Val, i1: Val, j: Val) -> None:
@@ -407,6 +496,7 @@ class _Gemm:
             else:
                 left = b.bin("sub", i64(k.n.extent), j)
                 for v in range(p.vectors):
+
                     def some(v=v):
                         at = i64(v * LANES)
                         mask = None
@@ -422,19 +512,34 @@ class _Gemm:
         em.lane = None
 
 
-def micro_kernel(name, type_, rows, vectors, kc, a_m, a_k, b_stride, pitch, first, n_columns) -> str:
+def micro_kernel(
+    name, type_, rows, vectors, kc, a_m, a_k, b_stride, pitch, first, n_columns
+) -> str:
     """tile[rows, vectors * 16] (+)= A[rows, kc] @ panel[kc, vectors * 16], all sums in registers.
 
     n_columns  0, or the number of columns of a B that is read in place and ends within the panel"""
     b = Builder(LANES)
-    a, panel, tile, j = Val("%a", "ptr", 1), Val("%b", "ptr", 1), Val("%t", "ptr", 1), Val("%j", "i64", 1)
+    a, panel, tile, j = (
+        Val("%a", "ptr", 1),
+        Val("%b", "ptr", 1),
+        Val("%t", "ptr", 1),
+        Val("%j", "i64", 1),
+    )
 
     def place(r: int, v: int) -> Val:
         return b.gep(tile, i64(r * pitch + v * LANES), type_)
 
-    masks = [lane_mask(b, b.bin("add", j, i64(v * LANES)), n_columns) for v in range(vectors)] if n_columns else None
+    masks = (
+        [lane_mask(b, b.bin("add", j, i64(v * LANES)), n_columns) for v in range(vectors)]
+        if n_columns
+        else None
+    )
     zero = b.const(0.0, type_)
-    start = [zero if first else b.load(place(r, v), type_, LANES) for r in range(rows) for v in range(vectors)]
+    start = [
+        zero if first else b.load(place(r, v), type_, LANES)
+        for r in range(rows)
+        for v in range(vectors)
+    ]
     unroll = next(u for u in (4, 2, 1) if kc % u == 0)
 
     def step(k: Val, sums: list[Val]) -> list[Val]:
@@ -445,7 +550,9 @@ def micro_kernel(name, type_, rows, vectors, kc, a_m, a_k, b_stride, pitch, firs
             columns = []
             for v in range(vectors):
                 at = b.gep(b_row, i64(u * b_stride + v * LANES), type_)
-                columns.append(b.masked_load(at, masks[v], type_) if masks else b.load(at, type_, LANES))
+                columns.append(
+                    b.masked_load(at, masks[v], type_) if masks else b.load(at, type_, LANES)
+                )
             for r in range(rows):
                 x = b.splat(b.load(b.gep(a_row, i64(u * a_k + r * a_m), type_), type_))
                 for v in range(vectors):

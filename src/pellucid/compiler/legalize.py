@@ -58,7 +58,12 @@ def contract(inputs: tuple[Node, ...], a_labels, b_labels, out_labels) -> Node:
     """The contraction in canonical form."""
     a, b = inputs
     if out_labels and out_labels[-1] in a_labels and out_labels[-1] not in b_labels:
-        a, b, a_labels, b_labels = b, a, b_labels, a_labels  # lanes run along the last axis of the result
+        a, b, a_labels, b_labels = (
+            b,
+            a,
+            b_labels,
+            a_labels,
+        )  # lanes run along the last axis of the result
     extent = dict(zip(a_labels, a.shape, strict=True)) | dict(zip(b_labels, b.shape, strict=True))
     batch = [x for x in out_labels if x in a_labels and x in b_labels]
     m = [x for x in out_labels if x not in b_labels]
@@ -70,7 +75,11 @@ def contract(inputs: tuple[Node, ...], a_labels, b_labels, out_labels) -> Node:
         x = permute(x, tuple(labels.index(label) for label in order))
         return reshape(x, tuple(size([extent[label] for label in group]) for group in groups))
 
-    out = make("contract", (operand(a, a_labels, batch, m, k), operand(b, b_labels, batch, k, n)), CANONICAL)
+    out = make(
+        "contract",
+        (operand(a, a_labels, batch, m, k), operand(b, b_labels, batch, k, n)),
+        CANONICAL,
+    )
     order = batch + m + n
     out = reshape(out, tuple(extent[label] for label in order))
     return permute(out, tuple(order.index(label) for label in out_labels))
@@ -114,7 +123,7 @@ def _chunked(x: Node, axis: int, chunks: int, op: str) -> Node:
     if chunks * length != n:
         widths = tuple((0, chunks * length - n) if a == axis else (0, 0) for a in (0, 1))
         x = make("pad", (x,), (widths, neutral(op, x.dtype)))
-    return reshape(x, x.shape[:axis] + (chunks, length) + x.shape[axis + 1:])
+    return reshape(x, x.shape[:axis] + (chunks, length) + x.shape[axis + 1 :])
 
 
 def neutral(op: str, d: DType):
@@ -125,5 +134,9 @@ def neutral(op: str, d: DType):
         return float("-inf") if op == "reduce_max" else float("inf")
     if d.kind == "b":
         return op == "reduce_min"
-    low, high = (0, 255) if d.itemsize == 1 else (-(2 ** (8 * d.itemsize - 1)), 2 ** (8 * d.itemsize - 1) - 1)
+    low, high = (
+        (0, 255)
+        if d.itemsize == 1
+        else (-(2 ** (8 * d.itemsize - 1)), 2 ** (8 * d.itemsize - 1) - 1)
+    )
     return low if op == "reduce_max" else high

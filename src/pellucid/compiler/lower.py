@@ -4,12 +4,27 @@ from collections.abc import Collection
 
 from ..base import dtypes
 from ..graph.node import Node
-from .kernel import (Apply, Const, Fetched, FromIndex, Guard, Index, Load, Random, Value, flatten, quotient, remainder,
-                     unflatten, var)
+from .kernel import (
+    Apply,
+    Const,
+    Fetched,
+    FromIndex,
+    Guard,
+    Index,
+    Load,
+    Random,
+    Value,
+    flatten,
+    quotient,
+    remainder,
+    unflatten,
+    var,
+)
 
 ELEMENTWISE = frozenset(
     "neg exp log sqrt sin cos tanh erf floor logical_not cast add sub mul div floordiv mod maximum minimum "
-    "eq lt le where".split())
+    "eq lt le where".split()
+)
 MOVEMENT = frozenset("reshape permute broadcast pad slice flip concat".split())
 SOURCES = frozenset("const iota random leaf".split())
 
@@ -20,7 +35,9 @@ class Lowering:
     stored   nodes whose arrays can be read
     local    nodes that the kernel itself computes: node -> (its flat index there, the value)"""
 
-    def __init__(self, stored: Collection[Node], local: dict[Node, tuple[Index, Value]] | None = None):
+    def __init__(
+        self, stored: Collection[Node], local: dict[Node, tuple[Index, Value]] | None = None
+    ):
         self.stored = stored
         self.local = local if local is not None else {}
         self._memo: dict[tuple, Value] = {}
@@ -61,7 +78,12 @@ class Lowering:
             return FromIndex(place[node.params[1]], node.dtype)
         if op == "random":
             key = inputs[0]
-            return Random(self.at(key, (Index(0),)), self.at(key, (Index(1),)), flatten(place, node.shape), node.dtype)
+            return Random(
+                self.at(key, (Index(0),)),
+                self.at(key, (Index(1),)),
+                flatten(place, node.shape),
+                node.dtype,
+            )
         if op == "gather":
             x, index = inputs
             rank = len(index.shape)
@@ -86,21 +108,38 @@ class Lowering:
             return self.at(x, tuple(place[axes.index(i)] for i in range(len(axes))))
         if op == "broadcast":
             skipped = len(node.shape) - len(x.shape)
-            return self.at(x, tuple(Index() if d == 1 else place[skipped + i] for i, d in enumerate(x.shape)))
+            return self.at(
+                x, tuple(Index() if d == 1 else place[skipped + i] for i, d in enumerate(x.shape))
+            )
         if op == "slice":
             starts, _, steps = node.params
-            return self.at(x, tuple(i.scaled(k) + s for i, s, k in zip(place, starts, steps, strict=True)))
+            return self.at(
+                x, tuple(i.scaled(k) + s for i, s, k in zip(place, starts, steps, strict=True))
+            )
         if op == "flip":
             axes = node.params[0]
-            return self.at(x, tuple(i.scaled(-1) + (x.shape[a] - 1) if a in axes else i for a, i in enumerate(place)))
+            return self.at(
+                x,
+                tuple(
+                    i.scaled(-1) + (x.shape[a] - 1) if a in axes else i for a, i in enumerate(place)
+                ),
+            )
         if op == "pad":
             widths, fill = node.params
             outside = Const(fill, node.dtype)
             if x.size == 0:
                 return outside
-            tests = tuple((i, lo, lo + d) for i, (lo, hi), d in zip(place, widths, x.shape, strict=True) if lo or hi)
-            return Guard(tests, self.at(x, tuple(i + -lo for i, (lo, _) in zip(place, widths, strict=True))), outside,
-                         node.dtype)
+            tests = tuple(
+                (i, lo, lo + d)
+                for i, (lo, hi), d in zip(place, widths, x.shape, strict=True)
+                if lo or hi
+            )
+            return Guard(
+                tests,
+                self.at(x, tuple(i + -lo for i, (lo, _) in zip(place, widths, strict=True))),
+                outside,
+                node.dtype,
+            )
         assert op == "concat", f"no lowering for {op}"
         axis, end = node.params[0], node.shape[node.params[0]]
         value: Value = Const(False if node.dtype is dtypes.bool_ else 0, node.dtype)
@@ -108,8 +147,13 @@ class Lowering:
             end -= part.shape[axis]
             if part.size == 0:
                 continue
-            inner = place[:axis] + (place[axis] + -end,) + place[axis + 1:]
-            value = Guard(((place[axis], end, end + part.shape[axis]),), self.at(part, inner), value, node.dtype)
+            inner = place[:axis] + (place[axis] + -end,) + place[axis + 1 :]
+            value = Guard(
+                ((place[axis], end, end + part.shape[axis]),),
+                self.at(part, inner),
+                value,
+                node.dtype,
+            )
         return value
 
 

@@ -18,8 +18,11 @@ def plan_arena(arrays: Sequence[tuple[int, int, int]]) -> tuple[list[int], int]:
     top = 0
     for i in sorted(range(len(arrays)), key=lambda i: (-arrays[i][0], i)):
         nbytes, first, last = arrays[i]
-        busy = sorted((offsets[j], offsets[j] + arrays[j][0]) for j in placed
-                      if arrays[j][1] <= last and first <= arrays[j][2])
+        busy = sorted(
+            (offsets[j], offsets[j] + arrays[j][0])
+            for j in placed
+            if arrays[j][1] <= last and first <= arrays[j][2]
+        )
         at = 0
         for begin, end in busy:
             if at + nbytes <= begin:

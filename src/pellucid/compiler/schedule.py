@@ -41,7 +41,9 @@ class Group:
     members: list[Node]
     rows: int = 1
     length: int = 1
-    stores: dict[Node, list[object]] = field(default_factory=dict)  # member -> arrays that receive it
+    stores: dict[Node, list[object]] = field(
+        default_factory=dict
+    )  # member -> arrays that receive it
     number: int = 0
 
     @property
@@ -63,7 +65,9 @@ class Schedule:
     def __init__(self, graph: Graph, roots: list[Node], fuse: bool = True):
         self.graph = graph
         self.outputs = roots[: len(graph.outputs)]
-        self.targets = [(s, v) for (s, _), v in zip(graph.updates, roots[len(graph.outputs):], strict=True)]
+        self.targets = [
+            (s, v) for (s, _), v in zip(graph.updates, roots[len(graph.outputs) :], strict=True)
+        ]
         self.order = topological_order(roots)
         self.position = {n: i for i, n in enumerate(self.order)}
         self.fuse = fuse
@@ -149,8 +153,11 @@ class Schedule:
         elif n.op in HEAVY:
             x = n.inputs[0]
             row = is_row_reduction(x.shape, n.params[0])
-            g.kind, g.rows, g.length = ("row", n.size, size([x.shape[a] for a in n.params[0]])) if row else (
-                "column", 1, 1)
+            g.kind, g.rows, g.length = (
+                ("row", n.size, size([x.shape[a] for a in n.params[0]]))
+                if row
+                else ("column", 1, 1)
+            )
         self.add_group(g)
 
     def add_group(self, g: Group) -> None:
@@ -200,7 +207,9 @@ class Schedule:
             others = [g for g in readers.get(s, ()) if g is not host]
             direct = host is not None and not any(self.reaches(host, g) for g in others)
             if direct and host is not None and s in self.reads_of(host):
-                direct = host.kind in ("map", "column") and all(self.same_place(host, n, s) for n in host.members)
+                direct = host.kind in ("map", "column") and all(
+                    self.same_place(host, n, s) for n in host.members
+                )
             if direct and host is not None:
                 self.in_place.setdefault(v, []).append(s)
                 for g in others:
@@ -294,14 +303,29 @@ class Schedule:
             producers = {self.home[x] for x in self.reads_of(g) if x in self.home} - {g}
             candidates = sorted(producers, key=lambda p: -max(self.position[m] for m in p.members))
             if g.kind == "map":
-                near = [h for h in self.groups if h.kind == "map" and h is not g and h.members and
-                        h not in producers and h.members[0].size == n.size and self.position[h.members[0]] <
-                        self.position[n] and (n.size <= SMALL or self.reads_of(h) & self.reads_of(g))]
+                near = [
+                    h
+                    for h in self.groups
+                    if h.kind == "map"
+                    and h is not g
+                    and h.members
+                    and h not in producers
+                    and h.members[0].size == n.size
+                    and self.position[h.members[0]] < self.position[n]
+                    and (n.size <= SMALL or self.reads_of(h) & self.reads_of(g))
+                ]
                 candidates += near[-4:]
             elif n.op in HEAVY:  # a second reduction of the same rows
-                candidates += [h for h in self.groups if h.kind == "row" and h is not g and h not in producers and
-                               (h.rows, h.length) == (g.rows, g.length) and self.position[h.members[0]] <
-                               self.position[n] and self.reads_of(h) & self.reads_of(g)]
+                candidates += [
+                    h
+                    for h in self.groups
+                    if h.kind == "row"
+                    and h is not g
+                    and h not in producers
+                    and (h.rows, h.length) == (g.rows, g.length)
+                    and self.position[h.members[0]] < self.position[n]
+                    and self.reads_of(h) & self.reads_of(g)
+                ]
             for p in candidates:
                 if self.try_merge(p, g):
                     break
@@ -316,14 +340,20 @@ class Schedule:
         if g.kind == "row":
             if p.kind == "row" and (p.rows, p.length) != (g.rows, g.length):
                 return False
-            if p.kind not in ("row", "map") or (p.kind == "map" and p.root.size != g.rows * g.length):
+            if p.kind not in ("row", "map") or (
+                p.kind == "map" and p.root.size != g.rows * g.length
+            ):
                 return False
             kind, rows, length = "row", g.rows, g.length
         if kind == "row" and not (rows >= ROWS_AT_LEAST or rows * length <= SMALL):
             return False
         members = sorted(p.members + g.members, key=self.position.__getitem__)
         root_size = rows * length if kind == "row" else p.root.size
-        if any(m.size not in (root_size, rows if kind == "row" else root_size) for m in g.members if m.op not in HEAVY):
+        if any(
+            m.size not in (root_size, rows if kind == "row" else root_size)
+            for m in g.members
+            if m.op not in HEAVY
+        ):
             return False
         states = {s for m in members for s in self.in_place.get(m, ())}
         if not all(self.fits(m, kind, rows, length, set(members), states) for m in members):
@@ -344,7 +374,9 @@ class Schedule:
         self.groups.remove(g)
         return True
 
-    def fits(self, m: Node, kind: str, rows: int, length: int, members: set[Node], states: set[Node]) -> bool:
+    def fits(
+        self, m: Node, kind: str, rows: int, length: int, members: set[Node], states: set[Node]
+    ) -> bool:
         """Whether m, in this group, reads other members and the states it overwrites at its own place only."""
         watched = (members | states) - {m}
         if not watched & self.reads(m):
@@ -361,13 +393,19 @@ class Schedule:
             found = [v for v in walk([value]) if isinstance(v, Load)]
             place = full
         else:
-            place = full if m.size == rows * length and not self.is_row_member(m, rows, length) else r
+            place = (
+                full if m.size == rows * length and not self.is_row_member(m, rows, length) else r
+            )
             found = self.loads(m, place)
         for v in found:
             if v.array in watched:
                 assert isinstance(v.array, Node)
-                per_row = v.array.size == rows and (v.array.op in HEAVY or v.array.size != rows * length)
-                if v.index != (r if per_row else full) or (place == r and not per_row and length > 1):
+                per_row = v.array.size == rows and (
+                    v.array.op in HEAVY or v.array.size != rows * length
+                )
+                if v.index != (r if per_row else full) or (
+                    place == r and not per_row and length > 1
+                ):
                     return False
         return True
 
@@ -385,7 +423,9 @@ class Schedule:
         along = unflatten(c, [x.shape[a] for a in axes])
         kept = unflatten(r, m.shape)
         inside, outside = iter(along), iter(kept)
-        return low.at(x, tuple(next(inside) if a in axes else next(outside) for a in range(len(x.shape))))
+        return low.at(
+            x, tuple(next(inside) if a in axes else next(outside) for a in range(len(x.shape)))
+        )
 
     # --- 5, 6. where values go
     def assign_stores(self) -> None:
@@ -403,7 +443,13 @@ class Schedule:
                 continue
             for n in g.members:
                 arrays: list[object] = list(self.in_place.get(n, ()))
-                if n in outside or n in results or g.kind == "scatter" or not arrays and self.is_needed(n, g):
+                if (
+                    n in outside
+                    or n in results
+                    or g.kind == "scatter"
+                    or (not arrays
+                    and self.is_needed(n, g))
+                ):
                     arrays.insert(0, n)
                 g.stores[n] = arrays
 
