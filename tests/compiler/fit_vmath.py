@@ -1,44 +1,83 @@
-"""Prints the coefficients in compiler/vmath.py: weighted minimax polynomials by Remez exchange, in 60 digits.
+"""Prints the coefficients in compiler/vmath.py: weighted minimax polynomials, by Remez exchange.
 
     python3 tests/compiler/fit_vmath.py            (needs mpmath; the program itself does not)
 
-Each row of FITS says: minimise over polynomials P the largest |weight(x) * (target(x) - P(variable(x)))|,
-x in [low, high]. The weight turns the polynomial's error into the function's relative error, printed in ulp
-with the coefficients as printed."""
+Each row of FITS says: find the polynomial P with the smallest largest error
+|weight(x) * (target(x) - P(variable(x)))|, x in [low, high]. The weight turns the polynomial's error
+into the function's relative error, printed in ulp with the coefficients as printed."""
 
 import struct
 
-from mpmath import atanh, cos, erf, erfc, exp, expm1, log, log1p, lu_solve, matrix, mp, mpf, pi, polyval, sin, sqrt, tanh
+from mpmath import (
+    atanh,
+    cos,
+    erf,
+    erfc,
+    expm1,
+    log,
+    log1p,
+    lu_solve,
+    matrix,
+    mp,
+    mpf,
+    pi,
+    polyval,
+    sin,
+    sqrt,
+    tanh,
+)
 
 mp.dps = 60
-R = log(2) / 2 * mpf("1.0001")  # exp's reduced argument; rounding x * log2(e) may step a little over the tie
+# The reduced arguments of exp, sin and cos: a rounded quotient may step a little over the tie.
+R = log(2) / 2 * mpf("1.0001")
 Q = pi / 4 * mpf("1.01")
 TINY = mpf(10) ** -9
+NEAR, TANH_NEAR, ONE32, ONE64 = (mpf(v) for v in ("1.4375", "0.5625", "3.9375", "5.9375"))
+CENTER32 = mpf(
+    "2.15458984375"
+)  # erf(CENTER32) is a float to 0.001 ulp: it is the far polynomial's c0
+
+
+def itself(x):
+    return x
+
+
+def square(x):
+    return x**2
+
 
 # name: (float type, degree, low, high, variable, target, weight)
+# fmt: off
 FITS = {
-    "EXP32": ("float", 4, -R, R, lambda x: x, lambda x: (expm1(x) - x) / x**2, lambda x: x**2 / expm1(x)),
-    "EXP64": ("double", 9, -R, R, lambda x: x, lambda x: (expm1(x) - x) / x**2, lambda x: x**2 / expm1(x)),
-    "LOG32": ("float", 7, sqrt(0.5) - 1, sqrt(2) - 1, lambda x: x,
+    "EXP32": ("float", 4, -R, R, itself,
+              lambda x: (expm1(x) - x) / x**2, lambda x: x**2 / expm1(x)),
+    "EXP64": ("double", 9, -R, R, itself,
+              lambda x: (expm1(x) - x) / x**2, lambda x: x**2 / expm1(x)),
+    "LOG32": ("float", 7, sqrt(0.5) - 1, sqrt(2) - 1, itself,
               lambda x: (log1p(x) - x + x**2 / 2) / x**3, lambda x: x**3 / log1p(x)),
-    "LOG64": ("double", 6, TINY, 3 - 2 * sqrt(2), lambda s: s**2,
+    "LOG64": ("double", 6, TINY, 3 - 2 * sqrt(2), square,
               lambda s: (2 * atanh(s) / s - 2) / s**2, lambda s: s**3 / (2 * atanh(s))),
-    "SIN32": ("double", 4, TINY, Q, lambda x: x**2, lambda x: (sin(x) - x) / x**3, lambda x: x**3 / sin(x)),
-    "COS32": ("double", 3, TINY, Q, lambda x: x**2, lambda x: (cos(x) - 1 + x**2 / 2) / x**4, lambda x: x**4 / cos(x)),
-    "SIN64": ("double", 5, TINY, Q, lambda x: x**2, lambda x: (sin(x) - x) / x**3, lambda x: x**3 / sin(x)),
-    "COS64": ("double", 5, TINY, Q, lambda x: x**2, lambda x: (cos(x) - 1 + x**2 / 2) / x**4, lambda x: x**4 / cos(x)),
-    "TANH32": ("float", 4, TINY, mpf("0.5625"), lambda x: x**2,
+    "SIN32": ("double", 4, TINY, Q, square,
+              lambda x: (sin(x) - x) / x**3, lambda x: x**3 / sin(x)),
+    "COS32": ("double", 3, TINY, Q, square,
+              lambda x: (cos(x) - 1 + x**2 / 2) / x**4, lambda x: x**4 / cos(x)),
+    "SIN64": ("double", 5, TINY, Q, square,
+              lambda x: (sin(x) - x) / x**3, lambda x: x**3 / sin(x)),
+    "COS64": ("double", 5, TINY, Q, square,
+              lambda x: (cos(x) - 1 + x**2 / 2) / x**4, lambda x: x**4 / cos(x)),
+    "TANH32": ("float", 3, TINY, TANH_NEAR, square,
                lambda x: (tanh(x) - x) / x**3, lambda x: x**3 / tanh(x)),
-    "TANH64": ("double", 10, TINY, mpf("0.5625"), lambda x: x**2,
+    "TANH64": ("double", 10, TINY, TANH_NEAR, square,
                lambda x: (tanh(x) - x) / x**3, lambda x: x**3 / tanh(x)),
-    "ERF_NEAR32": ("float", 7, TINY, mpf("1.4375"), lambda x: x**2,
+    "ERF_NEAR32": ("float", 7, TINY, NEAR, square,
                    lambda x: erf(x) / x - 1, lambda x: x / erf(x)),
-    "ERF_FAR32": ("float", 10, mpf("1.4375"), mpf("3.9375"), lambda x: x - mpf("2.15458984375"),
-                  erf, lambda x: 1 / erf(x)),
-    "ERF_NEAR64": ("double", 11, TINY, mpf(1), lambda x: x**2, lambda x: erf(x) / x - 1, lambda x: x / erf(x)),
-    "ERF_FAR64": ("double", 17, mpf(1), mpf("5.9375"), lambda x: x - 1, lambda x: -log(erfc(x)),
-                  lambda x: erfc(x) / erf(x)),
+    "ERF_FAR32": ("float", 10, NEAR, ONE32, lambda x: x - CENTER32, erf, lambda x: 1 / erf(x)),
+    "ERF_NEAR64": ("double", 11, TINY, mpf(1), square,
+                   lambda x: erf(x) / x - 1, lambda x: x / erf(x)),
+    "ERF_FAR64": ("double", 17, mpf(1), ONE64, lambda x: x - 1,
+                  lambda x: -log(erfc(x)), lambda x: erfc(x) / erf(x)),
 }
+# fmt: on
 
 
 def remez(us, ts, ws, degree):
