@@ -66,7 +66,7 @@ def build(
     layers = []
     for i, record in enumerate(records):
         kind = record.get("kind")
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             raise FormatError(
                 f"{where}, entry {i}: kind {str(kind)[:80]!r} is unknown; known: {', '.join(KINDS)}."
             )

@@ -36,14 +36,16 @@ class Neuron(Module):
 
     def sum(self, x) -> Tensor:
         """w . x + b, before the activation."""
+        given = None
         if not isinstance(x, Tensor):
-            self._last = np.asarray(x, dtypes.of(self.weight.dtype).numpy)
-            x = Tensor(self._last)
+            given = np.asarray(x, dtypes.of(self.weight.dtype).numpy)
+            x = Tensor(given)
         if x.ndim < 1 or x.shape[-1] != self.weight.size:
             raise ShapeError(
                 f"Neuron has {self.weight.size} weights and got inputs of shape {tuple(x.shape)}: the last axis must "
                 f"be {self.weight.size}, one input for each weight."
             )
+        self._last = given if given is not None else self._last
         z = (x * self.weight).sum(-1)
         return z if self.bias is None else z + self.bias
 
