@@ -32,7 +32,7 @@ mp.dps = 60
 R = log(2) / 2 * mpf("1.0001")
 Q = pi / 4 * mpf("1.01")
 TINY = mpf(10) ** -9
-NEAR, TANH_NEAR, ONE32, ONE64 = (mpf(v) for v in ("1.4375", "0.5625", "3.9375", "5.9375"))
+NEAR, TANH_NEAR, ONE32, ONE64 = (mpf(v) for v in ("1.41796875", "0.5625", "3.9375", "5.9375"))
 CENTER32 = mpf(
     "2.15458984375"
 )  # erf(CENTER32) is a float to 0.001 ulp: it is the far polynomial's c0
