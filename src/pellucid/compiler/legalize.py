@@ -22,8 +22,8 @@ def legalize(roots: Sequence[Node]) -> list[Node]:
     new: dict[Node, Node] = {}
     for node in topological_order(roots):
         inputs = tuple(new[x] for x in node.inputs)
-        if node.op == "contract" and (node.size == 0 or any(x.size == 0 for x in inputs)):
-            zero = make("const", (), (0.0, node.dtype.name))  # a sum over nothing
+        if node.op in ("contract", "reduce_sum") and any(x.size == 0 for x in inputs):
+            zero = make("const", (), (0, node.dtype.name))  # a sum over nothing
             new[node] = make("broadcast", (zero,), (node.shape,)) if node.shape else zero
         elif node.op == "contract" and node.params != CANONICAL:
             new[node] = contract(inputs, *node.params)
