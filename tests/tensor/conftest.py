@@ -2,6 +2,11 @@
 no time for each new shape. A test that wants the compiler sets the variable itself."""
 
 import pytest
+from hypothesis import settings
+
+# No deadline: the first example of a test may have to compile, and machines are shared.
+settings.register_profile("tensor", deadline=None)
+settings.load_profile("tensor")
 
 
 @pytest.fixture(autouse=True)

@@ -33,10 +33,14 @@ X = np.array(
 )
 
 NUMPY = {
-    "abs": np.abs, "sign": np.sign, "square": np.square, "exp": np.exp, "sin": np.sin, "cos": np.cos, "tan": np.tan, "tanh": np.tanh,
-    "sinh": np.sinh, "cosh": np.cosh, "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round": np.round, "isnan": np.isnan,
-    "isinf": np.isinf, "isfinite": np.isfinite, "negative": np.negative, "positive": np.positive, "reciprocal": np.reciprocal,
-    "expm1": np.expm1, "sqrt": np.sqrt, "log": np.log, "log2": np.log2, "log10": np.log10, "log1p": np.log1p,
+    "abs": np.abs, "sign": np.sign, "square": np.square, "exp": np.exp, "sin": np.sin,
+    "cos": np.cos, "tan": np.tan, "tanh": np.tanh,
+    "sinh": np.sinh, "cosh": np.cosh, "floor": np.floor, "ceil": np.ceil, "trunc": np.trunc,
+    "round": np.round, "isnan": np.isnan,
+    "isinf": np.isinf, "isfinite": np.isfinite, "negative": np.negative, "positive": np.positive,
+    "reciprocal": np.reciprocal,
+    "expm1": np.expm1, "sqrt": np.sqrt, "log": np.log, "log2": np.log2, "log10": np.log10,
+    "log1p": np.log1p,
 }  # fmt: skip
 
 
@@ -141,18 +145,28 @@ def test_shape_functions_equal_numpy():
     x = np.arange(24).reshape(2, 3, 4)
     t = pl.Tensor(x)
     pairs = [
-        (t.T, x.T), (t.mT, x.transpose(0, 2, 1)), (t.permute(2, 0, 1), x.transpose(2, 0, 1)), (t.transpose(0, -1), x.swapaxes(0, 2)),
-        (t.reshape(4, -1), x.reshape(4, -1)), (t.flatten(), x.ravel()), (t.flatten(1), x.reshape(2, 12)),
-        (t.unsqueeze(1), x[:, None]), (t.unsqueeze((0, -1)), x[None, ..., None]), (t.unsqueeze(0).squeeze(), x),
+        (t.T, x.T), (t.mT, x.transpose(0, 2, 1)), (t.permute(2, 0, 1), x.transpose(2, 0, 1)),
+        (t.transpose(0, -1), x.swapaxes(0, 2)),
+        (t.reshape(4, -1), x.reshape(4, -1)), (t.flatten(), x.ravel()),
+        (t.flatten(1), x.reshape(2, 12)),
+        (t.unsqueeze(1), x[:, None]), (t.unsqueeze((0, -1)), x[None, ..., None]),
+        (t.unsqueeze(0).squeeze(), x),
         (t.flip(), x[::-1, ::-1, ::-1]), (t.flip(1), x[:, ::-1]), (t.pad(1), np.pad(x, 1)),
         (t.pad(((0, 0), (1, 2), (0, 1)), 7), np.pad(x, ((0, 0), (1, 2), (0, 1)), constant_values=7)),
-        (t.expand(5, -1, 3, -1), np.broadcast_to(x, (5, 2, 3, 4))), (F.moveaxis(t, 0, -1), np.moveaxis(x, 0, -1)),
-        (F.moveaxis(t, (0, 1), (1, 0)), np.moveaxis(x, (0, 1), (1, 0))), (F.roll(t, 2), np.roll(x, 2)),
-        (F.roll(t, (1, -1), (0, 2)), np.roll(x, (1, -1), (0, 2))), (F.repeat(t, 2, 1), np.repeat(x, 2, 1)), (F.repeat(t, 2), np.repeat(x, 2)),
-        (F.tile(t, (2, 1, 3)), np.tile(x, (2, 1, 3))), (F.tile(t, (2, 2, 1, 1)), np.tile(x, (2, 2, 1, 1))), (F.tile(t, 2), np.tile(x, 2)),
-        (F.concat([t, t], 1), np.concatenate([x, x], 1)), (F.concat([t, t], None), np.concatenate([x, x], None)),
-        (F.stack([t, t], -1), np.stack([x, x], -1)), (F.diff(t), np.diff(x)), (F.diff(t, 0, 2), np.diff(x, 2, 0)),
-        (F.tril(t, 1), np.tril(x, 1)), (F.triu(t, -1), np.triu(x, -1)), (F.swapaxes(t, 0, 1), x.swapaxes(0, 1)),
+        (t.expand(5, -1, 3, -1), np.broadcast_to(x, (5, 2, 3, 4))),
+        (F.moveaxis(t, 0, -1), np.moveaxis(x, 0, -1)),
+        (F.moveaxis(t, (0, 1), (1, 0)), np.moveaxis(x, (0, 1), (1, 0))),
+        (F.roll(t, 2), np.roll(x, 2)),
+        (F.roll(t, (1, -1), (0, 2)), np.roll(x, (1, -1), (0, 2))),
+        (F.repeat(t, 2, 1), np.repeat(x, 2, 1)), (F.repeat(t, 2), np.repeat(x, 2)),
+        (F.tile(t, (2, 1, 3)), np.tile(x, (2, 1, 3))),
+        (F.tile(t, (2, 2, 1, 1)), np.tile(x, (2, 2, 1, 1))), (F.tile(t, 2), np.tile(x, 2)),
+        (F.concat([t, t], 1), np.concatenate([x, x], 1)),
+        (F.concat([t, t], None), np.concatenate([x, x], None)),
+        (F.stack([t, t], -1), np.stack([x, x], -1)), (F.diff(t), np.diff(x)),
+        (F.diff(t, 0, 2), np.diff(x, 2, 0)),
+        (F.tril(t, 1), np.tril(x, 1)), (F.triu(t, -1), np.triu(x, -1)),
+        (F.swapaxes(t, 0, 1), x.swapaxes(0, 1)),
         (F.cumulative_sum(t, axis=1, include_initial=True), np.cumulative_sum(x, axis=1, include_initial=True)),
         (F.count_nonzero(t, 0), np.count_nonzero(x, 0)),
     ]  # fmt: skip
@@ -168,10 +182,14 @@ def test_shape_functions_equal_numpy():
 
 def test_creation_equals_numpy():
     pairs = [
-        (F.arange(5), np.arange(5)), (F.arange(2, 9, 3), np.arange(2, 9, 3)), (F.arange(5, 0, -2), np.arange(5, 0, -2)),
-        (F.arange(0, 1, 0.25), np.arange(0, 1, 0.25)), (F.arange(0), np.arange(0)), (F.linspace(0, 1, 5), np.linspace(0, 1, 5)),
-        (F.linspace(3, -1, 4, endpoint=False), np.linspace(3, -1, 4, endpoint=False)), (F.eye(3), np.eye(3)), (F.eye(2, 3, 1), np.eye(2, 3, 1)),
-        (F.zeros((2, 0)), np.zeros((2, 0))), (F.ones(3), np.ones(3)), (F.full((2,), 7), np.full(2, 7)), (F.eye(0), np.eye(0)),
+        (F.arange(5), np.arange(5)), (F.arange(2, 9, 3), np.arange(2, 9, 3)),
+        (F.arange(5, 0, -2), np.arange(5, 0, -2)),
+        (F.arange(0, 1, 0.25), np.arange(0, 1, 0.25)), (F.arange(0), np.arange(0)),
+        (F.linspace(0, 1, 5), np.linspace(0, 1, 5)),
+        (F.linspace(3, -1, 4, endpoint=False), np.linspace(3, -1, 4, endpoint=False)),
+        (F.eye(3), np.eye(3)), (F.eye(2, 3, 1), np.eye(2, 3, 1)),
+        (F.zeros((2, 0)), np.zeros((2, 0))), (F.ones(3), np.ones(3)),
+        (F.full((2,), 7), np.full(2, 7)), (F.eye(0), np.eye(0)),
     ]  # fmt: skip
     for y, expected in pairs:
         assert y.shape == expected.shape

@@ -11,7 +11,8 @@ from pellucid.base.errors import IndexRangeError
 from pellucid.tensor import functions as F
 
 NUMPY = {
-    "sum": np.sum, "mean": np.mean, "var": np.var, "std": np.std, "max": np.max, "min": np.min, "prod": np.prod,
+    "sum": np.sum, "mean": np.mean, "var": np.var, "std": np.std, "max": np.max, "min": np.min,
+    "prod": np.prod,
     "any": np.any, "all": np.all,
 }  # fmt: skip
 NEEDS_ELEMENTS = {"max", "min", "mean", "var", "std"}

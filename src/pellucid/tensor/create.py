@@ -85,9 +85,11 @@ def arange(
         start, stop = 0, start
     if step == 0:
         raise IndexRangeError("arange got the step 0; it must not be 0.")
-    is_whole = all(isinstance(v, int) for v in (start, stop, step))
+    if isinstance(start, int) and isinstance(stop, int) and isinstance(step, int):
+        is_whole, n = True, len(range(start, stop, step))
+    else:
+        is_whole, n = False, max(0, math.ceil((stop - start) / step))
     d = (dtypes.int64 if is_whole else dtypes.float32) if dtype is None else dtypes.of(dtype)
-    n = len(range(start, stop, step)) if is_whole else max(0, math.ceil((stop - start) / step))  # type: ignore[arg-type]
     if n == 0:
         return zeros((0,), d)
     if is_whole:

@@ -4,6 +4,7 @@ Names and meanings follow the Python array API standard where it has them, PyTor
 neural networks. Arguments may be tensors, arrays, or Python numbers where a tensor stands beside them."""
 
 import builtins
+import itertools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from ..base import dtypes
 from ..base.dtypes import bool_, float32, float64, int32, int64, uint8
 from ..base.errors import DTypeError, IndexRangeError, ShapeError
 from ..graph.infer import constant, make
-from . import contraction, elementwise, indexing, reductions, shaping
+from . import contraction, elementwise, indexing, shaping
 from .create import (
     arange,
     asarray,
@@ -108,9 +109,9 @@ __all__ = [
     "less_equal",
     "linspace",
     "log",
-    "log10",
     "log1p",
     "log2",
+    "log10",
     "log_sigmoid",
     "log_softmax",
     "logaddexp",
@@ -875,7 +876,7 @@ def split(x: Any, sizes: int | Sequence[int], axis: int = 0) -> list[Tensor]:
             raise ShapeError(
                 f"split got sizes {tuple(sizes)}, together {bounds[-1]}; axis {a} has {n}."
             )
-    pairs = zip(bounds, bounds[1:], strict=False)
+    pairs = itertools.pairwise(bounds)
     return [from_node(shaping.cut_axis(x.node, a, lo, hi)) for lo, hi in pairs]
 
 

@@ -4,8 +4,8 @@ A key is made of integers, slices (any step), None, Ellipsis, integer arrays and
 Arrays that are known now are checked now; an index that is itself computed in a compiled function
 cannot be, and is clamped into range by gather. A mask must be known: the result's shape depends on it."""
 
+import itertools
 import operator
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 
@@ -15,7 +15,7 @@ from ..base import dtypes
 from ..base.errors import DTypeError, IndexRangeError, ShapeError
 from ..graph.infer import constant, make
 from ..graph.node import Node, Shape
-from .elementwise import broadcast_shape, cast
+from .elementwise import broadcast, broadcast_shape, cast
 from .shaping import cut, flip, permute, reshape
 
 
@@ -30,50 +30,43 @@ class ArrayIndex:
     node: Node | None
 
 
-Key = Sequence[object]
-
-
 def expanded(key, shape: Shape) -> list:
     """The key with one item for each axis: masks as integer arrays, Ellipsis as full slices."""
     items = list(key) if isinstance(key, tuple) else [key]
-    out: list = []
-    for item in items:
-        if isinstance(item, ArrayIndex) and item.values is not None and item.values.dtype == bool:
-            out.append(item)  # counts for its own number of axes; spread below
-        else:
-            out.append(item)
-    n_used = sum(_axes_of(item) for item in out)
+    n_used = sum(_axes_of(item) for item in items)
     if n_used > len(shape):
         raise IndexRangeError(
             f"index {_text(items)} names {n_used} axes, shape {shape} has {len(shape)}. "
             "Use fewer indices, or None to add an axis."
         )
-    dots = [i for i, item in enumerate(out) if item is Ellipsis]
+    dots = [i for i, item in enumerate(items) if item is Ellipsis]
     if len(dots) > 1:
         raise IndexRangeError(f"index {_text(items)} has '...' twice; once is enough.")
-    full = [slice(None)] * (len(shape) - n_used)
-    at = dots[0] if dots else len(out)
-    out[at : at + len(dots)] = full
+    at = dots[0] if dots else len(items)
+    items[at : at + len(dots)] = [slice(None)] * (len(shape) - n_used)
     spread: list = []
     axis = 0
-    for item in out:
-        if isinstance(item, ArrayIndex) and item.values is not None and item.values.dtype == bool:
-            mask = item.values
-            if mask.shape != shape[axis : axis + mask.ndim]:
-                raise IndexRangeError(
-                    f"a mask of shape {mask.shape} cannot index shape {shape} at axis {axis}: "
-                    f"it must be {shape[axis : axis + mask.ndim]}."
-                )
-            if mask.ndim == 0:  # x[True] adds an axis of size 1, x[False] one of size 0
-                spread.append(None)
-                spread.append(_MaskScalar(bool(mask)))
-                continue
-            spread.extend(ArrayIndex(places, None) for places in np.nonzero(mask))
-            axis += mask.ndim
-        else:
+    for item in items:
+        if not _is_mask(item):
             spread.append(item)
             axis += _axes_of(item)
+            continue
+        mask = item.values
+        if mask.shape != shape[axis : axis + mask.ndim]:
+            raise IndexRangeError(
+                f"a mask of shape {mask.shape} cannot index shape {shape} at axis {axis}: "
+                f"it must be {shape[axis : axis + mask.ndim]}."
+            )
+        if mask.ndim == 0:  # x[True] adds an axis of size 1, x[False] one of size 0
+            spread += [None, _MaskScalar(bool(mask))]
+        else:
+            spread.extend(ArrayIndex(places, None) for places in np.nonzero(mask))
+        axis += mask.ndim
     return spread
+
+
+def _is_mask(item) -> bool:
+    return isinstance(item, ArrayIndex) and item.values is not None and item.values.dtype == bool
 
 
 @dataclass(frozen=True)
@@ -84,9 +77,7 @@ class _MaskScalar:
 def _axes_of(item) -> int:
     if item is None or item is Ellipsis:
         return 0
-    if isinstance(item, ArrayIndex) and item.values is not None and item.values.dtype == bool:
-        return item.values.ndim
-    return 1
+    return item.values.ndim if _is_mask(item) else 1
 
 
 def _text(items) -> str:
@@ -109,16 +100,20 @@ def read(x: Node, key, as_leaf) -> Node:
 
 
 class _Plan:
-    """A key in two parts: basic (cut, flip, drop and add axes), then arrays (gather)."""
+    """A key in two parts: basic (cut, flip, drop and add axes), then arrays (gather).
+
+    starts, stops, steps  one for each axis of x; flipped: the axes that go backwards
+    view      the shape after the basic part
+    arrays    (axis of the view, index) of every integer array
+    adjoin    whether the arrays stand side by side in the key; front: how many axes stand before"""
 
     def __init__(self, shape: Shape, items: list):
         self.starts: list[int] = []
         self.stops: list[int] = []
         self.steps: list[int] = []
         self.flipped: list[int] = []
-        self.view: list[int] = []  # the shape after the basic part
-        self.arrays: list[tuple[int, ArrayIndex]] = []  # (axis of the view, index)
-        self.scalar_ints: list[int] = []
+        self.view: list[int] = []
+        self.arrays: list[tuple[int, ArrayIndex]] = []
         self.is_empty = False
         axis = 0
         has_arrays = any(isinstance(i, ArrayIndex) for i in items)
@@ -146,7 +141,7 @@ class _Plan:
                 if has_arrays:  # beside arrays an integer is an array of shape (): it joins them
                     places.append(position)
             axis += 1
-        gaps = [b - a for a, b in zip(places, places[1:], strict=False)]
+        gaps = [b - a for a, b in itertools.pairwise(places)]
         self.adjoin = all(g == 1 for g in gaps)
         # Where the result of the arrays goes when they adjoin: after the axes before the first one.
         self.front = self._view_axes_before(items, places[0]) if places else 0
@@ -183,7 +178,7 @@ class _Plan:
     @staticmethod
     def _integer(item, n: int, axis: int, shape: Shape) -> int:
         try:
-            i = operator.index(item)  # type: ignore[arg-type]
+            i = operator.index(item)
         except TypeError:
             raise DTypeError(
                 f"index {item!r} of type {type(item).__name__}: an index is an integer, a slice, "
@@ -240,13 +235,12 @@ def flat_index(
         return as_leaf(total)
     flat: Node | None = None
     for i, n, axis in zip(indices, counts, axes, strict=True):
-        node = (
-            as_leaf(checked(i.values, n, axis, shape))
-            if i.values is not None
-            else wrapped(i.node, n)
-        )  # type: ignore[arg-type]
-        if node.shape != out_shape:
-            node = make("broadcast", (node,), (out_shape,))
+        if i.values is not None:
+            node = as_leaf(checked(i.values, n, axis, shape))
+        else:
+            assert i.node is not None
+            node = wrapped(i.node, n)
+        node = broadcast(node, out_shape)
         if flat is not None:
             flat = make("mul", (flat, constant(n, dtypes.int64, out_shape)))
             node = make("add", (flat, node))
@@ -291,7 +285,7 @@ def write(x: Node, key, value: Node, as_leaf) -> Node:
     """x with value at x[key]; of equal places the last one wins, as in NumPy. The key must be known."""
     items = expanded(key, x.shape)
     places = np.arange(prod(x.shape), dtype=np.int64).reshape(x.shape)
-    numpy_key = []
+    numpy_key: list = []
     for item in items:
         if isinstance(item, ArrayIndex):
             if item.values is None:
@@ -306,7 +300,7 @@ def write(x: Node, key, value: Node, as_leaf) -> Node:
         else:
             numpy_key.append(item)
     _Plan(x.shape, items)  # raises with our words
-    places = places[tuple(i for i in numpy_key)]
+    places = places[tuple(numpy_key)]
     if not _stretches(value.shape, places.shape):
         raise ShapeError(
             f"x[{_text(items)[1:-1]}] = value: the place has shape {places.shape}, the value {value.shape}. "

@@ -15,8 +15,8 @@ import numpy as np
 from ..base.errors import PellucidError
 from ..graph.node import Node, intern
 from ..program.graph import Graph
-from . import engine
 from ..runtime.buffers import aligned_copy
+from . import engine
 from .storage import CUT, DATA, Storage, know, known
 
 MAX_PROGRAMS = 512  # eager programs kept, the least recently used goes first
@@ -131,16 +131,12 @@ _programs: OrderedDict[tuple, Any] = OrderedDict()
 def compute(roots: Sequence[Node]) -> tuple[list[np.ndarray], Walk]:
     """The values of the nodes, as new arrays that nobody else holds, and the walk that found them."""
     w = walk(roots)
-    for leaf_node, storage in zip(w.leaves, w.storages, strict=True):
+    given: dict[int, Storage] = {}
+    for leaf, storage in zip(w.leaves, w.storages, strict=True):
         if storage is None:
-            raise TraceError(_UNKNOWN.format(leaf_node.params[1] or "an argument"))
-    wanted: dict[int, Node] = {}
-    n_first: dict[int, Storage] = dict(
-        zip((w.number[x] for x in w.leaves), w.storages, strict=True)
-    )  # type: ignore[arg-type]
-    for r in roots:
-        if w.number[r] not in n_first:
-            wanted.setdefault(w.number[r], r)
+            raise TraceError(_UNKNOWN.format(leaf.params[1] or "an argument"))
+        given[w.number[leaf]] = storage
+    wanted = {w.number[r]: r for r in roots if w.number[r] not in given}
     arrays: dict[int, np.ndarray] = {}
     if wanted:
         outputs = list(wanted.values())
@@ -155,11 +151,11 @@ def compute(roots: Sequence[Node]) -> tuple[list[np.ndarray], Walk]:
                 _programs.popitem(last=False)
         else:
             _programs.move_to_end(key)
-        inputs = [s.array for s in w.storages]  # type: ignore[union-attr]
+        inputs = [s.array for s in given.values()]
         results = program.run(inputs, [])
         arrays = dict(zip(wanted, results, strict=True))
     values = [
-        arrays[w.number[r]] if w.number[r] in arrays else aligned_copy(n_first[w.number[r]].array)
+        arrays[w.number[r]] if w.number[r] in arrays else aligned_copy(given[w.number[r]].array)
         for r in roots
     ]
     return values, w

@@ -5,9 +5,8 @@ value for programs, the node for gradients). Operations make nodes through the f
 one, and raise here, at the user's line, when shapes or dtypes do not fit."""
 
 import math
-import operator
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np

@@ -19,7 +19,6 @@ from ..base.errors import OptionError, PellucidError, ShapeError
 from ..graph.node import Node, intern, leaf
 from ..graph.show import show as show_graph
 from ..program.graph import Graph
-from . import engine
 from ..runtime.buffers import aligned_copy
 from . import engine
 from .realize import TraceError, rebuilt, walk
