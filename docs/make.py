@@ -112,6 +112,12 @@ def reference() -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
+def names_in(text: str) -> str:
+    """The headings and the first column of the tables: a missing name is a mistake, an explanation
+    that was reworded since is not."""
+    return "".join(f"{line}\n" for line in re.findall(r"^(#.*|\| `.*?` \|)", text, re.MULTILINE))
+
+
 def documents(with_samples: bool) -> dict[Path, str]:
     """Every document that is written here, as it must be now."""
     made = {HERE / "reference.md": reference()}
@@ -126,6 +132,8 @@ def main() -> int:
     changed = 0
     for path, text in documents(with_samples=not is_check).items():
         old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if is_check and path.name == "reference.md":
+            text, old = names_in(text), names_in(old)
         if text == old:
             continue
         changed += 1
