@@ -34,9 +34,13 @@ def product(m, k, n, a_turned, b_turned, dtype=dtypes.float32, options=None, see
     b = leaf((n, k) if b_turned else (k, n), dtype)
     left = random.standard_normal(a.shape).astype(dtype.numpy)
     right = random.standard_normal(b.shape).astype(dtype.numpy)
-    c = make("contract", (a, b), ((1, 0) if a_turned else (0, 1), (2, 1) if b_turned else (1, 2), (0, 2)))
+    c = make(
+        "contract", (a, b), ((1, 0) if a_turned else (0, 1), (2, 1) if b_turned else (1, 2), (0, 2))
+    )
     (got,) = engine.load(Graph((a, b), (), (c,)), options).run([left, right], ())
-    exact = (left.T if a_turned else left).astype(float) @ (right.T if b_turned else right).astype(float)
+    exact = (left.T if a_turned else left).astype(float) @ (right.T if b_turned else right).astype(
+        float
+    )
     return got, exact
 
 
@@ -63,9 +67,15 @@ def test_every_layout_gives_the_same_bits(m, k, n):
     for a_turned, b_turned in itertools.product((False, True), repeat=2):
         a = leaf((k, m) if a_turned else (m, k), dtypes.float32)
         b = leaf((n, k) if b_turned else (k, n), dtypes.float32)
-        c = make("contract", (a, b), ((1, 0) if a_turned else (0, 1), (2, 1) if b_turned else (1, 2), (0, 2)))
-        arrays = [np.ascontiguousarray(left.T) if a_turned else left,
-                  np.ascontiguousarray(right.T) if b_turned else right]
+        c = make(
+            "contract",
+            (a, b),
+            ((1, 0) if a_turned else (0, 1), (2, 1) if b_turned else (1, 2), (0, 2)),
+        )
+        arrays = [
+            np.ascontiguousarray(left.T) if a_turned else left,
+            np.ascontiguousarray(right.T) if b_turned else right,
+        ]
         results += engine.load(Graph((a, b), (), (c,))).run(arrays, ())
     assert all(np.array_equal(results[0], r) for r in results[1:])
 
@@ -83,8 +93,8 @@ def test_a_row_alone_has_the_bits_of_the_row_in_a_batch():
     whole = run(x)
     for size in (1, 2, 7, 64):
         for start in range(0, 1000 - size, 97):
-            part = np.ascontiguousarray(x[start:start + size])
-            assert np.array_equal(run(part), whole[start:start + size])
+            part = np.ascontiguousarray(x[start : start + size])
+            assert np.array_equal(run(part), whole[start : start + size])
 
 
 def test_the_sum_is_one_chain_of_fused_multiply_adds():
@@ -102,7 +112,9 @@ def test_the_sum_is_one_chain_of_fused_multiply_adds():
 def test_plans_cover_the_whole_matrix_with_an_even_share(m, k, n):
     a, b = leaf((m, k), dtypes.float32), leaf((k, n), dtypes.float32)
     c = make("contract", (a, b), ((0, 1), (1, 2), (0, 2)))
-    (kernel,) = [x for _, x in build.stages(Graph((a, b), (), (c,))).kernels if isinstance(x, GemmKernel)]
+    (kernel,) = [
+        x for _, x in build.stages(Graph((a, b), (), (c,))).kernels if isinstance(x, GemmKernel)
+    ]
     for bits in (128, 256, 512):
         p = gemm.plan(kernel, bits)
         assert p.column_block % p.width == 0

@@ -4,7 +4,18 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pellucid.compiler.kernel import Fetched, Index, Quot, Rem, Var, flatten, quotient, remainder, unflatten, var
+from pellucid.compiler.kernel import (
+    Fetched,
+    Index,
+    Quot,
+    Rem,
+    Var,
+    flatten,
+    quotient,
+    remainder,
+    unflatten,
+    var,
+)
 
 
 def value(x: Index, env: dict[Var, int]) -> int:
@@ -51,7 +62,13 @@ def test_reshape_through_another_shape_keeps_the_place(first, second, random):
     assert value(place, env) == int(np.ravel_multi_index([env[v] for v in loops], first))
 
 
-@given(st.integers(0, 500), st.integers(1, 30), st.integers(1, 40), st.integers(0, 50), st.integers(1, 12))
+@given(
+    st.integers(0, 500),
+    st.integers(1, 30),
+    st.integers(1, 40),
+    st.integers(0, 50),
+    st.integers(1, 12),
+)
 def test_quotient_and_remainder_are_those_of_integers(at, divisor, extent, const, scale):
     v = Var("v", extent)
     x = var(v).scaled(scale) + const

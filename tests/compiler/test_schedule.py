@@ -19,7 +19,10 @@ def kernels(graph: Graph) -> list:
 
 def test_bias_and_relu_are_the_epilogue_of_the_product():
     x, w, b = leaf((8, 5), dtypes.float32), leaf((5, 6), dtypes.float32), leaf((6,), dtypes.float32)
-    z = make("add", (make("contract", (x, w), ((0, 1), (1, 2), (0, 2))), make("broadcast", (b,), ((8, 6),))))
+    z = make(
+        "add",
+        (make("contract", (x, w), ((0, 1), (1, 2), (0, 2))), make("broadcast", (b,), ((8, 6),))),
+    )
     zero = make("broadcast", (make("const", (), (0.0, "float32")),), ((8, 6),))
     (kernel,) = kernels(Graph((x, w, b), (), (make("maximum", (z, zero)),)))
     assert isinstance(kernel, GemmKernel) and len(kernel.stores) == 1
@@ -51,8 +54,12 @@ def test_adam_is_the_epilogue_of_the_weight_gradient():
     graph = trained_step().last.graph
     stages = build.stages(graph)
     sizes = {s.size: s for s in graph.state}
-    weight_kernels = [k for _, k in stages.kernels if isinstance(k, GemmKernel) and len(k.stores) == 3]
-    assert len(weight_kernels) == 2, "both weights, with their two moments, are written by the products"
+    weight_kernels = [
+        k for _, k in stages.kernels if isinstance(k, GemmKernel) and len(k.stores) == 3
+    ]
+    assert len(weight_kernels) == 2, (
+        "both weights, with their two moments, are written by the products"
+    )
     assert 20 * 32 in sizes
     # The gradients themselves have no place in memory.
     held = [slot.nbytes for slot in stages.program.slots if slot.kind == "arena"]

@@ -23,8 +23,29 @@ from ..program.program import Launch, Program, Slot
 from ..transform.simplify import simplify
 from . import gemm, loops
 from .emit import Builder, Val, function, i64
-from .kernel import (Accumulate, ColumnKernel, GemmKernel, Index, Kernel, Load, LoopKernel, Quot, Ref, Rem,
-                     ScatterKernel, SerialKernel, Stage, Store, Value, Var, flatten, unflatten, value_text, var, walk)
+from .kernel import (
+    Accumulate,
+    ColumnKernel,
+    GemmKernel,
+    Index,
+    Kernel,
+    Load,
+    LoopKernel,
+    Quot,
+    Ref,
+    Rem,
+    ScatterKernel,
+    SerialKernel,
+    Stage,
+    Store,
+    Value,
+    Var,
+    flatten,
+    unflatten,
+    value_text,
+    var,
+    walk,
+)
 from .legalize import legalize
 from .lower import Lowering
 from .memory import plan_arena
@@ -71,8 +92,10 @@ def stages(graph: Graph, options: Options = Options()) -> Stages:
     states = {s for s, _ in graph.updates}
     n = len(graph.outputs)
     # A state that receives another state's old value needs a value of its own.
-    values = [make("cast", (v,), (v.dtype.name,)) if v in states and v is not s else v
-              for (s, _), v in zip(graph.updates, simplified[n:], strict=True)]
+    values = [
+        make("cast", (v,), (v.dtype.name,)) if v in states and v is not s else v
+        for (s, _), v in zip(graph.updates, simplified[n:], strict=True)
+    ]
     legal = legalize(simplified[:n] + values)
     schedule = Schedule(graph, legal, options.fuse)
     groups = schedule.run()
@@ -100,7 +123,9 @@ def _members(g: Group, low: Lowering, flat: Index, first: int = 0) -> tuple[Stor
     """Stores of the elementwise members, each computed at `flat`."""
     out = []
     for m in g.members[first:]:
-        value = low.at_flat(m, flat) if g.kind == "copy" else low.computed(m, unflatten(flat, m.shape))
+        value = (
+            low.at_flat(m, flat) if g.kind == "copy" else low.computed(m, unflatten(flat, m.shape))
+        )
         if g.kind != "copy":
             low.local[m] = (flat, value)
         out += [Store(array, flat, value) for array in g.stores[m]]
@@ -178,14 +203,18 @@ def _row(g: Group, stored: set[Node]) -> LoopKernel:
             low.local[m] = (r, Ref(name, m.dtype))
             for array in g.stores[m]:
                 is_state = array is not m
-                (late_row if is_state else row_stores.setdefault(at, [])).append(Store(array, r, Ref(name, m.dtype)))
+                (late_row if is_state else row_stores.setdefault(at, [])).append(
+                    Store(array, r, Ref(name, m.dtype))
+                )
         else:
             value = low.computed(m, unflatten(full, m.shape))
             low.local[m] = (full, value)
             at = level(value)
             for array in g.stores[m]:
                 is_state = array is not m
-                (late_full if is_state else walks.setdefault(at, [])).append(Store(array, full, value))
+                (late_full if is_state else walks.setdefault(at, [])).append(
+                    Store(array, full, value)
+                )
     top = max([*row_parts, *row_stores, *walks, *sums, *(level(s.value) for s in late_full), 0])
     stages: list[Stage] = []
     if late_full:  # states are overwritten when everything has been read
@@ -196,7 +225,9 @@ def _row(g: Group, stored: set[Node]) -> LoopKernel:
             walks[top] = late_full
     for at in range(top + 1):
         if at in row_parts or at in row_stores:
-            stages.append(Stage("row", tuple(row_stores.get(at, ())), (), tuple(row_parts.get(at, ()))))
+            stages.append(
+                Stage("row", tuple(row_stores.get(at, ())), (), tuple(row_parts.get(at, ())))
+            )
         if at in sums:
             stages.append(Stage("reduce", tuple(walks.get(at, ())), tuple(sums[at])))
         elif at in walks:
@@ -224,13 +255,17 @@ def _column(g: Group, stored: set[Node]) -> ColumnKernel:
     low.local[root] = (flat, acc)
     stores = tuple(Store(array, flat, acc) for array in g.stores[root])
     stores += _members(g, low, flat, 1)
-    return ColumnKernel((outer,), lane, along, (Accumulate("acc", OPERATION[root.op], value),), stores)
+    return ColumnKernel(
+        (outer,), lane, along, (Accumulate("acc", OPERATION[root.op], value),), stores
+    )
 
 
 def _gemm(g: Group, stored: set[Node]) -> GemmKernel:
     root = g.root
     a, b = root.inputs
-    batch, m, n, k = (Var(name, d) for name, d in zip("bmnk", (*root.shape, a.shape[2]), strict=True))
+    batch, m, n, k = (
+        Var(name, d) for name, d in zip("bmnk", (*root.shape, a.shape[2]), strict=True)
+    )
     low = Lowering(stored, {})
     left, right = low.at(a, (var(batch), var(m), var(k))), low.at(b, (var(batch), var(k), var(n)))
     assert isinstance(left, Load) and isinstance(right, Load)
@@ -272,7 +307,11 @@ def _values(kernel: Kernel) -> list[Value]:
     if isinstance(kernel, LoopKernel):
         out: list[Value] = []
         for s in kernel.stages:
-            out += [a.value for a in s.accumulates] + [v for _, v in s.rows] + [x.value for x in s.stores]
+            out += (
+                [a.value for a in s.accumulates]
+                + [v for _, v in s.rows]
+                + [x.value for x in s.stores]
+            )
         return out
     if isinstance(kernel, ColumnKernel):
         return [a.value for a in kernel.accumulates] + [s.value for s in kernel.stores]
@@ -338,19 +377,26 @@ def emit(kernel: Kernel, sizes: dict, vector_bits: int) -> tuple[str, int, int]:
 
 
 def _cost(values: list[Value]) -> int:
-    return sum(COST.get(getattr(v, "op", ""), 1) for v in walk(values) if not isinstance(v, Load | Ref))
+    return sum(
+        COST.get(getattr(v, "op", ""), 1) for v in walk(values) if not isinstance(v, Load | Ref)
+    )
 
 
 def _work(kernel: Kernel, sizes: dict, itemsize) -> tuple[int, int]:
     """(operations, bytes moved) of a kernel, roughly."""
     moved = sum(sizes[a] * itemsize(a) for a in arrays_of(kernel))
     if isinstance(kernel, LoopKernel):
-        per = sum(_cost([a.value for a in s.accumulates] + [x.value for x in s.stores]) for s in kernel.stages)
+        per = sum(
+            _cost([a.value for a in s.accumulates] + [x.value for x in s.stores])
+            for s in kernel.stages
+        )
         return per * loops.count(kernel.outer) * kernel.inner.extent, moved
     if isinstance(kernel, ColumnKernel):
         n = loops.count(kernel.outer) * kernel.lane.extent
         each = _cost([a.value for a in kernel.accumulates]) + 1
-        return n * (each * loops.count(kernel.along) + _cost([s.value for s in kernel.stores])), moved
+        return n * (
+            each * loops.count(kernel.along) + _cost([s.value for s in kernel.stores])
+        ), moved
     if isinstance(kernel, GemmKernel):
         n = kernel.batch.extent * kernel.m.extent * kernel.n.extent
         return n * (2 * kernel.k.extent + _cost([s.value for s in kernel.stores])), moved
@@ -361,6 +407,7 @@ def _work(kernel: Kernel, sizes: dict, itemsize) -> tuple[int, int]:
 
 def summary(kernel: Kernel, names) -> str:
     """What a kernel does, in lines that a person reads."""
+
     def text(v: Value) -> str:
         return value_text(v, names)
 
@@ -373,24 +420,41 @@ def summary(kernel: Kernel, names) -> str:
             if s.kind != "row":
                 out.append(f"  for {kernel.inner.name} < {kernel.inner.extent}:")
             out += [f"    {a.name} {a.op}= {text(a.value)}" for a in s.accumulates]
-            out += [f"    {name} = {text(v)}" for name, v in s.rows] + [f"    {put(x)}" for x in s.stores]
+            out += [f"    {name} = {text(v)}" for name, v in s.rows] + [
+                f"    {put(x)}" for x in s.stores
+            ]
         return "\n".join(out)
     if isinstance(kernel, ColumnKernel):
-        loops_ = ", ".join(f"{v.name} < {v.extent}" for v in (*kernel.outer, kernel.lane, *kernel.along) if v.extent > 1)
-        return "\n".join([f"for {loops_}:"] + [f"    {a.name} {a.op}= {text(a.value)}" for a in kernel.accumulates] +
-                         [f"  {put(s)}" for s in kernel.stores])
+        loops_ = ", ".join(
+            f"{v.name} < {v.extent}"
+            for v in (*kernel.outer, kernel.lane, *kernel.along)
+            if v.extent > 1
+        )
+        return "\n".join(
+            [f"for {loops_}:"]
+            + [f"    {a.name} {a.op}= {text(a.value)}" for a in kernel.accumulates]
+            + [f"  {put(s)}" for s in kernel.stores]
+        )
     if isinstance(kernel, GemmKernel):
         k = kernel
-        head = f"gemm {k.batch.extent} x [{k.m.extent}, {k.k.extent}] @ [{k.k.extent}, {k.n.extent}]: "
-        return "\n".join([head + f"acc += {text(k.a)} * {text(k.b)}"] + [f"  {put(s)}" for s in k.stores])
+        head = (
+            f"gemm {k.batch.extent} x [{k.m.extent}, {k.k.extent}] @ [{k.k.extent}, {k.n.extent}]: "
+        )
+        return "\n".join(
+            [head + f"acc += {text(k.a)} * {text(k.b)}"] + [f"  {put(s)}" for s in k.stores]
+        )
     if isinstance(kernel, SerialKernel):
-        return "\n".join([f"{kernel.op} over {kernel.along.extent} of {text(kernel.value)}"] + [
-            f"  {put(s)}" for s in kernel.stores])
+        return "\n".join(
+            [f"{kernel.op} over {kernel.along.extent} of {text(kernel.value)}"]
+            + [f"  {put(s)}" for s in kernel.stores]
+        )
     return f"{names(kernel.array)}[{text(kernel.index)}] += {text(kernel.value)} for u < {kernel.updates.extent}"
 
 
 # --- program
-def _assemble(graph, roots, simplified, schedule: Schedule, levels: list[list[Group]], bits: int) -> Stages:
+def _assemble(
+    graph, roots, simplified, schedule: Schedule, levels: list[list[Group]], bits: int
+) -> Stages:
     slots: list[Slot] = [Slot("scratch")]
     place: dict[object, int] = {}
     sizes: dict[object, int] = {}
@@ -418,7 +482,9 @@ def _assemble(graph, roots, simplified, schedule: Schedule, levels: list[list[Gr
     for at, level in enumerate(levels):
         for g in level:
             kernel = make_kernel(g, schedule.stored)
-            if any(sizes_of(s, schedule) for s in _stores(kernel)) or isinstance(kernel, ScatterKernel):
+            if any(sizes_of(s, schedule) for s in _stores(kernel)) or isinstance(
+                kernel, ScatterKernel
+            ):
                 kernels.append((g, kernel))
                 level_of.append(at)
     # What is left lives in the arena from the level that writes it to the last one that reads it.
@@ -437,7 +503,11 @@ def _assemble(graph, roots, simplified, schedule: Schedule, levels: list[list[Gr
     scratch = 0
     seconds = 0.0
     footprint = arena + sum(map(nbytes, place))
-    speed = NEAR_BYTES_PER_SECOND if footprint < machine.read().l2_bytes * 3 // 4 else FAR_BYTES_PER_SECOND
+    speed = (
+        NEAR_BYTES_PER_SECOND
+        if footprint < machine.read().l2_bytes * 3 // 4
+        else FAR_BYTES_PER_SECOND
+    )
 
     def label(a: object) -> str:
         return slots[place[a]].label
@@ -449,16 +519,26 @@ def _assemble(graph, roots, simplified, schedule: Schedule, levels: list[list[Gr
         if name not in codes:
             flops, moved = _work(kernel, sizes, lambda a: dtype[a].itemsize)
             codes[name] = len(made)
-            made.append(Code(name, text.replace("KERNEL", name), summary(kernel, label), flops, moved))
+            made.append(
+                Code(name, text.replace("KERNEL", name), summary(kernel, label), flops, moved)
+            )
         code = made[codes[name]]
         seconds += max(code.flops / FLOPS_PER_SECOND, code.bytes / speed)
         last = i + 1 == len(kernels) or level_of[i + 1] != at
-        launches.append(Launch(codes[name], tuple(place[a] for a in arrays_of(kernel)), tasks, last))
+        launches.append(
+            Launch(codes[name], tuple(place[a] for a in arrays_of(kernel)), tasks, last)
+        )
     program = Program(
-        tuple(made), tuple(launches), tuple(slots),
+        tuple(made),
+        tuple(launches),
+        tuple(slots),
         tuple((n.shape, n.dtype.name) for n in schedule.outputs),
         tuple(x.size * x.dtype.itemsize for x in graph.inputs),
-        arena, scratch, (), seconds / 2 > WAKE_SECONDS + BARRIER_SECONDS * (len(levels) + 1))
+        arena,
+        scratch,
+        (),
+        seconds / 2 > WAKE_SECONDS + BARRIER_SECONDS * (len(levels) + 1),
+    )
     return Stages(roots, simplified, levels, kernels, program)
 
 
@@ -477,9 +557,13 @@ def show(graph: Graph, stage: str = "kernels", options: Options = Options()) -> 
         return show_graph(made.graph)
     if stage == "simplified":
         return show_graph(made.simplified)
-    views = {"kernels": made.program.show_kernels, "llvm": made.program.show_llvm, "program": made.program.show,
-             "memory": made.program.show_memory}
+    views = {
+        "kernels": made.program.show_kernels,
+        "llvm": made.program.show_llvm,
+        "program": made.program.show,
+        "memory": made.program.show_memory,
+    }
     return views[stage]()
 
 
-__all__ = ["Options", "build", "show", "stages", "i64"]
+__all__ = ["Options", "build", "i64", "show", "stages"]

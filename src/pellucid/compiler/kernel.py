@@ -147,7 +147,9 @@ def combine(const: int, terms) -> Index:
                     total[b] = total.get(b, 0) + k * c
                 joined = True
                 break
-    return Index(const, tuple(sorted(((a, c) for a, c in total.items() if c), key=lambda t: repr(t[0]))))
+    return Index(
+        const, tuple(sorted(((a, c) for a, c in total.items() if c), key=lambda t: repr(t[0])))
+    )
 
 
 def _split(x: Index, n: int) -> tuple[Index, Index]:

@@ -7,7 +7,18 @@ then of accumulator 0; accumulators and lanes are joined pairwise. Across column
 from ..base import dtypes
 from ..base.dtypes import DType
 from .emit import ELEMENT, LANES, Builder, Val, i64
-from .kernel import Accumulate, ColumnKernel, Load, LoopKernel, ScatterKernel, SerialKernel, Stage, Store, Var, walk
+from .kernel import (
+    Accumulate,
+    ColumnKernel,
+    Load,
+    LoopKernel,
+    ScatterKernel,
+    SerialKernel,
+    Stage,
+    Store,
+    Var,
+    walk,
+)
 from .values import Emitter, extreme, register_type
 
 CHUNK = 4096  # elements of a flat elementwise task: 16 KiB of float32, a third of the first cache
@@ -52,7 +63,11 @@ def identity(op: str, d: DType):
         return float("-inf") if op == "max" else float("inf")
     if d is dtypes.bool_:
         return op == "min"
-    low, high = (0, 255) if d is dtypes.uint8 else (-(2 ** (8 * d.itemsize - 1)), 2 ** (8 * d.itemsize - 1) - 1)
+    low, high = (
+        (0, 255)
+        if d is dtypes.uint8
+        else (-(2 ** (8 * d.itemsize - 1)), 2 ** (8 * d.itemsize - 1) - 1)
+    )
     return low if op == "max" else high
 
 
@@ -71,8 +86,10 @@ def join_lanes(b: Builder, op: str, d: DType, v: Val) -> Val:
         half = v.width // 2
         low = ", ".join(f"i32 {i}" for i in range(half))
         high = ", ".join(f"i32 {i + half}" for i in range(half))
-        pieces = [b.let(f"shufflevector {v}, {v.full} poison, <{half} x i32> <{which}>", v.type, half)
-                  for which in (low, high)]
+        pieces = [
+            b.let(f"shufflevector {v}, {v.full} poison, <{half} x i32> <{which}>", v.type, half)
+            for which in (low, high)
+        ]
         v = join(b, op, d, pieces[0], pieces[1])
     ends = [b.let(f"extractelement {v}, i64 {i}", v.type, 1) for i in (0, 1)]
     return join(b, op, d, ends[0], ends[1])
@@ -150,8 +167,11 @@ def _flat(em: Emitter, stage: Stage, inner: Var, start: Val, stop: Val) -> None:
     A plain store reads the line first: a copy then moves three bytes for two."""
     b = em.b
     read = {v.array for v in walk([s.value for s in stage.stores]) if isinstance(v, Load)}
-    stream = [s.array for s in stage.stores
-              if s.array not in read and inner.extent * s.value.dtype.itemsize >= STREAM_BYTES]
+    stream = [
+        s.array
+        for s in stage.stores
+        if s.array not in read and inner.extent * s.value.dtype.itemsize >= STREAM_BYTES
+    ]
     if not stream or b.width == 1:
         _map(em, stage, inner, start, stop)
         return
@@ -190,6 +210,7 @@ def n_tasks(kernel: LoopKernel) -> int:
 def _map(em: Emitter, stage: Stage, inner: Var, start: Val, stop: Val) -> None:
     b = em.b
     if b.width == 1:
+
         def one(i: Val, _):
             em.enter()
             em.env[inner] = i
@@ -257,15 +278,21 @@ def _reduce(em: Emitter, stage: Stage, inner: Var) -> None:
                 out = []
                 for j in range(4):
                     at = b.bin("add", i, i64(j * LANES)) if j else i
-                    out += step(at, carried[j * len(kinds):(j + 1) * len(kinds)])
+                    out += step(at, carried[j * len(kinds) : (j + 1) * len(kinds)])
                 return out
 
             groups = b.loop(i64(0), i64(done), 4 * LANES, start * 4, four)
             k = len(kinds)
             results = [
-                join(b, op, d, join(b, op, d, groups[i], groups[k + i]),
-                     join(b, op, d, groups[2 * k + i], groups[3 * k + i]))
-                for i, (op, d) in enumerate(kinds)]
+                join(
+                    b,
+                    op,
+                    d,
+                    join(b, op, d, groups[i], groups[k + i]),
+                    join(b, op, d, groups[2 * k + i], groups[3 * k + i]),
+                )
+                for i, (op, d) in enumerate(kinds)
+            ]
         if whole - done == LANES:
             results = step(i64(done), results)
         elif whole > done:
@@ -302,6 +329,7 @@ def emit_column(b: Builder, kernel: ColumnKernel, em: Emitter) -> None:
 
         def nest(loops: tuple[Var, ...], carried: list[Val]) -> list[Val]:
             if loops:
+
                 def inside(i: Val, c: list[Val]) -> list[Val]:
                     em.env[loops[0]] = i
                     return nest(loops[1:], c)
@@ -350,6 +378,7 @@ def emit_serial(b: Builder, kernel: SerialKernel, em: Emitter) -> None:
         em.enter()
         em.env = decode(b, t, kernel.outer)
         if kernel.op == "cumsum":
+
             def add(i: Val, carried: list[Val]) -> list[Val]:
                 em.enter()
                 total = em.refs["acc"] = join(b, "sum", d, carried[0], value_at(i))
@@ -357,7 +386,13 @@ def emit_serial(b: Builder, kernel: SerialKernel, em: Emitter) -> None:
                 em.leave()
                 return [total]
 
-            b.loop(i64(0), i64(kernel.along.extent), 1, [b.const(identity("sum", d), register_type(d))], add)
+            b.loop(
+                i64(0),
+                i64(kernel.along.extent),
+                1,
+                [b.const(identity("sum", d), register_type(d))],
+                add,
+            )
         else:
             em.enter()
             first = value_at(i64(0))
@@ -418,7 +453,11 @@ def emit_scatter(b: Builder, kernel: ScatterKernel, em: Emitter) -> None:
             em.env[kernel.updates] = i
             with scalar(em):
                 row = em.eval(kernel.index)
-                row = row if row.type == "i64" else b.convert("zext" if row.type == "i8" else "sext", row, "i64")
+                row = (
+                    row
+                    if row.type == "i64"
+                    else b.convert("zext" if row.type == "i8" else "sext", row, "i64")
+                )
                 row = b.select(b.cmp("slt", row, i64(0)), i64(0), row)
                 row = b.select(b.cmp("sgt", row, i64(kernel.rows - 1)), i64(kernel.rows - 1), row)
             at = place(row)
@@ -443,4 +482,4 @@ def scatter_tasks(kernel: ScatterKernel) -> int:
     return kernel.column.extent if kernel.column.extent == 1 else -(-kernel.column.extent // LANES)
 
 
-__all__ = ["Accumulate", "Load", "emit_loop", "emit_column", "emit_serial", "emit_scatter"]
+__all__ = ["Accumulate", "Load", "emit_column", "emit_loop", "emit_scatter", "emit_serial"]

@@ -447,8 +447,7 @@ class Schedule:
                     n in outside
                     or n in results
                     or g.kind == "scatter"
-                    or (not arrays
-                    and self.is_needed(n, g))
+                    or (not arrays and self.is_needed(n, g))
                 ):
                     arrays.insert(0, n)
                 g.stores[n] = arrays

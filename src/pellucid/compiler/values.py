@@ -10,8 +10,24 @@ from ..base import dtypes
 from ..base.dtypes import DType
 from . import vmath
 from .emit import ELEMENT, LANES, Builder, Val, i64, suffix
-from .kernel import (Apply, Const, Fetched, FromIndex, Guard, Index, Load, Quot, Random, Ref, Rem, Value, Var, extent,
-                     fetched, value_text)
+from .kernel import (
+    Apply,
+    Const,
+    Fetched,
+    FromIndex,
+    Guard,
+    Index,
+    Load,
+    Quot,
+    Random,
+    Ref,
+    Rem,
+    Value,
+    Var,
+    extent,
+    fetched,
+    value_text,
+)
 
 
 def register_type(d: DType) -> str:
@@ -97,9 +113,13 @@ class Emitter:
                     step += c
                 total = add(total, self.env[a], c)
             elif self._atom_varies(a):
-                vector = add(vector, self._remember(("atom", a, self.mask), lambda a=a: self._atom(a)), c)
+                vector = add(
+                    vector, self._remember(("atom", a, self.mask), lambda a=a: self._atom(a)), c
+                )
             else:
-                total = add(total, self._remember(("atom", a, self.mask), lambda a=a: self._atom(a)), c)
+                total = add(
+                    total, self._remember(("atom", a, self.mask), lambda a=a: self._atom(a)), c
+                )
         if total is None:
             return i64(x.const), step, vector
         return (b.bin("add", total, i64(x.const)) if x.const else total), step, vector
@@ -113,7 +133,9 @@ class Emitter:
         out = b.splat(scalar)
         if step:
             lanes = b.lanes("i64")
-            out = b.bin("add", out, lanes if step == 1 else b.bin("mul", lanes, b.const(step, "i64")))
+            out = b.bin(
+                "add", out, lanes if step == 1 else b.bin("mul", lanes, b.const(step, "i64"))
+            )
         return out if vector is None else b.bin("add", out, vector)
 
     def _atom(self, a) -> Val:
@@ -131,7 +153,9 @@ class Emitter:
         op = "udiv" if isinstance(a, Quot) else "urem"
         if a.index.bounds()[1] < 2**31:  # 32-bit division is many times faster
             short = b.convert("trunc", x, "i32")
-            return b.convert("zext", b.bin(op, short, b.const(a.divisor, "i32", short.width)), "i64")
+            return b.convert(
+                "zext", b.bin(op, short, b.const(a.divisor, "i32", short.width)), "i64"
+            )
         return b.bin(op, x, b.const(a.divisor, "i64", x.width))
 
     # --- values
@@ -154,7 +178,9 @@ class Emitter:
             x = b.splat(self.index_value(v.index))
             return convert(b, x, dtypes.int64, v.dtype)
         if isinstance(v, Random):
-            return threefry(b, self.eval(v.seed), self.eval(v.counter), b.splat(self.index_value(v.index)))
+            return threefry(
+                b, self.eval(v.seed), self.eval(v.counter), b.splat(self.index_value(v.index))
+            )
         return self._guard(v)
 
     def _guard(self, v: Guard) -> Val:
@@ -189,7 +215,11 @@ class Emitter:
             out = b.splat(b.load(b.gep(pointer, scalar, type_), type_))
         elif step == 1 and vector is None:
             at = b.gep(pointer, scalar, type_)
-            out = b.load(at, type_, LANES) if self.mask is None else b.masked_load(at, self.mask, type_)
+            out = (
+                b.load(at, type_, LANES)
+                if self.mask is None
+                else b.masked_load(at, self.mask, type_)
+            )
         else:
             lanes = b.bin("mul", b.lanes("i64"), b.const(step, "i64"))
             offsets = lanes if vector is None else b.bin("add", lanes, vector) if step else vector
@@ -231,6 +261,7 @@ def _arithmetic(float_op: str, int_op: str):
 
 def extreme(op: str):
     """maximum or minimum; NaN wins over every number (one instruction more than x86's own)."""
+
     def emit(b: Builder, d: DType, x: Val, y: Val) -> Val:
         if d is dtypes.bool_:
             return b.bin("or" if op == "max" else "and", x, y)
@@ -267,8 +298,9 @@ def _floor_division(b: Builder, d: DType, x: Val, y: Val) -> tuple[Val, Val]:
         zero, one = b.like(0.0, x), b.like(1.0, x)
         r = b.bin("frem", x, y)
         q = b.fdiv(b.fsub(x, r), y)
-        other_side = b.bin("and", b.cmp("une", r, zero),
-                           b.bin("xor", b.cmp("olt", r, zero), b.cmp("olt", y, zero)))
+        other_side = b.bin(
+            "and", b.cmp("une", r, zero), b.bin("xor", b.cmp("olt", r, zero), b.cmp("olt", y, zero))
+        )
         q = b.select(other_side, b.fsub(q, one), q)
         r = b.select(other_side, b.fadd(r, y), r)
         r = b.select(b.cmp("oeq", r, zero), b.intrinsic("copysign", zero, y), r)
@@ -302,22 +334,43 @@ def _math(name: str):
 
 APPLY = {
     "neg": _neg,
-    "sqrt": _math("sqrt"), "floor": lambda b, d, x: x if d.kind != "f" else vmath.TABLE["floor"](b, x),
-    "exp": _math("exp"), "log": _math("log"), "sin": _math("sin"), "cos": _math("cos"),
-    "tanh": _math("tanh"), "erf": _math("erf"),
+    "sqrt": _math("sqrt"),
+    "floor": lambda b, d, x: x if d.kind != "f" else vmath.TABLE["floor"](b, x),
+    "exp": _math("exp"),
+    "log": _math("log"),
+    "sin": _math("sin"),
+    "cos": _math("cos"),
+    "tanh": _math("tanh"),
+    "erf": _math("erf"),
     "logical_not": lambda b, d, x: b.bin("xor", x, b.like(True, x)),
-    "add": _arithmetic("fadd", "add"), "sub": _arithmetic("fsub", "sub"), "mul": _arithmetic("fmul", "mul"),
+    "add": _arithmetic("fadd", "add"),
+    "sub": _arithmetic("fsub", "sub"),
+    "mul": _arithmetic("fmul", "mul"),
     "div": _arithmetic("fdiv", "sdiv"),
     "floordiv": lambda b, d, x, y: _floor_division(b, d, x, y)[0],
     "mod": lambda b, d, x, y: _floor_division(b, d, x, y)[1],
-    "maximum": extreme("max"), "minimum": extreme("min"),
-    "eq": _compare("oeq", "eq", "eq"), "lt": _compare("olt", "slt", "ult"), "le": _compare("ole", "sle", "ule"),
+    "maximum": extreme("max"),
+    "minimum": extreme("min"),
+    "eq": _compare("oeq", "eq", "eq"),
+    "lt": _compare("olt", "slt", "ult"),
+    "le": _compare("ole", "sle", "ule"),
     "where": lambda b, d, c, x, y: b.select(c, x, y),
 }
 
 # Rough cost of one element, in operations: when to store a value rather than to compute it twice.
-COST = {"exp": 12, "log": 14, "sin": 24, "cos": 24, "tanh": 18, "erf": 18, "sqrt": 6, "div": 6, "floordiv": 10,
-        "mod": 10, "random": 70}
+COST = {
+    "exp": 12,
+    "log": 14,
+    "sin": 24,
+    "cos": 24,
+    "tanh": 18,
+    "erf": 18,
+    "sqrt": 6,
+    "div": 6,
+    "floordiv": 10,
+    "mod": 10,
+    "random": 70,
+}
 
 
 def apply(b: Builder, v: Apply, args: list[Val]) -> Val:
@@ -359,13 +412,20 @@ ROTATIONS = (13, 15, 26, 6, 17, 29, 16, 24)
 
 def threefry(b: Builder, seed: Val, counter: Val, index: Val) -> Val:
     """Uniform float32 in [0, 1): Threefry-2x32, 20 rounds (Salmon et al. 2011, section 4.2, table 2)."""
+
     def low(v: Val) -> Val:
         return b.convert("trunc", v, "i32")
 
     def rotate(v: Val, n: int) -> Val:
-        b.declares.add(f"declare {v.full} @llvm.fshl.{'v16' if v.width > 1 else ''}i32({v.full}, {v.full}, {v.full})")
+        b.declares.add(
+            f"declare {v.full} @llvm.fshl.{'v16' if v.width > 1 else ''}i32({v.full}, {v.full}, {v.full})"
+        )
         n_ = b.like(n, v)
-        return b.let(f"call {v.full} @llvm.fshl.{'v16' if v.width > 1 else ''}i32({v}, {v}, {n_})", "i32", v.width)
+        return b.let(
+            f"call {v.full} @llvm.fshl.{'v16' if v.width > 1 else ''}i32({v}, {v}, {n_})",
+            "i32",
+            v.width,
+        )
 
     k0, k1 = low(seed), low(b.bin("lshr", seed, b.like(32, seed)))
     k2 = b.bin("xor", b.bin("xor", k0, k1), b.like(0x1BD11BDA, k0))
@@ -382,4 +442,13 @@ def threefry(b: Builder, seed: Val, counter: Val, index: Val) -> Val:
     return b.fmul(mantissa, b.like(2.0**-24, mantissa))
 
 
-__all__ = ["Emitter", "apply", "convert", "extent", "extreme", "fetched", "value_text", "register_type"]
+__all__ = [
+    "Emitter",
+    "apply",
+    "convert",
+    "extent",
+    "extreme",
+    "fetched",
+    "register_type",
+    "value_text",
+]
