@@ -7,8 +7,8 @@ import pellucid.nn as nn
 from pellucid import optim
 from pellucid.base.errors import DataError, NonFiniteError, OptionError, ShapeError
 from pellucid.data import Dataset, Split, load_digits, split
+from pellucid.tensor import engine, random
 from pellucid.tensor import functions as F
-from pellucid.tensor import random
 from pellucid.tensor.tensor import Tensor
 from pellucid.train.events import EpochDone, Progress, Started, Stopped
 from pellucid.train.loop import Options, Slices, evaluate, fit, predict
@@ -152,7 +152,12 @@ def test_prediction_of_one_row_equals_the_same_row_in_any_batch():
     net = nn.Sequential(nn.Linear(64, 32), nn.GELU(), nn.Dropout(0.5), nn.Linear(32, 10))
     together = predict(net, data.x[:600])
     for rows in (slice(0, 1), slice(3, 20), slice(511, 530)):
-        assert np.array_equal(predict(net, data.x[rows]), together[rows])
+        if engine.name() == "compiled":
+            assert np.array_equal(predict(net, data.x[rows]), together[rows])
+        else:  # NumPy's BLAS sums in an order that depends on the batch
+            np.testing.assert_allclose(
+                predict(net, data.x[rows]), together[rows], rtol=1e-5, atol=1e-7
+            )
     assert net.training  # the mode is what it was
 
 

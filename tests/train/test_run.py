@@ -67,7 +67,7 @@ def test_a_saved_model_gives_the_same_answers(finished):
 def test_the_same_recipe_gives_the_same_weights_and_resume_of_a_finished_run_too(
     finished, tmp_path
 ):
-    folder, events = finished
+    _, events = finished
     again = list(train_run(recipe("digits", **SMALL), tmp_path / "b", checkpoint_seconds=0))
     assert again[-1].result["weights_sha256"] == events[-1].result["weights_sha256"]
     resumed = list(train_run(recipe("digits"), tmp_path / "b", resume=True))
@@ -232,3 +232,22 @@ def test_a_network_of_the_recipe_starts_with_scores_near_zero_and_equal_chances(
     network = made.network(data)
     loss = nn.cross_entropy(network(Tensor(data.x)), Tensor(data.y)).item()
     assert loss == pytest.approx(np.log(10), abs=0.6)
+
+
+def test_the_number_of_threads_does_not_change_the_weights(tmp_path):
+    from pellucid.tensor import engine
+
+    if engine.name() != "compiled":
+        pytest.skip("NumPy's own threads are not ours to set")
+    from pellucid.runtime.team import get_threads, set_threads
+
+    before = get_threads()
+    found = set()
+    try:
+        for n in (1, 2, 3, 4):
+            set_threads(n)
+            made = recipe("digits", net=(64, 48), epochs=2)
+            found.add(list(train_run(made, tmp_path / str(n)))[-1].result["weights_sha256"])
+    finally:
+        set_threads(before)
+    assert len(found) == 1

@@ -235,9 +235,9 @@ class Fit:
         def step(rows):
             target = F.take(self.y, rows, axis=0)
             out = output_for(network, F.take(self.x, rows, axis=0), target)
-            loss = loss_of(out, target)
-            optimizer.step(grad(loss, self.parameters))
-            self.sums.add(loss * float(rows.shape[0]), count_correct(out, target))
+            total = loss_of(out, target, reduction="sum")
+            optimizer.step(grad(total / target.size, self.parameters))
+            self.sums.add(total, count_correct(out, target))
 
         self.step = step
 
