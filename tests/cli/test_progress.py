@@ -2,7 +2,7 @@
 
 import pytest
 
-from pellucid.cli.progress import Lines, duration, line
+from pellucid.cli.progress import Bar, Lines, Silent, duration, line, progress
 from pellucid.train.events import EpochDone
 from pellucid.train.metrics import Metrics
 
@@ -39,3 +39,16 @@ def test_a_log_gets_the_last_epoch_of_a_short_run(capsys):
             lines.show(done(number))
     err = capsys.readouterr().err.splitlines()
     assert [line.split()[1] for line in err] == ["50/200"]
+
+
+def test_a_terminal_gets_a_bar_and_quiet_gets_nothing(monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    assert type(progress(quiet=False)) is Bar
+    assert type(progress(quiet=True)) is Silent
+
+
+def test_the_bar_ends_on_the_last_epoch(capsys):
+    with Bar() as bar:
+        for number in (1, 2, 200):
+            bar.show(done(number))
+    assert "epoch 200/200" in capsys.readouterr().err

@@ -148,6 +148,31 @@ def test_a_folder_that_holds_a_run_is_not_overwritten(run, capsys):
     assert "--resume" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("threads", ["1", "3"])
+def test_the_number_of_threads_changes_no_bit(run, threads, tmp_path):
+    arguments = ["train", "digits", *SMALL, "--json", "--quiet", "--threads", threads]
+    done = pellucid(*arguments, "--out", str(tmp_path / "run"))
+    assert json.loads(done.stdout)["weights_sha256"] == run[1]["weights_sha256"]
+
+
+def test_a_folder_that_another_process_uses_is_refused(run, capsys):
+    code = (
+        "import sys; from pellucid.train.lock import RunLock\n"
+        "with RunLock(sys.argv[1]): print('locked', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, str(run[0])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=ENVIRONMENT,
+    )
+    with other:
+        assert other.stdout.readline() == b"locked\n"
+        assert command.run(["train", "digits", "--resume", "--out", str(run[0]), "--quiet"]) == 1
+        other.stdin.close()
+    assert f"process {other.pid}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
