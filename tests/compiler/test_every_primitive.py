@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("llvmlite")
+from pellucid.base import dtypes
 from pellucid.compiler.build import Options, build
+from pellucid.graph.infer import make
 from pellucid.graph.node import Node
 from pellucid.graph.reference import REFERENCE, compute
 from pellucid.graph.show import show
@@ -76,7 +78,10 @@ def check(op: str, m: Maker) -> None:
     if op in ("sin", "cos"):  # the table leaves them free beyond 2**40
         m.special = NOT_HUGE
     node = CASES[op](m)
-    out = m.moved(node)
+    assert_equals_reference(op, node, m.moved(node), m)
+
+
+def assert_equals_reference(op: str, node: Node, out: Node, m: Maker) -> None:
     got = run(Graph(tuple(m.arrays), (), (out,)), m.arrays, Options())[0]
     assert (got.shape, got.dtype) == (out.shape, out.dtype.numpy)
     want, off = expected(node, out, m.arrays)
@@ -96,3 +101,52 @@ def check(op: str, m: Maker) -> None:
 @given(data=st.data())
 def test_compiled_equals_reference(op, data):
     check(op, Maker(lambda low, high: data.draw(st.integers(low, high))))
+
+
+# Long enough that a reduction is cut in chunks and a contraction in blocks and tasks.
+LONG = [
+    ("reduce_sum", (100_003,), (0,)),
+    ("reduce_sum", (3, 70_001), (1,)),
+    ("reduce_sum", (70_001, 3), (0,)),
+    ("reduce_sum", (5_000, 7, 2), (0, 2)),
+    ("reduce_max", (40_961, 5), (0,)),
+    ("reduce_min", (2, 50_021), (0, 1)),
+    ("argmax", (33, 4_099), 1),
+    ("argmax", (4_099, 33), 0),
+    ("cumsum", (70_001,), 0),
+    ("cumsum", (7, 4_099), 1),
+    ("cumsum", (4_099, 7), 0),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8"])
+@pytest.mark.parametrize(("op", "shape", "axes"), LONG)
+def test_long_reductions_equal_the_reference(op, shape, axes, dtype):
+    m = Maker(lambda low, high: low)
+    m.special = NOT_HUGE
+    node = make(op, (m.leaf(shape, dtypes.of(dtype)),), (axes,))
+    assert_equals_reference(op, node, node, m)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("sizes", "labels"),
+    [
+        ({"m": 131, "k": 1031, "n": 67}, "mk,kn->mn"),
+        ({"m": 131, "k": 517, "n": 67}, "km,nk->nm"),
+        ({"m": 1, "k": 4099, "n": 1}, "mk,kn->mn"),
+        ({"m": 2053, "k": 3, "n": 17}, "mk,kn->mn"),
+        ({"m": 3, "k": 17, "n": 2053}, "mk,nk->mn"),
+        ({"b": 5, "m": 37, "k": 65, "n": 31}, "bmk,bkn->bmn"),
+        ({"b": 5, "m": 37, "k": 65, "n": 31}, "mbk,nkb->nbm"),
+        ({"b": 3, "m": 37, "k": 35, "l": 9, "n": 31}, "kmbl,lnkb->bmn"),
+    ],
+)
+def test_large_contractions_equal_the_reference(sizes, labels, dtype):
+    m = Maker(lambda low, high: low)
+    operands, out = labels.split("->")
+    inputs = [
+        m.leaf(tuple(sizes[i] for i in side), dtypes.of(dtype)) for side in operands.split(",")
+    ]
+    node = make("contract", inputs, (*operands.split(","), out))
+    assert_equals_reference("contract", node, node, m)
