@@ -46,7 +46,7 @@ from .kernel import (
     var,
     walk,
 )
-from .legalize import legalize
+from .legalize import legalize, size
 from .lower import Lowering
 from .memory import plan_arena
 from .schedule import HEAVY, Group, Output, Schedule
@@ -150,9 +150,7 @@ def _map(g: Group, stored: set[Node]) -> LoopKernel:
     if _clean(stores, flat) or not shape:
         return LoopKernel((), flat, (Stage("map", stores),))
     for split in range(len(shape) - 1, 0, -1):
-        inner_size = 1
-        for d in shape[split:]:
-            inner_size *= d
+        inner_size = size(shape[split:])
         if inner_size < 8 and split > 1:
             continue
         row, inner = Var("row", g.root.size // max(inner_size, 1)), Var("i", inner_size)
@@ -239,10 +237,7 @@ def _row(g: Group, stored: set[Node]) -> LoopKernel:
 
 def _column(g: Group, stored: set[Node]) -> ColumnKernel:
     root, x, axes = g.root, g.root.inputs[0], g.root.params[0]
-    trailing = [a for a in range(max(axes) + 1, len(x.shape))]
-    lane_size = 1
-    for a in trailing:
-        lane_size *= x.shape[a]
+    lane_size = size(x.shape[max(axes) + 1 :])
     outer, lane = Var("outer", root.size // max(lane_size, 1)), Var("j", lane_size)
     along = tuple(Var(f"k{a}", x.shape[a]) for a in axes)
     flat = var(outer).scaled(lane_size) + var(lane)
@@ -282,7 +277,7 @@ def _serial(g: Group, stored: set[Node]) -> SerialKernel:
     outer = tuple(Var(f"a{i}", d) for i, d in enumerate(x.shape) if i != axis)
     along = Var("k", x.shape[axis])
     rest = [var(v) for v in outer]
-    place = tuple([*rest[:axis], var(along), *rest[axis:]])
+    place = (*rest[:axis], var(along), *rest[axis:])
     acc = Ref("acc", node.dtype)
     at = flatten(place, x.shape) if node.op == "cumsum" else flatten(tuple(rest), node.shape)
     stores = tuple(Store(array, at, acc) for array in g.stores[node])
@@ -292,9 +287,7 @@ def _serial(g: Group, stored: set[Node]) -> SerialKernel:
 def _scatter(g: Group, stored: set[Node]) -> ScatterKernel:
     node = g.root
     index, updates = node.inputs
-    columns = 1
-    for d in node.shape[1:]:
-        columns *= d
+    columns = size(node.shape[1:])
     u, j = Var("u", index.size), Var("j", columns)
     low = Lowering(stored)
     value = low.at_flat(updates, var(u).scaled(columns) + var(j))

@@ -200,7 +200,7 @@ class _Gemm:
         self.b_k, self.b_n, self.b_b = (
             bi.coefficient(v) for v in (kernel.k, kernel.n, kernel.batch)
         )
-        self.functions: list[str] = []
+        self.micro: dict[str, str] = {}  # name -> text
 
     def at(self, pointer: Val, *terms: tuple[Val, int]) -> Val:
         """&pointer[sum of value * stride], constants folded."""
@@ -424,11 +424,12 @@ class _Gemm:
         b, p, m = self.b, self.p, self.k.m.extent
         heights = {min(p.rows, m)} | self.remainders()
         height = b.bin("sub", i1, i)
-        call = lambda n: (
-            lambda: self.call_micro(
+
+        def call(n: int):
+            return lambda: self.call_micro(
                 n, a, a_m, a_k, panel, b_stride, tile, pitch, j, kc, first, ragged
             )
-        )
+
         if len(heights) == 1:
             call(heights.pop())()
             return
@@ -453,9 +454,8 @@ class _Gemm:
         self, n, a, a_m, a_k, panel, b_stride, tile, pitch, j, kc, first, ragged
     ) -> None:
         name = f"KERNEL_micro_{n}_{kc}_{a_m}_{a_k}_{b_stride}_{pitch}_{int(first)}_{int(ragged)}"
-        if name not in self.functions:
-            self.functions.append(name)
-            self.em.micro[name] = micro_kernel(
+        if name not in self.micro:
+            self.micro[name] = micro_kernel(
                 name,
                 self.type,
                 n,
@@ -564,7 +564,8 @@ def micro_kernel(
         for v in range(vectors):
             b.store(sums[r * vectors + v], place(r, v))
     lines = "\n".join(b.lines)
-    head = f"define internal fastcc void @{name}(ptr noalias %a, ptr noalias %b, ptr noalias %t, i64 %j) #0 {{\nentry:\n"
+    args = "ptr noalias %a, ptr noalias %b, ptr noalias %t, i64 %j"
+    head = f"define internal fastcc void @{name}({args}) #0 {{\nentry:\n"
     return head + lines + "\n  ret void\n}\n" + "".join(d + "\n" for d in sorted(b.declares))
 
 
@@ -588,6 +589,6 @@ def transpose(b: Builder, rows: list[Val]) -> list[Val]:
 
 def emit_gemm(b: Builder, kernel: GemmKernel, p: Plan, em: Emitter, scratch: Val) -> dict[str, str]:
     """Writes the task loop into b; returns the text of the micro-kernels that it calls."""
-    em.micro = {}
-    _Gemm(b, kernel, p, em, scratch).emit()
-    return em.micro
+    writer = _Gemm(b, kernel, p, em, scratch)
+    writer.emit()
+    return writer.micro

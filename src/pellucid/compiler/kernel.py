@@ -167,7 +167,7 @@ def quotient(x: Index, n: int) -> Index:
         return x
     whole, rest = _split(x, n)
     low, high = rest.bounds()
-    return whole if 0 <= low and high < n else whole + Index(0, ((Quot(rest, n), 1),))
+    return whole if low >= 0 and high < n else whole + Index(0, ((Quot(rest, n), 1),))
 
 
 def remainder(x: Index, n: int) -> Index:
@@ -176,7 +176,7 @@ def remainder(x: Index, n: int) -> Index:
         return Index()
     _, rest = _split(x, n)
     low, high = rest.bounds()
-    return rest if 0 <= low and high < n else Index(0, ((Rem(rest, n), 1),))
+    return rest if low >= 0 and high < n else Index(0, ((Rem(rest, n), 1),))
 
 
 def strides(shape) -> tuple[int, ...]:
@@ -219,7 +219,7 @@ class Load:
 
 @dataclass(frozen=True, eq=False)
 class Const:
-    value: object
+    value: bool | int | float
     dtype: DType
 
 

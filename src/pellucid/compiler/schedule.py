@@ -290,7 +290,7 @@ class Schedule:
     def same_place(self, g: Group, n: Node, array: Node) -> bool:
         """Whether n (elementwise, in g) reads `array` only at the place that it computes."""
         if n.op in HEAVY:
-            return False if g.kind != "column" or array in self.reads(n) else True
+            return g.kind == "column" and array not in self.reads(n)
         i = var(Var("i", n.size))
         return all(v.index == i for v in self.loads(n, i) if v.array is array)
 

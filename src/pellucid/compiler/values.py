@@ -12,6 +12,7 @@ from . import vmath
 from .emit import ELEMENT, LANES, Builder, Val, i64, suffix
 from .kernel import (
     Apply,
+    Atom,
     Const,
     Fetched,
     FromIndex,
@@ -101,7 +102,9 @@ class Emitter:
     def index(self, x: Index) -> tuple[Val, int, Val | None]:
         """(address of lane 0 without the vector, step from lane to lane, further offsets by lane)."""
         b = self.b
-        total, step, vector = None, 0, None
+        step = 0
+        total: Val | None = None
+        vector: Val | None = None
 
         def add(base: Val | None, v: Val, c: int) -> Val:
             v = v if c == 1 else b.bin("mul", v, b.const(c, "i64", v.width))
@@ -113,13 +116,9 @@ class Emitter:
                     step += c
                 total = add(total, self.env[a], c)
             elif self._atom_varies(a):
-                vector = add(
-                    vector, self._remember(("atom", a, self.mask), lambda a=a: self._atom(a)), c
-                )
+                vector = add(vector, self.atom(a), c)
             else:
-                total = add(
-                    total, self._remember(("atom", a, self.mask), lambda a=a: self._atom(a)), c
-                )
+                total = add(total, self.atom(a), c)
         if total is None:
             return i64(x.const), step, vector
         return (b.bin("add", total, i64(x.const)) if x.const else total), step, vector
@@ -137,6 +136,10 @@ class Emitter:
                 "add", out, lanes if step == 1 else b.bin("mul", lanes, b.const(step, "i64"))
             )
         return out if vector is None else b.bin("add", out, vector)
+
+    def atom(self, a: Atom) -> Val:
+        """A part of an index that is not a loop, as an i64."""
+        return self._remember(("atom", a, self.mask), lambda: self._atom(a))
 
     def _atom(self, a) -> Val:
         b = self.b
