@@ -696,6 +696,22 @@ def test_S_G3_dropout_zeroes_half_in_training_and_nothing_in_prediction():
     assert np.array_equal(layer.eval()(x).numpy(), x.numpy())
 
 
+def test_S_G3_dropout_shrinks_the_gap_of_an_overfitted_network():
+    data = load_digits()
+    parts = split(data, 0.3, 0.0)
+    few = Split(parts.train[::12], parts.validation)
+    gap = {}
+    for p in (0.0, 0.5):
+        random.seed(0)
+        network = nn.Sequential(nn.Linear(64, 128), nn.ReLU(), nn.Dropout(p), nn.Linear(128, 10))
+        optimizer = optim.Adam(network.parameters(), lr=5e-3)
+        run(network, data, few, optimizer, epochs=60, batch_size=16, patience=None)
+        gap[p] = (
+            evaluate(network, data, few.validation).loss - evaluate(network, data, few.train).loss
+        )
+    assert 0 < gap[0.5] < gap[0.0]
+
+
 def test_S_G5_early_stopping_restores_the_best_weights_and_names_the_epoch():
     data = load_digits()
     parts = split(data, 0.3, 0.0)

@@ -154,6 +154,29 @@ def test_ctrl_c_in_a_native_call_keeps_a_whole_checkpoint(tmp_path):
     assert weights(net) == weights(whole)
 
 
+def test_ctrl_c_in_the_validation_after_an_epoch_keeps_the_epoch(tmp_path):
+    whole, _ = uninterrupted()
+    options = Options(epochs=3, batch_size=64, checkpoint=tmp_path / "c")
+    net, optimizer = make()
+    running = Fit(net, DATA, PARTS, optimizer, options)
+    real, calls = running.evaluator, []
+
+    def interrupted(rows):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return real(rows)
+
+    running.evaluator = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        list(running.run())
+    saved = checkpoints.load(tmp_path / "c")
+    assert (saved.epoch, saved.step) == (1, running.n_steps)
+    net, optimizer = make(seed=5)
+    events = list(fit(net, DATA, PARTS, optimizer, dataclasses.replace(options, resume=True)))
+    assert weights(net) == weights(whole) and len(events[-1].history) == 3
+
+
 class FullDisk(Files):
     def write(self, fd, data):
         raise OSError(errno.ENOSPC, "No space left on device")

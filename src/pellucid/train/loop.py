@@ -222,7 +222,9 @@ class Fit:
         self.best_loss = float("inf")
         self.best: dict[str, np.ndarray] = {}
         self.history: list[EpochDone] = []
-        self.is_stepping = False  # a native call may have overwritten part of the state
+        self.is_torn = (
+            False  # the state is being changed; an interrupt now would leave parts of two steps
+        )
         self.slices = Slices(options.slice_seconds)
         self.last_checkpoint = time.monotonic()
         self.batch = min(options.batch_size, len(split.train))
@@ -298,14 +300,14 @@ class Fit:
             done = self.step_in_epoch
             n = min(self.slices.n, n_full - done) if done < n_full else 1
             start = time.perf_counter()
-            self.is_stepping = True
+            self.is_torn = True
             if done < n_full:
                 self.step.many(n, full, start=done)
             else:
                 self.step(np.ascontiguousarray(order[n_full * batch :]))
             self.step_in_epoch = done + n
             self.sums.n_rows = min(self.step_in_epoch * batch, n_train)
-            self.is_stepping = False
+            self.is_torn = False
             if done < n_full:
                 self.slices.took(n, time.perf_counter() - start)
             if not np.isfinite(self.sums.loss.item()):
@@ -337,6 +339,7 @@ class Fit:
                 )
         score = (validation or train).loss
         is_best = score < self.best_loss
+        self.is_torn = True
         self.epoch += 1
         self.step_in_epoch = 0
         if is_best:
@@ -353,6 +356,7 @@ class Fit:
             self.seconds_left(rate),
         )
         self.history.append(done)
+        self.is_torn = False
         if self.options.checkpoint is not None and self.is_time_to_save():
             yield self.save()
         yield done
@@ -445,7 +449,7 @@ class Fit:
             )
         state = checkpoints.load(path)
         checkpoints.check_same_run(path, state, self.fingerprint(), self.settings())
-        if state.step >= self.n_steps:
+        if state.step > self.n_steps:
             raise RunError(
                 f"{path}: step {state.step} is past the {self.n_steps} steps of an epoch."
             )
@@ -455,9 +459,9 @@ class Fit:
         """After Ctrl-C: a checkpoint of the last whole slice, or of the epoch's start when one was cut."""
         if self.options.checkpoint is None:
             return
-        if self.is_stepping:
+        if self.is_torn:
             self.load(self.start_of_epoch)
-            self.is_stepping = False
+            self.is_torn = False
         self.save()
 
     # Not a number
