@@ -321,7 +321,8 @@ class Fit:
                     self.epoch + 1, o.epochs, self.step_in_epoch, self.n_steps, now.loss, now.accuracy,
                     rate, self.seconds_left(rate),
                 )  # fmt: skip
-        rate = (self.n_steps - n_before) / max(time.perf_counter() - begun, 1e-9)
+        # 1 at least: a run may go on from between the last step and its validation.
+        rate = max(1, self.n_steps - n_before) / max(time.perf_counter() - begun, 1e-9)
         yield from self.finish_epoch(order, rate)
 
     def finish_epoch(self, order: np.ndarray, rate: float) -> Iterator[Event]:
