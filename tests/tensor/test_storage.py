@@ -102,14 +102,32 @@ def test_assign_to_an_expression_makes_it_data():
 
 def test_tensors_do_not_share_what_one_of_them_changes():
     a = pl.Tensor([1.0])
-    b, c = a.detach(), pl.Tensor(a)
+    twins = [a.detach(), pl.Tensor(a), a[:], a.reshape(1), a + 0, a * 1, a * 1]
+    for t in twins[:-1]:
+        t.numpy()
     a.assign([2.0])
-    assert b.item() == 1
-    d = a + 0
-    d.numpy()
-    a.assign([3.0])
-    assert d.item() == 2
-    assert c.item() in (1.0, 3.0)
+    assert [t.item() for t in twins] == [1] * len(twins)
+    twins[-1].assign([7.0])
+    assert [t.item() for t in twins[:-1]] == [1] * (len(twins) - 1)
+    twins[2][0] = 5
+    assert (a.item(), twins[1].item(), twins[2].item()) == (2, 1, 5)
+
+
+def test_a_view_that_was_read_still_has_the_gradient_of_its_data():
+    a = pl.Tensor([1.0, 2.0])
+    b = a[:]
+    b.numpy()
+    assert pl.grad((b * b).sum(), a).tolist() == [2, 4]
+
+
+def test_a_captured_expression_is_state_that_assign_reaches():
+    w = pl.Tensor([3.0])
+    twin, scale = w * 2, w * 2
+    f = pl.compile(lambda x: x * scale)
+    assert f(pl.Tensor([1.0])).item() == 6
+    scale.assign([10.0])
+    assert f(pl.Tensor([1.0])).item() == 10
+    assert twin.item() == 6
 
 
 def test_values_are_freed_with_their_tensors():

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 import pellucid as pl
-from pellucid.base.errors import OptionError, ShapeError
+from pellucid.base.errors import OptionError, ShapeError, TraceError
 from pellucid.tensor import functions as F
-from pellucid.tensor.realize import TraceError
 
 
 def counted(fn):
@@ -324,17 +323,36 @@ def test_arguments_cannot_be_overwritten():
         pl.compile(lambda x: x.assign(x + 1))(pl.Tensor([1.0]))
 
 
-def test_state_that_python_looked_at_cannot_change():
-    n = pl.Tensor(0)
+def test_python_cannot_look_at_state_either():
+    n = pl.Tensor(2)
+    with pytest.raises(TraceError, match="only known when the function runs"):
+        pl.compile(lambda x: x * n.item())(pl.Tensor([1.0]))
+    order = pl.Tensor([1, 0])
+    pick = pl.compile(lambda x: x[order])
+    assert pick(pl.Tensor([5.0, 6.0])).tolist() == [6, 5]
+    order.assign([0, 0])
+    assert pick(pl.Tensor([5.0, 6.0])).tolist() == [5, 5]
+    assert "traced" in pl.compile(lambda x: (x, repr(n)))(pl.Tensor(1.0))[1]
+
+
+def test_threads_trace_for_themselves():
+    import threading
+
+    inside, done = threading.Event(), threading.Event()
 
     @pl.compile
-    def f(x):
-        y = x * n.item()
-        n.assign(n + 1)
-        return y
+    def slow(x):
+        inside.set()
+        assert done.wait(10)
+        return x + 1
 
-    with pytest.raises(TraceError, match="looks at the value"):
-        f(pl.Tensor([1.0]))
+    thread = threading.Thread(target=lambda: slow(pl.Tensor([1.0])))
+    thread.start()
+    assert inside.wait(10)
+    value = (pl.Tensor([1.0]) * 2).item()
+    done.set()
+    thread.join()
+    assert value == 2
 
 
 def test_many_programs_for_a_python_number_are_reported():

@@ -37,3 +37,7 @@ class OptionError(PellucidError, ValueError):
 
 class RunError(PellucidError, RuntimeError):
     """A run folder that cannot be used: in use by another process, read-only, full disk."""
+
+
+class TraceError(PellucidError, TypeError):
+    """A value was asked for that only exists when the compiled function runs."""

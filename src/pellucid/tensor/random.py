@@ -10,15 +10,16 @@ from typing import Any
 import numpy as np
 
 from ..base import dtypes
-from ..base.errors import OptionError, ShapeError
+from ..base.errors import OptionError, ShapeError, TraceError
 from ..graph.infer import make
 from ..graph.node import Node
 from . import shaping
-from .realize import TraceError
 from .storage import active
 from .tensor import DTypeLike, Tensor, from_node, maximum
 
 _generator = Tensor(np.zeros(2, np.int64))
+assert _generator._storage is not None
+_generator._storage.name = "random"
 
 
 def seed(n: int) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import PellucidError
+from ..base.errors import TraceError
 from ..graph.node import Node, intern
 from ..program.graph import Graph
 from ..runtime.buffers import aligned_copy
@@ -24,10 +24,6 @@ MAX_PROGRAMS = 512  # eager programs kept, the least recently used goes first
 # a parameter in it, that history is cut where it holds more than this:
 MAX_HISTORY_NODES = 10_000
 MAX_HISTORY_BYTES = 64 * 2**20
-
-
-class TraceError(PellucidError, TypeError):
-    """A value was asked for that only exists when the compiled function runs."""
 
 
 @dataclass
@@ -209,10 +205,11 @@ def realize_nodes(nodes: Sequence[Node]) -> list[tuple[Storage, bool]]:
         row = known(source_of(node))
         if row is not None and row() is node:
             assert isinstance(row.source, Storage)
-            is_kept = (
-                node.op != "leaf" and History(row.n_nodes, row.n_bytes, row.is_tracked).is_kept
-            )
-            out[node] = row.source, is_kept
+            if node.op == "leaf":  # somebody's data, which its owner may overwrite: a copy
+                out[node] = Storage(aligned_copy(row.source.array)), node.dtype.kind == "f"
+            else:
+                past = History(row.n_nodes, row.n_bytes, row.is_tracked)
+                out[node] = row.source, past.is_kept
         else:
             pending.append(node)
     if pending:

@@ -7,8 +7,11 @@ a Storage knows the nodes that stand for it: when a Storage is about to be overw
 expression still reads the old value, that expression gets a copy first. So tensors keep value
 semantics: what you wrote down is what you get, whenever you look."""
 
+import contextlib
 import itertools
+import threading
 import weakref
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -147,7 +150,26 @@ class Trace:
         self.parameters: dict[Node, Storage] = {}  # those leaves again, to find gradients' owners
         self.arguments: set[Node] = set()
         self.grads: dict[int, tuple[Any, Any]] = {}  # id -> (tensor, its grad before the trace)
-        self.read: set[Storage] = set()  # values that Python has looked at
 
 
-active: list[Trace] = []  # the trace that is running, if any
+class _Active(threading.local):
+    """The traces that run in this thread, innermost last: none, or one. False when there is none."""
+
+    def __init__(self) -> None:
+        self.stack: list[Trace] = []
+
+    def __bool__(self) -> bool:
+        return bool(self.stack)
+
+
+active = _Active()
+
+
+@contextlib.contextmanager
+def outside() -> Iterator[None]:
+    """As if no function were being traced: for values that were written down before."""
+    stack, active.stack = active.stack, []
+    try:
+        yield
+    finally:
+        active.stack = stack

@@ -13,16 +13,16 @@ import numpy as np
 
 from ..base import dtypes
 from ..base.dtypes import DType
-from ..base.errors import DTypeError, PellucidError, ShapeError
+from ..base.errors import DTypeError, PellucidError, ShapeError, TraceError
 from ..graph.infer import constant, make
 from ..graph.node import Node, Shape, topological_order
 from ..runtime.buffers import aligned, aligned_copy
 from ..transform.gradient import gradients
 from . import contraction, elementwise, indexing, reductions, shaping
 from .elementwise import Operand
-from .realize import TraceError, realize_nodes
+from .realize import realize_nodes
 from .shaping import Axes
-from .storage import Storage, active, known, stop_gradient
+from .storage import Storage, active, known, outside, stop_gradient
 
 DTypeLike = DType | str | type | np.dtype
 SHOWN = 1000  # repr summarises above this many elements, as NumPy does
@@ -35,10 +35,11 @@ class Tensor:
     dtype  of the result; else that of an array, and for Python data float32, int64 or bool
     requires_grad  makes it a parameter: `loss.backward()` fills its `.grad`"""
 
-    __slots__ = ("__weakref__", "_node", "_storage", "_trace", "grad")
+    __slots__ = ("__weakref__", "_is_owner", "_node", "_storage", "_trace", "grad")
     _storage: Storage | None
     _node: Node | None
     _trace: int  # serial number of the trace that made it, 0 outside
+    _is_owner: bool  # whether the storage is its own; values of equal expressions share one
     grad: "Tensor | None"
 
     # NumPy leaves `array + tensor` to us, instead of looping over the elements.
@@ -48,15 +49,13 @@ class Tensor:
     def __init__(self, data: Any, dtype: DTypeLike | None = None, requires_grad: bool = False):
         self.grad = None
         wanted = None if dtype is None else dtypes.of(dtype)
-        if isinstance(data, Tensor):
-            self._storage, self._node, self._trace = data._storage, data._node, data._trace
-            if wanted is not None and wanted is not data.dtype:
-                cast_ = data.astype(wanted)
-                self._storage, self._node, self._trace = None, cast_._node, cast_._trace
-            elif data.requires_grad or requires_grad:
-                self._storage, self._node, self._trace = Storage(data.numpy()), None, 0
+        if isinstance(data, Tensor):  # an expression: the same value, whatever becomes of data
+            self._storage, self._trace = None, active.stack[-1].serial if active else 0
+            self._node = data.node if wanted is None else elementwise.cast(data.node, wanted)
+            self._is_owner = False
         else:
             self._storage, self._node, self._trace = Storage(_array_of(data, wanted)), None, 0
+            self._is_owner = True
         if requires_grad:
             self.requires_grad = True
 
@@ -113,20 +112,18 @@ class Tensor:
         return node
 
     def _node_in_trace(self) -> Node:
-        trace = active[-1]
+        trace = active.stack[-1]
         if self._trace == trace.serial:
             assert self._node is not None
             return self._node
         if self._trace:
             raise TraceError(_LEAKED)
         if self._storage is None:  # an expression from outside means its value from outside
-            saved = active[:]
-            active.clear()
-            try:
+            with outside():
                 realize(self)
-            finally:
-                active.extend(saved)
         assert self._storage is not None
+        if not self._is_owner:  # so that a later assign reaches the program
+            self._storage, self._node, self._is_owner = _own_copy(self._storage), None, True
         updated = trace.updates.get(self._storage)
         return updated if updated is not None else self._storage.node()
 
@@ -146,17 +143,15 @@ class Tensor:
             raise DTypeError(f"a parameter got {self.dtype}; gradients need float32 or float64.")
         if self.requires_grad:
             return
-        if self._storage is None or self._node is not None or self._storage.owner is not None:
+        if not self._is_owner or self._storage is None or self._storage.owner is not None:
             self._storage, self._node, self._trace = Storage(self.numpy()), None, 0
+            self._is_owner = True
         self._storage.owner = weakref.ref(self)
 
     @property
     def storage(self) -> Storage | None:
-        """Where the value is, if it is known now: not for expressions, nor inside a compiled function
-        for what it has changed."""
-        if active and self._storage in active[-1].updates:
-            return None
-        return self._storage
+        """Where the value is, if it is known now: not for expressions, nor inside compiled functions."""
+        return None if active else self._storage
 
     # ---- values
 
@@ -256,7 +251,7 @@ class Tensor:
         return bool((self == value).any())
 
     def __repr__(self) -> str:
-        if self._trace:
+        if self._trace or active:
             return f"Tensor(<traced>, shape={self.shape}, dtype={self.dtype})"
         text = np.array2string(self._array(), separator=", ", prefix="Tensor(", threshold=SHOWN)
         shape = f", shape={self.shape}" if self.size == 0 or self.size > SHOWN else ""
@@ -671,7 +666,9 @@ def from_node(node: Node) -> Tensor:
     t = Tensor.__new__(Tensor)
     t._storage = None
     t._node = node
-    t._trace = active[-1].serial if active else 0
+    stack = active.stack
+    t._trace = stack[-1].serial if stack else 0
+    t._is_owner = False
     t.grad = None
     return t
 
@@ -682,6 +679,7 @@ def from_array(array: np.ndarray, origin: int = 0) -> Tensor:
     t._storage = Storage(array, origin)
     t._node = None
     t._trace = 0
+    t._is_owner = True
     t.grad = None
     return t
 
@@ -799,10 +797,9 @@ def plain_item(item: Any) -> Any:
     if isinstance(item, (bool, np.bool_)):
         return indexing.ArrayIndex(np.asarray(item), None)
     if isinstance(item, Tensor):
-        is_known = item._trace == 0 and not (active and item._storage in active[-1].updates)
-        if is_known and (item._storage is not None or not active):
-            return indexing.ArrayIndex(item._array(), None)
-        return indexing.ArrayIndex(None, item.node)
+        if active:  # state, whose values may be others at the next call
+            return indexing.ArrayIndex(None, item.node)
+        return indexing.ArrayIndex(item._array(), None)
     if isinstance(item, (list, np.ndarray)):
         values = np.asarray(item)
         if values.size == 0 and isinstance(item, list):  # NumPy makes float64 of []: no places
@@ -817,18 +814,7 @@ def plain_item(item: Any) -> Any:
 def realize(*tensors: Tensor) -> None:
     """Compute the values of several tensors in one program."""
     if active:
-        for t in tensors:
-            if t._trace or (t._storage in active[-1].updates):
-                raise TraceError(_NO_VALUE)
-            if t._storage is not None:
-                active[-1].read.add(t._storage)
-        saved = active[:]
-        active.clear()
-        try:
-            realize(*tensors)
-        finally:
-            active.extend(saved)
-        return
+        raise TraceError(_NO_VALUE)
     pending = [t for t in tensors if t._storage is None]
     if not pending:
         return
@@ -884,17 +870,21 @@ def assign(*pairs: tuple[Tensor, Any]) -> None:
             a.copy() if id(v._storage) in own else a for a, v in zip(arrays, values, strict=True)
         ]
     for target, array in zip(targets, arrays, strict=True):
-        if target._storage is None:
+        if target._storage is None or not target._is_owner:
             target._storage, target._trace = Storage(aligned_copy(array)), 0
+            target._is_owner = True
         else:
-            target._node = None
             target._storage.release()
             np.copyto(target._storage.array, array)
         target._node = None
 
 
+def _own_copy(storage: Storage) -> Storage:
+    return Storage(aligned_copy(storage.array), storage.origin)
+
+
 def _record_update(target: Tensor, node: Node) -> None:
-    trace = active[-1]
+    trace = active.stack[-1]
     alias = stop_gradient(node)
     if target._trace == trace.serial:
         if target._node in trace.arguments:
@@ -904,9 +894,7 @@ def _record_update(target: Tensor, node: Node) -> None:
             )
         target._node = alias
         return
-    if target._storage is None or target._node is not None:
-        target._node_in_trace()
-        target._node = None
+    _ = target.node  # says what is wrong with it, and makes the storage its own
     assert target._storage is not None
     trace.updates[target._storage] = alias
     trace.parameters[alias] = target._storage
@@ -917,7 +905,7 @@ def _record_update(target: Tensor, node: Node) -> None:
 
 def owner_of(leaf: Node) -> Tensor | None:
     """The parameter that a leaf stands for, if any."""
-    storage = active[-1].parameters.get(leaf) if active else None
+    storage = active.stack[-1].parameters.get(leaf) if active else None
     if storage is None:
         row = known(leaf)
         storage = row.source if row is not None and isinstance(row.source, Storage) else None
@@ -963,7 +951,7 @@ def backward(output: Tensor, gradient: Tensor | None = None) -> None:
         new = from_node(stop_gradient(node))
         old = owner.grad
         if active:
-            trace = active[-1]
+            trace = active.stack[-1]
             trace.grads.setdefault(id(owner), (owner, old))
             if old is not None and old._trace != trace.serial:
                 old = None  # a compiled function starts with empty gradients, on every call

@@ -15,13 +15,13 @@ from typing import Any, Generic, ParamSpec, TypeVar
 import numpy as np
 
 from ..base import dtypes
-from ..base.errors import OptionError, PellucidError, ShapeError
+from ..base.errors import OptionError, PellucidError, ShapeError, TraceError
 from ..graph.node import Node, intern, leaf
 from ..graph.show import show as show_graph
 from ..program.graph import Graph
 from ..runtime.buffers import aligned_copy
 from . import engine
-from .realize import TraceError, rebuilt, walk
+from .realize import rebuilt, walk
 from .storage import RETURNED, Storage, Trace, active
 from .tensor import Tensor, from_array, from_node, realize
 
@@ -140,7 +140,7 @@ class Compiled(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         # The fast path: positional arrays of known shapes. Everything else takes the careful one.
-        if not kwargs and not active:
+        if not kwargs and not active.stack:
             arrays: list[np.ndarray] = []
             key: list = []
             for a in args:
@@ -230,22 +230,15 @@ class Compiled(Generic[P, R]):
         ]
         trace = Trace(next(_serials))
         trace.arguments.update(arguments)
-        active.append(trace)
+        active.stack.append(trace)
         try:
             args, kwargs = unflatten(structure, iter([from_node(x) for x in arguments]))
             result = self.fn(*args, **kwargs)
             returned: list = []
             result_structure = flatten(result, returned, _is_tensor)
             outputs = [t.node for t in returned]
-            looked_at = trace.read & trace.updates.keys()
-            if looked_at:
-                shape = next(iter(looked_at)).array.shape
-                raise TraceError(
-                    f"the compiled function looks at the value of a tensor of shape {shape} and also "
-                    "overwrites it: what Python saw would be out of date at the next call. Look at it outside."
-                )
         finally:
-            active.pop()
+            active.stack.pop()
             for tensor, before in trace.grads.values():
                 tensor.grad = before
         return _assembled(trace, arguments, outputs, result_structure)
@@ -264,9 +257,10 @@ class Compiled(Generic[P, R]):
             raise PellucidError("nothing to show yet: call the compiled function once.")
         graph = self.last.graph
         if stage == "graph":
-            lines = [show_graph([*graph.outputs, *(node for _, node in graph.updates)])]
-            lines += [f"{leaf.params[1]} <- {node!r}" for leaf, node in graph.updates]
-            return "\n".join(lines)
+            nodes = [*graph.outputs, *(node for _, node in graph.updates)]
+            names = [leaf.params[1] for leaf, _ in graph.updates]
+            updates = f"then {', '.join(names)} = the last {len(names)} of these" if names else ""
+            return "\n".join(filter(None, (show_graph(nodes), updates)))
         program = getattr(self.last.executable, "program", None)
         if program is None:
             return f"{stage}: the reference engine runs the graph in NumPy, node by node; nothing is compiled."
@@ -348,6 +342,10 @@ def _names(fn: Callable, structure: Any, n: int) -> list[str]:
     return names
 
 
+def _name(storage: Storage, number: int) -> str:
+    return storage.name or f"{'state' if storage.owner is None else 'parameter'}{number}"
+
+
 def _assembled(trace: Trace, arguments: list[Node], outputs: list[Node], structure: Any) -> Step:
     """The Graph of what was traced, over leaves of its own: it keeps no tensor's expression alive."""
     updates = list(trace.updates.items())
@@ -364,7 +362,7 @@ def _assembled(trace: Trace, arguments: list[Node], outputs: list[Node], structu
                 )
             names.append(x.params[1])
         else:
-            names.append(storage.name or f"state{n_states}")
+            names.append(_name(storage, n_states))
             n_states += 1
     new = rebuilt(w, names)
 
@@ -380,7 +378,7 @@ def _assembled(trace: Trace, arguments: list[Node], outputs: list[Node], structu
     for i, (storage, node) in enumerate(updates):
         if storage not in state_nodes:  # written, never read
             uid = -1 - len(w.leaves) - len(arguments) - i
-            name = storage.name or f"state{len(state_nodes)}"
+            name = _name(storage, len(state_nodes))
             state_nodes[storage] = intern("leaf", (), (uid, name), node.shape, node.dtype)
 
     input_at = {x: i for i, x in enumerate(inputs)}
