@@ -1,6 +1,7 @@
 """Values: nothing is computed twice, expressions keep the values they were written with, memory is freed."""
 
 import gc
+import sys
 import weakref
 
 import numpy as np
@@ -51,6 +52,19 @@ def test_constants_that_hash_alike_are_other_programs(values):
         x = F.full((2,), v) if not isinstance(v, float) else F.full((2,), v, "float64")
         found.append(str((x + F.zeros(2, x.dtype) if x.dtype.kind == "z" else x).numpy()))
     assert found[0] != found[1]
+
+
+def test_programs_are_kept_within_bounds(monkeypatch):
+    realize = sys.modules["pellucid.tensor.realize"]
+    monkeypatch.setattr(realize, "_programs", realize.Programs())
+    monkeypatch.setattr(realize, "MAX_PROGRAMS", 4)
+    for n in range(1, 9):
+        F.zeros((n,)).numpy()
+        assert len(realize._programs.kept) <= 4
+    monkeypatch.setattr(realize, "MAX_PROGRAM_BYTES", 1000)
+    assert F.ones((1000,)).sum().item() == 1000  # larger than the bound: run, and not kept
+    assert (pl.Tensor(np.ones(1000)) * 2).sum().item() == 2000
+    assert realize._programs.n_bytes <= 1000
 
 
 def test_several_values_in_one_program(loads):

@@ -8,7 +8,6 @@ import os
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,10 @@ from ..runtime.buffers import aligned_copy
 from . import engine
 from .storage import CUT, DATA, Storage, know, known
 
-MAX_PROGRAMS = 512  # eager programs kept, the least recently used goes first
+# Eager programs are kept, the least recently used goes first. A program holds memory: its arena, and the
+# arrays of its last call.
+MAX_PROGRAMS = 512
+MAX_PROGRAM_BYTES = 256 * 2**20
 # A computed value keeps the expression it came from, so that a gradient can still be asked for. Without
 # a parameter in it, that history is cut where it holds more than this:
 MAX_HISTORY_NODES = 10_000
@@ -121,7 +123,33 @@ def rebuilt(w: Walk, names: Sequence[str] | None = None) -> dict[int, Node]:
     return new
 
 
-_programs: OrderedDict[tuple, Any] = OrderedDict()
+class Programs:
+    """Eager programs by structure, within bounds."""
+
+    def __init__(self) -> None:
+        self.kept: OrderedDict[tuple, tuple[engine.Executable, int]] = OrderedDict()
+        self.n_bytes = 0
+
+    def get(self, key: tuple) -> engine.Executable | None:
+        """The program of this structure, if it is kept."""
+        found = self.kept.get(key)
+        if found is None:
+            return None
+        self.kept.move_to_end(key)
+        return found[0]
+
+    def keep(self, key: tuple, program: engine.Executable, graph: Graph) -> None:
+        """Keep one more; older ones go."""
+        n_bytes = getattr(getattr(program, "program", None), "arena_bytes", 0)
+        n_bytes += sum(x.size * x.dtype.itemsize for x in (*graph.inputs, *graph.outputs))
+        self.kept[key] = program, n_bytes
+        self.n_bytes += n_bytes
+        while len(self.kept) > MAX_PROGRAMS or self.n_bytes > MAX_PROGRAM_BYTES:
+            _, (_, freed) = self.kept.popitem(last=False)
+            self.n_bytes -= freed
+
+
+_programs = Programs()
 
 
 def compute(roots: Sequence[Node]) -> tuple[list[np.ndarray], Walk]:
@@ -141,12 +169,9 @@ def compute(roots: Sequence[Node]) -> tuple[list[np.ndarray], Walk]:
         if program is None:
             new = rebuilt(w)
             leaves = tuple(new[w.number[x]] for x in w.leaves)
-            program = engine.load(Graph(leaves, (), tuple(new[n] for n in wanted)))
-            _programs[key] = program
-            if len(_programs) > MAX_PROGRAMS:
-                _programs.popitem(last=False)
-        else:
-            _programs.move_to_end(key)
+            graph = Graph(leaves, (), tuple(new[n] for n in wanted))
+            program = engine.load(graph)
+            _programs.keep(key, program, graph)
         inputs = [s.array for s in given.values()]
         results = program.run(inputs, [])
         arrays = dict(zip(wanted, results, strict=True))
