@@ -33,8 +33,9 @@ if TYPE_CHECKING:
         PellucidError,
         RunError,
         ShapeError,
+        TraceError,
     )
-    from .tensor import Tensor, compile, functions, grad, random, seed
+    from .tensor import Tensor, assign, compile, functions, grad, random, seed
     from .tensor.create import tensor
     from .tensor.tensor import realize
 
@@ -50,13 +51,14 @@ _ERRORS = (
     "PellucidError",
     "RunError",
     "ShapeError",
+    "TraceError",
 )
 
 # Public name -> the module that has it; a folder of this package stands for itself.
 _HOME = {
     **dict.fromkeys(("bool_", "uint8", "int32", "int64", "float32", "float64"), "base.dtypes"),
     **dict.fromkeys(_ERRORS, "base.errors"),
-    **dict.fromkeys(("Tensor", "compile", "grad", "realize", "seed", "tensor"), "tensor"),
+    **dict.fromkeys(("Tensor", "assign", "compile", "grad", "realize", "seed", "tensor"), "tensor"),
     "functions": "tensor.functions",
     "random": "tensor.random",
     **{name: name for name in ("data", "formats", "nn", "optim", "train")},
@@ -73,6 +75,8 @@ __all__ = [
     "RunError",
     "ShapeError",
     "Tensor",
+    "TraceError",
+    "assign",
     "bool_",
     "compile",
     "data",
