@@ -103,9 +103,12 @@ def reference() -> str:
     exit_codes = (cli.epilog or "").replace("\b\n", "").splitlines()
     lines += ["### Exit codes", "", *(f"    {line.strip()}" for line in exit_codes[1:]), ""]
 
-    folders = [pellucid, *(v for v in public_names(pellucid).values() if isinstance(v, ModuleType))]
-    for module in folders:
-        lines += [f"## `{module.__name__}`", "", "| name | |", "| --- | --- |"]
+    modules = {"pellucid": pellucid}
+    for name, value in public_names(pellucid).items():
+        if isinstance(value, ModuleType) and public_names(value):
+            modules[f"pellucid.{name}"] = value
+    for path, module in modules.items():
+        lines += [f"## `{path}`", "", "| name | |", "| --- | --- |"]
         for name, value in public_names(module).items():
             lines.append(f"| `{name}` | {cell(summary(value))} |")
         lines.append("")
