@@ -1,3 +1,5 @@
+import weakref
+
 import pytest
 
 pytest.importorskip("llvmlite")
@@ -9,7 +11,7 @@ from pellucid.runtime import jit, team
 def empty_cache(tmp_path, monkeypatch):
     """A cache directory of this test's own, and a process that has linked nothing yet."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(jit, "_linked", {})
+    monkeypatch.setattr(jit, "_linked", weakref.WeakValueDictionary())
     return tmp_path / "pellucid" / "kernels"
 
 

@@ -1,11 +1,13 @@
 import ctypes
 import dataclasses
+import gc
 import os
 import random
 import re
 import stat
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +42,9 @@ def test_a_second_process_loads_every_object_and_compiles_none(empty_cache, monk
     jit.addresses(kernels)
     assert jit.Stats.compiled == before + 5
 
-    monkeypatch.setattr(jit, "_linked", {})  # what a new process would know
+    monkeypatch.setattr(
+        jit, "_linked", weakref.WeakValueDictionary()
+    )  # what a new process would know
     loaded = jit.Stats.loaded
     jit.addresses(kernels)
     assert (jit.Stats.compiled, jit.Stats.loaded) == (before + 5, loaded + 5)
@@ -61,7 +65,7 @@ def test_damaged_entries_are_recompiled(empty_cache, monkeypatch):
     cut = [whole[: rng.randrange(len(whole))] for _ in range(20)]
     for damaged in [*flipped, *cut, b"", b"\0" * 32, whole + b"\0", whole[:32]]:
         entry.write_bytes(damaged)
-        monkeypatch.setattr(jit, "_linked", {})
+        monkeypatch.setattr(jit, "_linked", weakref.WeakValueDictionary())
         before = jit.Stats.compiled
         check(one, 3, 7)
         assert jit.Stats.compiled == before + 1
@@ -73,7 +77,7 @@ def test_an_entry_under_another_entrys_name_is_recompiled(empty_cache, monkeypat
     jit.addresses([one, other])
     names = [jit.key_of(k.text, machine.read()) for k in (one, other)]
     (empty_cache / f"{names[0]}.o").replace(empty_cache / f"{names[1]}.o")
-    monkeypatch.setattr(jit, "_linked", {})
+    monkeypatch.setattr(jit, "_linked", weakref.WeakValueDictionary())
     check(other, 4, 2)
 
 
@@ -84,7 +88,7 @@ def test_a_link_in_place_of_an_entry_is_not_followed(empty_cache, monkeypatch, t
     elsewhere = tmp_path / "elsewhere"
     entry.replace(elsewhere)
     entry.symlink_to(elsewhere)
-    monkeypatch.setattr(jit, "_linked", {})
+    monkeypatch.setattr(jit, "_linked", weakref.WeakValueDictionary())
     before = jit.Stats.compiled
     check(one, 4, 3)
     assert jit.Stats.compiled == before + 1
@@ -117,7 +121,7 @@ def test_a_cache_of_another_user_is_refused(empty_cache, capsys, monkeypatch):
 def test_a_cache_that_cannot_be_made_costs_a_warning_only(monkeypatch, tmp_path, capsys):
     (tmp_path / "pellucid").write_text("a file, where the directory would be")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(jit, "_linked", {})
+    monkeypatch.setattr(jit, "_linked", weakref.WeakValueDictionary())
     check(affine(6, 2), 6, 2)
     assert capsys.readouterr().err.count("\n") == 1
 
@@ -250,3 +254,16 @@ def test_processes_that_fill_one_cache_at_once_do_not_disturb_each_other(empty_c
         assert (out, err, process.returncode) == ("20\n", "", 0)
     assert len(list(empty_cache.glob("*.o"))) == 20
     assert not list(empty_cache.glob("*.tmp"))
+
+
+def test_code_that_nobody_holds_leaves_memory():
+    jit._recent.clear()
+    code = jit.addresses([affine(31, 7)])
+    (library,) = code.libraries
+    gone = weakref.ref(library)
+    del library
+    jit._recent.clear()
+    assert gone() is not None, "an executable's code stays"
+    del code
+    gc.collect()
+    assert gone() is None

@@ -48,7 +48,7 @@ class Executable:
 
     def __init__(self, program: Program):
         self.program = program
-        addresses = jit.addresses(program.kernels)
+        addresses = self._code = jit.addresses(program.kernels)  # held: it may be unloaded else
         self._lock = threading.Lock()
         self._owner = _process
         self._native = team.native()

@@ -9,6 +9,7 @@ links and segfaults when called. Nothing here may relax floating-point rules: th
 machine are the promise, so there are no fast-math flags, and kernels may call only the functions in
 ALLOWED."""
 
+import collections
 import contextlib
 import functools
 import hashlib
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -61,9 +63,29 @@ _DECLARED = re.compile(r"^\s*declare\s[^@]*@\"?([\w.$]+)", re.MULTILINE)
 
 # One lock for all of LLVM. It is held across fork(), so that a child never inherits it taken.
 _lock = threading.RLock()
-_linked: dict[str, dict[str, int]] = {}  # key -> name -> address
 _library_numbers = itertools.count()  # a name is used up even where linking fails
-_trackers: list[Any] = []  # code stays in memory as long as its tracker lives: for good
+
+
+class Library:
+    """Linked code: addresses by name. It leaves memory with the last reference to it."""
+
+    def __init__(self, tracker: Any, names: Iterable[str]):
+        self.tracker = tracker
+        self.addresses = {name: tracker[name] for name in names}
+
+
+class Code(dict[str, int]):
+    """Addresses by name, valid while this object lives."""
+
+    def __init__(self, found: Iterable[tuple[str, int]], libraries: Iterable[Library]):
+        super().__init__(found)
+        self.libraries = tuple(libraries)
+
+
+# Each library takes a dozen memory maps, of which Linux grants a process 65,530: code that nobody holds is
+# let go, the most recent excepted, for the program that is about to be built again.
+_linked: weakref.WeakValueDictionary[str, Library] = weakref.WeakValueDictionary()
+_recent: collections.deque[Library] = collections.deque(maxlen=128)
 
 
 class Stats:
@@ -75,22 +97,24 @@ class Stats:
     link_seconds = 0.0
 
 
-def addresses(kernels: Iterable[Kernel], on: Machine | None = None) -> dict[str, int]:
+def addresses(kernels: Iterable[Kernel], on: Machine | None = None) -> Code:
     """The address of each kernel's function, by the kernel's name."""
     found = link([(kernel.text, (kernel.name,)) for kernel in kernels], on)
-    return {name: address for unit in found for name, address in unit.items()}
+    return Code(
+        ((name, address) for code in found for name, address in code.items()),
+        (library for code in found for library in code.libraries),
+    )
 
 
-def link(
-    units: list[tuple[str, tuple[str, ...]]], on: Machine | None = None
-) -> list[dict[str, int]]:
+def link(units: list[tuple[str, tuple[str, ...]]], on: Machine | None = None) -> list[Code]:
     """For each (LLVM text, names of its functions), their addresses."""
     on = on or machine.read()
     keys = [key_of(text, on) for text, _ in units]
-    if any(key not in _linked for key in keys):
-        _on_large_stack(functools.partial(_link_missing, units, keys, on))
+    held = {key: library for key in keys if (library := _linked.get(key)) is not None}
+    if len(held) < len(set(keys)):
+        _on_large_stack(functools.partial(_link_missing, units, keys, held, on))
     return [
-        {name: _linked[key][name] for name in names}
+        Code(((name, held[key].addresses[name]) for name in names), (held[key],))
         for key, (_, names) in zip(keys, units, strict=True)
     ]
 
@@ -176,12 +200,15 @@ def _jit(on: Machine) -> Any:
     return llvm.create_lljit_compiler(target)
 
 
-def _link_missing(units: list[tuple[str, tuple[str, ...]]], keys: list[str], on: Machine) -> None:
+def _link_missing(
+    units: list[tuple[str, tuple[str, ...]]], keys: list[str], held: dict[str, Library], on: Machine
+) -> None:
+    """Links what `held` lacks, and adds it."""
     with _lock:
         missing = {
             key: (text, names)
             for key, (text, names) in zip(keys, units, strict=True)
-            if key not in _linked
+            if key not in held
         }
         # Names are unique within a library, not between programs: the same name with another text
         # goes into a library of its own.
@@ -200,9 +227,10 @@ def _link_missing(units: list[tuple[str, tuple[str, ...]]], keys: list[str], on:
             started = time.perf_counter()
             tracker = builder.link(_jit(on), f"pellucid{next(_library_numbers)}")
             Stats.link_seconds += time.perf_counter() - started
-            _trackers.append(tracker)
-            for key, names in batch.items():
-                _linked[key] = {name: tracker[name] for name in names}
+            library = Library(tracker, [name for names in batch.values() for name in names])
+            _recent.append(library)
+            for key in batch:
+                _linked[key] = held[key] = library
 
 
 def _object(key: str, text: str, on: Machine) -> bytes:

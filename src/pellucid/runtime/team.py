@@ -26,6 +26,8 @@ from ..base import machine
 from ..base.errors import OptionError
 from . import jit
 
+_code: list[jit.Code] = []
+
 LINE = 16  # words of 8 bytes: two cache lines, because the prefetcher fetches lines in pairs
 
 # Words of the team's block. Those that threads write sit apart from each other.
@@ -382,6 +384,7 @@ def native() -> Native:
         "pauses": (integer,),
     }
     (found,) = jit.link([(text, tuple(f"pellucid_{name}" for name in signatures))])
+    _code.append(found)  # for good: workers are inside it
     return Native(
         **{
             name: ctypes.CFUNCTYPE(None, *types)(found[f"pellucid_{name}"])
