@@ -402,6 +402,7 @@ def test_name_and_documentation_are_those_of_the_function():
 
 def test_show_prints_the_graph(capsys):
     w = pl.Tensor([1.0])
+    w.name = "total"
 
     @pl.compile
     def f(x):
@@ -412,7 +413,7 @@ def test_show_prints_the_graph(capsys):
     f(pl.Tensor([1.0]))
     f.show("graph")
     out = capsys.readouterr().out
-    assert "'x'" in out and "add(" in out
+    assert "'x'" in out and "add(" in out and "then total = the last 1 of these" in out
     with pytest.raises(OptionError, match="the stages are graph"):
         f.show("nothing")
 

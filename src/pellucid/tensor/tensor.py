@@ -149,6 +149,19 @@ class Tensor:
         self._storage.owner = weakref.ref(self)
 
     @property
+    def name(self) -> str:
+        """What listings call this tensor where it is state of a compiled function; "" if unnamed."""
+        return self._storage.name if self._storage is not None else ""
+
+    @name.setter
+    def name(self, name: str) -> None:
+        if self._storage is None or not self._is_owner:
+            raise PellucidError(
+                "only stored tensors have names: an expression has no place in memory."
+            )
+        self._storage.name = name
+
+    @property
     def storage(self) -> Storage | None:
         """Where the value is, if it is known now: not for expressions, nor inside compiled functions."""
         return None if active else self._storage
