@@ -115,7 +115,12 @@ class scalar:
 
 def lane_mask(b: Builder, base: Val, n: int) -> Val:
     """Which of the lanes base, base+1, ... lie below n."""
-    left = b.bin("sub", i64(n), base)
+    limit = i64(n)
+    if n % LANES == 1:
+        # LLVM 22 makes of a truncation to i8, stored under a constant mask of one lane, a store of the
+        # whole i32: three bytes too many. An empty asm (no instruction) keeps the mask from constancy.
+        limit = b.let(f'call i64 asm "", "=r,0"(i64 {n})', "i64", 1)
+    left = b.bin("sub", limit, base)
     return b.cmp("slt", b.lanes("i64"), b.splat(left))
 
 
