@@ -3,6 +3,7 @@
 import pytest
 from cases import CASES, DIFFERENTIABLE, NOT_DIFFERENTIABLE
 
+from pellucid.compiler import lower, values
 from pellucid.graph.infer import RULES
 from pellucid.graph.ops import OPS
 from pellucid.graph.reference import REFERENCE
@@ -32,3 +33,12 @@ def test_an_op_is_differentiable_or_says_why_not():
 def test_every_row_says_what_the_op_computes():
     for name, row in OPS.items():
         assert row.name == name and row.meaning, name
+
+
+def test_every_elementwise_and_movement_op_has_a_code_row():
+    # reduce, index and contract have kernel forms of their own; tests/compiler/test_every_primitive.py
+    # compiles and runs all of them.
+    elementwise = {op.name for op in OPS.values() if op.is_elementwise}
+    movement = {op.name for op in OPS.values() if op.kind == "movement"}
+    assert elementwise == set(lower.ELEMENTWISE) and movement == set(lower.MOVEMENT)
+    assert sorted(elementwise - values.APPLY.keys()) == ["cast"], "values.APPLY; cast is convert"
