@@ -59,7 +59,9 @@ def tile_shape(m: int, n: int, itemsize: int, vector_bits: int) -> tuple[int, in
             tiles_m, tiles_n = -(-m // rows), -(-columns // vectors)
             fma = rows * vectors * per_vector / 2
             loads = (rows + vectors * per_vector) / 2
-            cost = tiles_m * tiles_n * max(fma, loads, 4.0)  # 4: latency of one multiply-add
+            # 4: latency of one multiply-add; 1.5: what each step of k costs beside (measured: large
+            # tiles win over small ones that fit better).
+            cost = tiles_m * tiles_n * (max(fma, loads, 4.0) + 1.5)
             if (
                 best is None
                 or cost < best[0] * 0.999
