@@ -18,11 +18,10 @@ from .loops import lane_mask, store_all
 from .values import Emitter
 
 A_BYTES = 192 << 10  # of A copied at a time: a part of the second cache
-PANEL_BYTES = (
-    32 << 10
-)  # of B that a tile walks over: with the tile's rows of A it fits the first cache
-COLUMN_BLOCK = 256
-TALL = 512  # rows of one task
+PANEL_BYTES = 64 << 10  # of B that a tile walks over, from the second cache
+NEAR_BYTES = 1 << 20  # an operand up to here stays in the second cache where it lies
+COLUMN_BLOCK = 512
+TALL = 2048  # rows of one task
 
 
 @dataclass(frozen=True)
@@ -83,12 +82,13 @@ def plan(kernel: GemmKernel, vector_bits: int) -> Plan:
     a_m, a_k = kernel.a.index.coefficient(kernel.m), kernel.a.index.coefficient(kernel.k)
     row_tiles = -(-m // rows)
     strided = b_n != 1 and n > 1
-    far = abs(b_k) * size >= 1024 and k * n * size > 2**18 and row_tiles >= 6
-    pack_b = strided or far or (row_tiles >= 16 and b_k * size > 256)
+    far = abs(b_k) * size >= 1024 and k * n * size > NEAR_BYTES and row_tiles >= 6
+    pack_b = strided or far
     panels = -(-n // width)
     stride = max(abs(a_m) if a_k == 1 else abs(a_k), 1) * size
-    # Rows 2 KiB apart, or a multiple of it, fall into few cache sets; far ones each into a page of their own.
-    apart = stride >= 2048 and (stride % 2048 == 0 or m * k * size > 2**20)
+    # Rows 2 KiB apart, or a multiple of it, fall into few cache sets; far ones each into a page of
+    # their own. A small matrix lies in the second cache all the same.
+    apart = stride >= 2048 and m * k * size > NEAR_BYTES
     pack_a = (
         apart
         and m >= 2 * rows
