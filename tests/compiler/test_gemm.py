@@ -121,3 +121,23 @@ def test_plans_cover_the_whole_matrix_with_an_even_share(m, k, n):
         assert p.row_block % p.rows == 0 or p.row_block == m
         tasks = gemm.n_tasks(kernel, p)
         assert tasks * p.column_block * p.row_block >= m * n
+
+
+@pytest.mark.parametrize("n", [2, 3, 10, 15])
+@pytest.mark.parametrize("m", [2, 13, 33, 128])
+def test_narrow_results_are_written_whole(m, n):
+    # The state is overwritten in place from the product's epilogue, the bias differs by column.
+    random = np.random.default_rng(m * n)
+    a, w = leaf((m, 20), dtypes.float32), leaf((20, n), dtypes.float32)
+    state, bias = leaf((m, n), dtypes.float32), leaf((n,), dtypes.float32)
+    c = make("contract", (a, w), ((0, 1), (1, 2), (0, 2)))
+    new = make("add", (state, c))
+    out = make("add", (c, make("broadcast", (bias,), ((m, n),))))
+    arrays = [random.standard_normal(x.shape).astype(np.float32) for x in (a, w, bias)]
+    held = random.standard_normal((m, n)).astype(np.float32)
+    product_ = arrays[0].astype(float) @ arrays[1]
+    expected = held + product_
+    engine.load(Graph((a, w), (state,), (), ((state, new),))).run(arrays[:2], [held])
+    np.testing.assert_allclose(held, expected, atol=1e-5)
+    (got,) = engine.load(Graph((a, w, bias), (), (out,))).run(arrays, ())
+    np.testing.assert_allclose(got, product_ + arrays[2], atol=1e-5)

@@ -13,7 +13,7 @@ own buffer, still in the same chain."""
 from dataclasses import dataclass
 
 from .emit import BYTES, ELEMENT, LANES, Builder, Val, i64
-from .kernel import GemmKernel
+from .kernel import GemmKernel, Guard, own_indices, walk
 from .loops import lane_mask, store_all
 from .values import Emitter
 
@@ -396,6 +396,8 @@ class _Gemm:
         b, p, k = self.b, self.p, self.k
         many = self.p.k_block < k.k.extent
         pitch = -(-min(p.column_block, k.n.extent) // p.width) * p.width if many else p.width
+        if is_dense(k, p):
+            pitch = k.n.extent
 
         def columns(j: Val, _):
             jj = b.bin("sub", j, j0)
@@ -412,7 +414,9 @@ class _Gemm:
                 self.tile(
                     source, a_m, a_k, panel, b_stride, tile, pitch, i, i1, j, kc, first, ragged
                 )
-                if last:
+                if last and is_dense(k, p):
+                    self.dense_epilogue(tile, i, i1)
+                elif last:
                     self.epilogue(tile, pitch, i, i1, j)
                 return []
 
@@ -472,6 +476,37 @@ class _Gemm:
             )
         self.b.raw(f"call fastcc void @{name}({a}, {panel}, {tile}, {j})")
 
+    def dense_epilogue(self, tile: Val, i: Val, i1: Val) -> None:
+        """Stores of one tile whose rows lie one behind the other."""
+        b, p, k, em = self.b, self.p, self.k, self.em
+        stop = b.bin("add", i, i64(p.rows))
+        stop = b.select(b.cmp("slt", stop, i1), stop, i1)
+        count = b.bin("mul", b.bin("sub", stop, i), i64(k.n.extent))
+        em.lane = k.n
+        em.env[k.m] = i
+
+        def vector(v: Val, mask: Val | None) -> None:
+            em.enter()
+            em.env[k.n], em.mask = v, mask
+            em.refs["acc"] = b.load(self.at(tile, (v, 1)), self.type, LANES)
+            store_all(em, k.stores)
+            em.mask = None
+            em.leave()
+
+        def whole(v: Val, _):
+            vector(v, None)
+            return []
+
+        full = b.bin("and", count, i64(-LANES))
+        b.loop(i64(0), full, LANES, [], whole)
+        left = b.bin("sub", count, full)
+
+        def tail() -> None:
+            vector(full, b.cmp("slt", b.lanes("i64"), b.splat(left)))
+
+        b.when(b.cmp("sgt", left, i64(0)), tail)
+        em.lane = None
+
     def epilogue(self, tile: Val, pitch: int, i: Val, i1: Val, j: Val) -> None:
         """Stores of one tile, row by row."""
         b, p, k, em = self.b, self.p, self.k, self.em
@@ -512,6 +547,23 @@ class _Gemm:
 
         b.loop(i, stop, 1, [], row)
         em.lane = None
+
+
+def is_dense(kernel: GemmKernel, p: Plan) -> bool:
+    """Whether rows of C, narrower than the lanes, may be taken as one run of elements.
+
+    The micro-kernel then writes its rows one over the end of the other, and the epilogue, which reads
+    and writes only at its own element or where all elements agree, goes along them sixteen at a time."""
+    n = kernel.n.extent
+    if not 1 < n < LANES or kernel.m.extent < 2 or p.k_block < kernel.k.extent:
+        return False
+    values = walk([s.value for s in kernel.stores])
+    if any(isinstance(v, Guard) for v in values):
+        return False
+    places = [x for v in values for x in own_indices(v)] + [s.index for s in kernel.stores]
+    return all(
+        x.is_affine() and x.coefficient(kernel.m) == n * x.coefficient(kernel.n) for x in places
+    )
 
 
 def micro_kernel(
