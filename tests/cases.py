@@ -17,7 +17,7 @@ from pellucid.graph.ops import OPS
 # Around the 16 lanes of a vector, twice as many, and primes.
 SIZES = (0, 1, 2, 3, 5, 7, 13, 15, 16, 17, 31, 33, 37, 101)
 MAX_SIZE = 4096  # elements of one array
-SPECIAL = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-40, 3e38, -88.0, 0.5, 2.0)
+SPECIAL = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1.2e-38, 3e38, -88.0, 0.5, 2.0)
 
 
 class Maker:

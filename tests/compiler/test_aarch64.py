@@ -274,7 +274,7 @@ BINARY = "add sub mul div floordiv mod maximum minimum".split()
 
 
 def functions(dtype: str, n: int) -> tuple[Graph, list[np.ndarray]]:
-    """Every function of floats on n values of all magnitudes, subnormals and special ones."""
+    """Every function of floats on n values of all magnitudes and special ones."""
     d, random = dtypes.of(dtype), np.random.default_rng(n)
     x, y = leaf((n,), d, "x"), leaf((n,), d, "y")
     # Random bits are numbers of every exponent; the others lie where the functions are curved.
@@ -284,6 +284,8 @@ def functions(dtype: str, n: int) -> tuple[Graph, list[np.ndarray]]:
     special = [0.0, -0.0, 1.0, -1.0, math.inf, -math.inf, math.nan, 2.0**40, 2.0**31, -(2.0**63)]
     pairs = np.array([(p, q) for p in special for q in special])
     a[: len(pairs)], b[: len(pairs)] = pairs.T
+    for values in (a, b):  # subnormal inputs: AArch64's mode takes them for zero, x86's does not
+        values[np.abs(values) < np.finfo(dtype).tiny] = 0
     nodes = [make(op, (x,)) for op in UNARY] + [make(op, (x, y)) for op in BINARY]
     nodes += [make("cast", (x,), (other.name,)) for other in dtypes.ORDER if other is not d]
     nodes += [make(op, (x, y)) for op in ("eq", "lt", "le")]

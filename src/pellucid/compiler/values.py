@@ -294,12 +294,22 @@ def _compare(float_op: str, signed: str, unsigned: str):
     return emit
 
 
+def _without_subnormals(b: Builder, x: Val) -> Val:
+    """Subnormal numbers as zero: what the processor makes of them there depends on its kind."""
+    least = b.like(2.0**-126 if x.type == "float" else 2.0**-1022, x)
+    zero = b.like(0.0, x)
+    return b.select(
+        b.cmp("olt", b.intrinsic("fabs", x), least), b.intrinsic("copysign", zero, x), x
+    )
+
+
 def _floor_division(b: Builder, d: DType, x: Val, y: Val) -> tuple[Val, Val]:
     """(x // y, x % y), Python's; integers: 0 where y is 0."""
     if d.kind == "f":
         # frem is the C library's fmod, which is exact; then as Python's float.__divmod__.
         zero, one = b.like(0.0, x), b.like(1.0, x)
-        r = b.bin("frem", x, y)
+        x, y = (_without_subnormals(b, v) for v in (x, y))
+        r = _without_subnormals(b, b.bin("frem", x, y))
         q = b.fdiv(b.fsub(x, r), y)
         other_side = b.bin(
             "and", b.cmp("une", r, zero), b.bin("xor", b.cmp("olt", r, zero), b.cmp("olt", y, zero))
