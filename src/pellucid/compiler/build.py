@@ -22,7 +22,7 @@ from ..program.program import Kernel as Code
 from ..program.program import Launch, Program, Slot
 from ..transform.simplify import simplify
 from . import gemm, loops
-from .emit import Builder, Val, function, i64
+from .emit import Builder, Val, function
 from .kernel import (
     Accumulate,
     ColumnKernel,
@@ -557,6 +557,3 @@ def show(graph: Graph, stage: str = "kernels", options: Options = Options()) -> 
         "memory": made.program.show_memory,
     }
     return views[stage]()
-
-
-__all__ = ["Options", "build", "i64", "show", "stages"]

@@ -8,7 +8,6 @@ from ..base import dtypes
 from ..base.dtypes import DType
 from .emit import ELEMENT, LANES, Builder, Val, i64
 from .kernel import (
-    Accumulate,
     ColumnKernel,
     Load,
     LoopKernel,
@@ -485,6 +484,3 @@ def emit_scatter(b: Builder, kernel: ScatterKernel, em: Emitter) -> None:
 def scatter_tasks(kernel: ScatterKernel) -> int:
     """How many tasks the launch has."""
     return kernel.column.extent if kernel.column.extent == 1 else -(-kernel.column.extent // LANES)
-
-
-__all__ = ["Accumulate", "Load", "emit_column", "emit_loop", "emit_scatter", "emit_serial"]

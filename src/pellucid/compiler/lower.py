@@ -4,6 +4,7 @@ from collections.abc import Collection
 
 from ..base import dtypes
 from ..graph.node import Node
+from ..graph.ops import OPS
 from .kernel import (
     Apply,
     Const,
@@ -15,18 +16,11 @@ from .kernel import (
     Random,
     Value,
     flatten,
-    quotient,
-    remainder,
     unflatten,
-    var,
 )
 
-ELEMENTWISE = frozenset(
-    "neg exp log sqrt sin cos tanh erf floor logical_not cast add sub mul div floordiv mod maximum minimum "
-    "eq lt le where".split()
-)
-MOVEMENT = frozenset("reshape permute broadcast pad slice flip concat".split())
-SOURCES = frozenset("const iota random leaf".split())
+ELEMENTWISE = frozenset(op.name for op in OPS.values() if op.is_elementwise)
+MOVEMENT = frozenset(op.name for op in OPS.values() if op.kind == "movement")
 
 
 class Lowering:
@@ -155,6 +149,3 @@ class Lowering:
                 node.dtype,
             )
         return value
-
-
-__all__ = ["Lowering", "quotient", "remainder", "var"]

@@ -11,12 +11,11 @@ In: a legal graph. Out: groups in an order that respects every read and write. T
               other reader; where that would be circular, through a copy at the end
 6. dropped    a node that only its own group reads is never stored"""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ..graph.node import Node, topological_order
 from ..program.graph import Graph
-from .kernel import Index, Load, Value, Var, flatten, var, walk
+from .kernel import Index, Load, Value, Var, unflatten, var, walk
 from .legalize import is_row_reduction, size
 from .lower import ELEMENTWISE, MOVEMENT, Lowering
 from .values import COST
@@ -282,8 +281,6 @@ class Schedule:
     def loads(self, n: Node, flat: Index) -> list[Load]:
         """What computing element `flat` of n reads, n's own array aside."""
         low = Lowering(self.stored)
-        from .kernel import unflatten
-
         value = low.computed(n, unflatten(flat, n.shape))
         return [v for v in walk([value]) if isinstance(v, Load)]
 
@@ -417,8 +414,6 @@ class Schedule:
     @staticmethod
     def reduced_value(m: Node, r: Index, c: Index, low: Lowering) -> Value:
         """The element `c` of those that row `r` of a reduction joins."""
-        from .kernel import unflatten
-
         x, axes = m.inputs[0], m.params[0]
         along = unflatten(c, [x.shape[a] for a in axes])
         kept = unflatten(r, m.shape)
@@ -447,14 +442,10 @@ class Schedule:
                     n in outside
                     or n in results
                     or g.kind == "scatter"
-                    or (not arrays and self.is_needed(n, g))
+                    or (not arrays and len(g.members) == 1)
                 ):
                     arrays.insert(0, n)
                 g.stores[n] = arrays
-
-    def is_needed(self, n: Node, g: Group) -> bool:
-        """A group must store something: a root without readers is kept only where nothing else is."""
-        return len(g.members) == 1
 
     def levels(self) -> list[list[Group]]:
         """Longest distance from the start; ties keep the order of the graph."""
@@ -476,11 +467,3 @@ class Schedule:
             ready = sorted(following, key=lambda g: g.number)
         assert done == len(self.groups), "the groups wait for each other"
         return out
-
-
-def unique(items: Iterable) -> list:
-    """Items in order, each once."""
-    return list(dict.fromkeys(items))
-
-
-__all__ = ["Group", "Output", "Schedule", "flatten", "unique"]

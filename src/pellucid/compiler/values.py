@@ -25,9 +25,6 @@ from .kernel import (
     Rem,
     Value,
     Var,
-    extent,
-    fetched,
-    value_text,
 )
 
 
@@ -453,15 +450,3 @@ def threefry(b: Builder, seed: Val, counter: Val, index: Val) -> Val:
             x1 = b.bin("add", b.bin("add", x1, keys[(i + 1) % 3]), b.like(i, x1))
     mantissa = b.convert("uitofp", b.bin("lshr", x0, b.like(8, x0)), "float")
     return b.fmul(mantissa, b.like(2.0**-24, mantissa))
-
-
-__all__ = [
-    "Emitter",
-    "apply",
-    "convert",
-    "extent",
-    "extreme",
-    "fetched",
-    "register_type",
-    "value_text",
-]
