@@ -24,6 +24,7 @@ from ..transform.simplify import simplify
 from . import gemm, loops
 from .emit import Builder, Val, function
 from .kernel import (
+    OPERATION,
     Accumulate,
     ColumnKernel,
     GemmKernel,
@@ -164,9 +165,6 @@ def _refs(value: Value) -> set[str]:
     return {v.name for v in walk([value]) if isinstance(v, Ref)}
 
 
-OPERATION = {"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min"}
-
-
 def _row(g: Group, stored: set[Node]) -> LoopKernel:
     """Alternately: values of the row, and a walk along it. A member's level is the number of walks before it."""
     row, inner = Var("row", g.rows), Var("i", g.length)
@@ -216,11 +214,8 @@ def _row(g: Group, stored: set[Node]) -> LoopKernel:
     top = max([*row_parts, *row_stores, *walks, *sums, *(level(s.value) for s in late_full), 0])
     stages: list[Stage] = []
     if late_full:  # states are overwritten when everything has been read
+        top += top in sums
         walks.setdefault(top, []).extend(late_full)
-        if top in sums:
-            walks[top] = [s for s in walks[top] if s not in late_full]
-            top += 1
-            walks[top] = late_full
     for at in range(top + 1):
         if at in row_parts or at in row_stores:
             stages.append(
@@ -351,7 +346,6 @@ def emit(kernel: Kernel, sizes: dict, vector_bits: int) -> tuple[str, int, int]:
     elif isinstance(kernel, GemmKernel):
         p = gemm.plan(kernel, vector_bits)
         place = b.load(Val("%slots", "ptr", 1), "ptr")
-        place = Val(place.name, "ptr", 1)
         extra = gemm.emit_gemm(b, kernel, p, em, place)
         tasks, scratch = gemm.n_tasks(kernel, p), gemm.scratch_bytes(kernel, p)
     elif isinstance(kernel, SerialKernel):

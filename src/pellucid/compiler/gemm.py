@@ -479,6 +479,11 @@ class _Gemm:
             )
         self.b.raw(f"call fastcc void @{name}({a}, {panel}, {tile}, {j})")
 
+    def tile_end(self, i: Val, i1: Val) -> Val:
+        """One past the last row of the tile that starts at row i."""
+        stop = self.b.bin("add", i, i64(self.p.rows))
+        return self.b.select(self.b.cmp("slt", stop, i1), stop, i1)
+
     def prefetch(self, i: Val, i1: Val, j: Val) -> None:
         """Asks for what the tile's epilogue will read and write, while the micro-kernel computes.
 
@@ -498,17 +503,14 @@ class _Gemm:
         ]
         if not wanted:
             return
-        stop = b.bin("add", i, i64(p.rows))
-        stop = b.select(b.cmp("slt", stop, i1), stop, i1)
+        stop = self.tile_end(i, i1)
         b.declares.add("declare void @llvm.prefetch.p0(ptr, i32 immarg, i32 immarg, i32 immarg)")
 
         def row(r: Val, _):
             em.enter()
             em.env[k.m], em.env[k.n] = r, j
             for array, index, itemsize, write in wanted:
-                at = b.gep(
-                    b.gep(em.arrays[array], em.index(index)[0], f"[{itemsize} x i8]"), i64(0), "i8"
-                )
+                at = b.gep(em.arrays[array], em.index(index)[0], f"[{itemsize} x i8]")
                 for line in range(0, p.width * itemsize, 64):
                     place = b.gep(at, i64(line), "i8")
                     b.raw(f"call void @llvm.prefetch.p0({place}, i32 {write}, i32 3, i32 1)")
@@ -519,9 +521,8 @@ class _Gemm:
 
     def dense_epilogue(self, tile: Val, i: Val, i1: Val) -> None:
         """Stores of one tile whose rows lie one behind the other."""
-        b, p, k, em = self.b, self.p, self.k, self.em
-        stop = b.bin("add", i, i64(p.rows))
-        stop = b.select(b.cmp("slt", stop, i1), stop, i1)
+        b, k, em = self.b, self.k, self.em
+        stop = self.tile_end(i, i1)
         count = b.bin("mul", b.bin("sub", stop, i), i64(k.n.extent))
         em.lane = k.n
         em.env[k.m] = i
@@ -551,8 +552,7 @@ class _Gemm:
     def epilogue(self, tile: Val, pitch: int, i: Val, i1: Val, j: Val) -> None:
         """Stores of one tile, row by row."""
         b, p, k, em = self.b, self.p, self.k, self.em
-        stop = b.bin("add", i, i64(p.rows))
-        stop = b.select(b.cmp("slt", stop, i1), stop, i1)
+        stop = self.tile_end(i, i1)
         em.lane = k.n
 
         def row(r: Val, _):

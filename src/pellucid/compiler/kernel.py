@@ -19,6 +19,7 @@ transposed or broadcast view costs nothing: its movement is folded into the addr
 
 from dataclasses import dataclass, field
 
+from ..base import dtypes
 from ..base.dtypes import DType
 
 
@@ -332,6 +333,26 @@ def value_text(v: Value, names=lambda a: getattr(a, "op", str(a))) -> str:
         test = " and ".join(f"{lo} <= {i} < {hi}" for i, lo, hi in v.conditions)
         return f"({value_text(v.inside, names)} if {test} else {value_text(v.outside, names)})"
     return v.name
+
+
+# --- accumulations
+OPERATION = {"reduce_sum": "sum", "reduce_max": "max", "reduce_min": "min"}
+
+
+def identity(op: str, d: DType):
+    """What an accumulator starts from."""
+    if op == "sum":
+        return 0.0 if d.kind == "f" else 0
+    if d.kind == "f":
+        return float("-inf") if op == "max" else float("inf")
+    if d is dtypes.bool_:
+        return op == "min"
+    low, high = (
+        (0, 255)
+        if d is dtypes.uint8
+        else (-(2 ** (8 * d.itemsize - 1)), 2 ** (8 * d.itemsize - 1) - 1)
+    )
+    return low if op == "max" else high
 
 
 # --- kernels

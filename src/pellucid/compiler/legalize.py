@@ -5,9 +5,9 @@ reduce_*    a long reduction with few results -> two, in a number of chunks that
 
 from collections.abc import Sequence
 
-from ..base.dtypes import DType
 from ..graph.infer import make
 from ..graph.node import Node, topological_order
+from .kernel import OPERATION, identity
 
 CANONICAL = ((0, 1, 2), (0, 2, 3), (0, 1, 3))
 FEW = 64  # results
@@ -122,21 +122,5 @@ def _chunked(x: Node, axis: int, chunks: int, op: str) -> Node:
     length = -(-n // chunks)
     if chunks * length != n:
         widths = tuple((0, chunks * length - n) if a == axis else (0, 0) for a in (0, 1))
-        x = make("pad", (x,), (widths, neutral(op, x.dtype)))
+        x = make("pad", (x,), (widths, identity(OPERATION[op], x.dtype)))
     return reshape(x, x.shape[:axis] + (chunks, length) + x.shape[axis + 1 :])
-
-
-def neutral(op: str, d: DType):
-    """The value that leaves a reduction as it is."""
-    if op == "reduce_sum":
-        return 0.0 if d.kind == "f" else 0
-    if d.kind == "f":
-        return float("-inf") if op == "reduce_max" else float("inf")
-    if d.kind == "b":
-        return op == "reduce_min"
-    low, high = (
-        (0, 255)
-        if d.itemsize == 1
-        else (-(2 ** (8 * d.itemsize - 1)), 2 ** (8 * d.itemsize - 1) - 1)
-    )
-    return low if op == "reduce_max" else high

@@ -9,6 +9,7 @@ from ..base.dtypes import DType
 from .emit import ELEMENT, LANES, Builder, Val, i64
 from .kernel import (
     ColumnKernel,
+    Fetched,
     Load,
     LoopKernel,
     ScatterKernel,
@@ -16,6 +17,7 @@ from .kernel import (
     Stage,
     Store,
     Var,
+    identity,
     walk,
 )
 from .values import Emitter, extreme, register_type
@@ -52,22 +54,6 @@ def count(loops) -> int:
     for v in loops:
         n *= v.extent
     return n
-
-
-def identity(op: str, d: DType):
-    """What an accumulator starts from."""
-    if op == "sum":
-        return 0.0 if d.kind == "f" else 0
-    if d.kind == "f":
-        return float("-inf") if op == "max" else float("inf")
-    if d is dtypes.bool_:
-        return op == "min"
-    low, high = (
-        (0, 255)
-        if d is dtypes.uint8
-        else (-(2 ** (8 * d.itemsize - 1)), 2 ** (8 * d.itemsize - 1) - 1)
-    )
-    return low if op == "max" else high
 
 
 def join(b: Builder, op: str, d: DType, x: Val, y: Val) -> Val:
@@ -153,12 +139,10 @@ def emit_loop(b: Builder, kernel: LoopKernel, em: Emitter) -> None:
             elif stage.kind == "reduce":
                 _reduce(em, stage, inner)
             else:
-                width = b.width
                 with scalar(em):
                     for name, value in stage.rows:
                         em.refs[name] = em.eval(value)
                     store_all(em, stage.stores)
-                b.width = width
         em.leave()
         return []
 
@@ -184,18 +168,16 @@ def _flat(em: Emitter, stage: Stage, inner: Var, start: Val, stop: Val) -> None:
         address = b.bin("or", address, b.convert("ptrtoint", em.arrays[array], "i64"))
     aligned = b.cmp("eq", b.bin("and", address, i64(63)), i64(0))
 
-    def streamed() -> None:
-        em.stream = set(stream)
-        em.enter()
-        _map(em, stage, inner, start, stop)
-        em.leave()
-        em.stream = set()
-        b.raw("fence seq_cst")  # such stores are not ordered with others
-
     def plain() -> None:
         em.enter()
         _map(em, stage, inner, start, stop)
         em.leave()
+
+    def streamed() -> None:
+        em.stream = set(stream)
+        plain()
+        em.stream = set()
+        b.raw("fence seq_cst")  # such stores are not ordered with others
 
     b.when(aligned, streamed)
     b.when(b.bin("xor", aligned, b.const(True, "i1", 1)), plain)
@@ -213,18 +195,6 @@ def n_tasks(kernel: LoopKernel) -> int:
 
 def _map(em: Emitter, stage: Stage, inner: Var, start: Val, stop: Val) -> None:
     b = em.b
-    if b.width == 1:
-
-        def one(i: Val, _):
-            em.enter()
-            em.env[inner] = i
-            store_all(em, stage.stores)
-            em.leave()
-            return []
-
-        b.loop(start, stop, 1, [], one)
-        return
-    em.lane = inner
 
     def block(i: Val, _):
         em.enter()
@@ -233,6 +203,10 @@ def _map(em: Emitter, stage: Stage, inner: Var, start: Val, stop: Val) -> None:
         em.leave()
         return []
 
+    if b.width == 1:
+        b.loop(start, stop, 1, [], block)
+        return
+    em.lane = inner
     # Starts are multiples of 16 (chunks are), so only the end of the whole loop can be ragged.
     whole = b.bin("and", stop, i64(-LANES))
     b.loop(start, whole, LANES, [], block)
@@ -456,14 +430,7 @@ def emit_scatter(b: Builder, kernel: ScatterKernel, em: Emitter) -> None:
             em.enter()
             em.env[kernel.updates] = i
             with scalar(em):
-                row = em.eval(kernel.index)
-                row = (
-                    row
-                    if row.type == "i64"
-                    else b.convert("zext" if row.type == "i8" else "sext", row, "i64")
-                )
-                row = b.select(b.cmp("slt", row, i64(0)), i64(0), row)
-                row = b.select(b.cmp("sgt", row, i64(kernel.rows - 1)), i64(kernel.rows - 1), row)
+                row = em.atom(Fetched(kernel.index, kernel.rows))
             at = place(row)
             em.mask = mask
             v = em.eval(kernel.value)

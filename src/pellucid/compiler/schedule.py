@@ -34,15 +34,15 @@ class Group:
 
     kind     map | row | column | gemm | serial | scatter | copy
     members  inputs first
-    extent   of the flat loop (map), or (rows, length) of a row group"""
+    rows, length   of a row group
+    stores   member -> the arrays that receive it
+    number   order of making: groups that could run in any order run in this one"""
 
     kind: str
     members: list[Node]
     rows: int = 1
     length: int = 1
-    stores: dict[Node, list[object]] = field(
-        default_factory=dict
-    )  # member -> arrays that receive it
+    stores: dict[Node, list[object]] = field(default_factory=dict)
     number: int = 0
 
     @property
@@ -78,6 +78,8 @@ class Schedule:
         self._reads: dict[Node, frozenset[Node]] = {}
         self.groups: list[Group] = []
         self.home: dict[Node, Group] = {}
+        self.before: dict[Group, set[Group]] = {}
+        self.after: dict[Group, set[Group]] = {}
 
     def run(self) -> list[list[Group]]:
         """Groups by level: those of one level are independent of each other."""
@@ -142,7 +144,7 @@ class Schedule:
 
     # --- 2. groups and their edges
     def start_group(self, n: Node) -> None:
-        g = Group("map", [n], number=len(self.groups))
+        g = Group("map", [n])
         if n.op == "contract":
             g.kind = "gemm"
         elif n.op in ("argmax", "cumsum"):
@@ -158,12 +160,12 @@ class Schedule:
                 else ("column", 1, 1)
             )
         self.add_group(g)
+        self.home[n] = g
 
     def add_group(self, g: Group) -> None:
         g.number = len(self.groups)
         self.groups.append(g)
-        for n in g.members:
-            self.home.setdefault(n, g)
+        self.before[g], self.after[g] = set(), set()
 
     def reads(self, n: Node) -> frozenset[Node]:
         """Stored nodes and leaves that computing n reads."""
@@ -186,8 +188,6 @@ class Schedule:
 
     def connect(self) -> None:
         """Edges: what must run before what. A state's old value is read before it is overwritten."""
-        self.before: dict[Group, set[Group]] = {g: set() for g in self.groups}
-        self.after: dict[Group, set[Group]] = {g: set() for g in self.groups}
         readers: dict[Node, list[Group]] = {}
         for g in list(self.groups):
             for n in g.members:
@@ -219,7 +219,7 @@ class Schedule:
         for s, v in copied:
             c = Group("copy", [v])
             c.stores = {v: [s]}
-            self.new_copy(c)
+            self.add_copy(c)
             if v in self.home:
                 self.edge(self.home[v], c)
             writers.append((c, s))
@@ -235,7 +235,7 @@ class Schedule:
             if n.op in ("leaf", "const") or n in named:
                 c = Group("copy", [n])
                 c.stores = {n: [Output(i)]}
-                self.new_copy(c)
+                self.add_copy(c)
                 if n in self.home:
                     self.edge(self.home[n], c)
                 for s, v in self.targets:  # an output reads the state as it was
@@ -249,11 +249,9 @@ class Schedule:
         out = [self.home[v] for v, states in self.in_place.items() if s in states]
         return out + [c for c in self.copies for arrays in c.stores.values() if s in arrays]
 
-    def new_copy(self, c: Group) -> None:
-        c.number = len(self.groups)
-        self.groups.append(c)
+    def add_copy(self, c: Group) -> None:
+        self.add_group(c)
         self.copies.append(c)
-        self.before[c], self.after[c] = set(), set()
 
     def edge(self, first: Group, second: Group) -> None:
         if first is not second:
@@ -305,7 +303,6 @@ class Schedule:
                     for h in self.groups
                     if h.kind == "map"
                     and h is not g
-                    and h.members
                     and h not in producers
                     and h.members[0].size == n.size
                     and self.position[h.members[0]] < self.position[n]

@@ -13,7 +13,7 @@ them. Branches are selects: every lane pays for every path."""
 import math
 from collections.abc import Callable
 
-from pellucid.compiler.emit import Builder, Val
+from .emit import Builder, Val
 
 # fmt: off
 # --- coefficients, lowest power first; printed by tests/compiler/fit_vmath.py
