@@ -14,7 +14,7 @@ class Linear(Module):
 
     x        (..., in_features)
     weight   (in_features, out_features); PyTorch's is transposed
-    bias     (out_features,), begins at 0; absent with bias=False
+    bias     (out_features,), begins at 0 (with init='torch' as PyTorch's); absent with bias=False
     init     a row of init.SCHEMES"""
 
     transposed = ("weight",)
@@ -36,7 +36,11 @@ class Linear(Module):
         self.weight = Tensor.parameter(
             initial.weight(init, self.in_features, self.out_features, dtype)
         )
-        self.bias = Tensor.parameter(initial.zeros((self.out_features,), dtype)) if bias else None
+        self.bias = (
+            Tensor.parameter(initial.bias(init, self.in_features, self.out_features, dtype))
+            if bias
+            else None
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim < 1 or x.shape[-1] != self.in_features:
