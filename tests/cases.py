@@ -323,6 +323,28 @@ def _const(m: Maker) -> Node:
     return constant(value[dtype.kind], dtype, m.shape())
 
 
+def _window(m: Maker) -> Node:
+    x, size, stride, dilation, axis = _windowed(m, "bif")
+    return make("window", (x,), (axis, size, stride, dilation))
+
+
+def _fold(m: Maker) -> Node:
+    x, size, stride, dilation, axis = _windowed(m, "if")
+    shape = make("window", (x,), (axis, size, stride, dilation)).shape
+    return make("fold", (m.input(shape, x.dtype),), (axis, x.shape[axis], stride, dilation))
+
+
+def _windowed(m: Maker, kinds: str):
+    size, stride, dilation = m.integer(1, 4), m.integer(1, 3), m.integer(1, 3)
+    length = dilation * (size - 1) + 1 + m.integer(0, 9)
+    before = m.shape()
+    while len(before) > 2:
+        before = before[1:]
+    axis = m.integer(0, len(before))
+    shape = (*before[:axis], length, *before[axis:])
+    return m.input(shape, m.dtype(kinds)), size, stride, dilation, axis
+
+
 CASES: dict[str, Callable[[Maker], Node]] = {
     **{op.name: _elementwise(op.name) for op in OPS.values() if op.is_elementwise},
     "leaf": lambda m: m.input(m.shape(), m.dtype("bif")),
@@ -338,6 +360,8 @@ CASES: dict[str, Callable[[Maker], Node]] = {
     "slice": _moving(_slice),
     "flip": _moving(_flip),
     "concat": _concat,
+    "window": _window,
+    "fold": _fold,
     "reduce_sum": _reduce("reduce_sum"),
     "reduce_max": _reduce("reduce_max"),
     "reduce_min": _reduce("reduce_min"),
@@ -375,6 +399,8 @@ DIFFERENTIABLE: dict[str, tuple[float, float]] = {
     "slice": (-2, 2),
     "flip": (-2, 2),
     "concat": (-2, 2),
+    "window": (-2, 2),
+    "fold": (-2, 2),
     "reduce_sum": (-2, 2),
     "reduce_max": (-2, 2),
     "reduce_min": (-2, 2),

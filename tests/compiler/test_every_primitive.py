@@ -23,7 +23,7 @@ from pellucid.runtime.executor import Executable
 # Functions that are ours and NumPy's: units in the last place of the result, both errors together.
 ULPS = {"exp": 4, "log": 4, "sin": 4, "cos": 4, "tanh": 4, "erf": 4}
 # Sums: the order is the engine's. Each of 16 lanes adds n / 16 terms, then a tree adds the lanes.
-SUMS = {"reduce_sum", "cumsum", "scatter_add", "contract"}
+SUMS = {"reduce_sum", "cumsum", "scatter_add", "contract", "fold"}
 # Which of 0.0 and -0.0 is the larger is not said.
 NOT_HUGE = tuple(v for v in SPECIAL if not 2**40 < abs(v) < math.inf)
 ZERO_OF_EITHER_SIGN = {"maximum", "minimum", "reduce_max", "reduce_min"}

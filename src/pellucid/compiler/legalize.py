@@ -1,6 +1,7 @@
 """Legalize: rewrites a graph into the shapes that the kernel forms take. Always run, also unoptimised.
 
 contract    any labels -> (batch, m, k) x (batch, k, n), the operands as views (reshape of permute)
+fold        with a stride -> one without, phase by phase
 reduce_*    a long reduction with few results -> two, in a number of chunks that depends on the shape alone"""
 
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ def legalize(roots: Sequence[Node]) -> list[Node]:
             new[node] = contract(inputs, *node.params)
         elif node.op in ("reduce_sum", "reduce_max", "reduce_min"):
             new[node] = reduction(node, inputs[0])
+        elif node.op == "fold" and node.params[2] != 1:
+            new[node] = fold(inputs[0], *node.params)
         elif inputs == node.inputs:
             new[node] = node
         else:
@@ -83,6 +86,47 @@ def contract(inputs: tuple[Node, ...], a_labels, b_labels, out_labels) -> Node:
     order = batch + m + n
     out = reshape(out, tuple(extent[label] for label in order))
     return permute(out, tuple(order.index(label) for label in out_labels))
+
+
+def fold(x: Node, axis: int, length: int, stride: int, dilation: int) -> Node:
+    """A fold with a stride as one without: element j = t * stride + phase of a window goes to `phase`."""
+    x = spread(x, axis + 1, dilation)
+    shape = x.shape
+    steps = -(-shape[axis + 1] // stride)
+    x = pad_axis(x, axis + 1, 0, steps * stride - shape[axis + 1])
+    x = reshape(x, (*shape[: axis + 1], steps, stride, *shape[axis + 2 :]))
+    places = shape[axis] + steps - 1
+    x = make("fold", (x,), (axis, places, 1, 1))  # (..., places, stride, ...)
+    x = reshape(x, (*shape[:axis], places * stride, *shape[axis + 2 :]))
+    return crop(x, axis, length)
+
+
+def pad_axis(x: Node, axis: int, low: int, high: int) -> Node:
+    """Zeros before and after along one axis."""
+    if not low and not high:
+        return x
+    widths = tuple((low, high) if a == axis else (0, 0) for a in range(len(x.shape)))
+    return make("pad", (x,), (widths, 0))
+
+
+def spread(x: Node, axis: int, step: int) -> Node:
+    """step - 1 zeros between the elements of an axis."""
+    if step == 1 or x.shape[axis] == 1:
+        return x
+    n = x.shape[axis]
+    x = reshape(x, (*x.shape[: axis + 1], 1, *x.shape[axis + 1 :]))
+    x = pad_axis(x, axis + 1, 0, step - 1)
+    x = reshape(x, (*x.shape[:axis], n * step, *x.shape[axis + 2 :]))
+    return crop(x, axis, (n - 1) * step + 1)
+
+
+def crop(x: Node, axis: int, length: int) -> Node:
+    """The first `length` elements of an axis; zeros follow where there are fewer."""
+    x = pad_axis(x, axis, 0, max(0, length - x.shape[axis]))
+    if x.shape[axis] == length:
+        return x
+    stops = tuple(length if a == axis else d for a, d in enumerate(x.shape))
+    return make("slice", (x,), ((0,) * len(stops), stops, (1,) * len(stops)))
 
 
 def is_row_reduction(shape: Sequence[int], axes: Sequence[int]) -> bool:

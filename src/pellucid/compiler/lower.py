@@ -91,7 +91,24 @@ class Lowering:
             else:
                 first = Index(0, ((Fetched(row, x.shape[0]), 1),))
             return self.at(x, (first, *place[rank:]))
+        if op == "fold":
+            return self._folded(node, place)
         return self._moved(node, place)
+
+    def _folded(self, node: Node, place: tuple[Index, ...]) -> Value:
+        """The sum of the windows that reach a place, in the order of their elements. Stride 1."""
+        (x,), (axis, _, stride, dilation) = node.inputs, node.params
+        assert stride == 1, "legalize splits a fold with strides into its phases"
+        n, size = x.shape[axis : axis + 2]
+        zero: Value = Const(0, node.dtype)
+        total = None
+        for j in range(size):
+            i = place[axis] + -j * dilation
+            inside = self.at(x, (*place[:axis], i, Index(j), *place[axis + 1 :]))
+            part: Value = Guard(((i, 0, n),), inside, zero, node.dtype)
+            total = part if total is None else Apply("add", (total, part), node.dtype)
+        assert total is not None
+        return total
 
     def _moved(self, node: Node, place: tuple[Index, ...]) -> Value:
         op, x = node.op, node.inputs[0]
@@ -118,6 +135,10 @@ class Lowering:
                     i.scaled(-1) + (x.shape[a] - 1) if a in axes else i for a, i in enumerate(place)
                 ),
             )
+        if op == "window":
+            axis, _, stride, dilation = node.params
+            at = place[axis].scaled(stride) + place[axis + 1].scaled(dilation)
+            return self.at(x, (*place[:axis], at, *place[axis + 2 :]))
         if op == "pad":
             widths, fill = node.params
             outside = Const(fill, node.dtype)

@@ -21,7 +21,7 @@ from .lower import ELEMENTWISE, MOVEMENT, Lowering
 from .values import COST
 
 HEAVY = frozenset("reduce_sum reduce_max reduce_min argmax cumsum contract scatter_add".split())
-VIEWS = ("reshape", "permute", "broadcast", "slice", "flip")
+VIEWS = ("reshape", "permute", "broadcast", "slice", "flip", "window")
 INLINE_LIMIT = 48  # operations folded into one value
 KEEP_COST = 4  # a value read twice is computed twice below this many operations
 ROWS_AT_LEAST = 4  # below, a row group would not keep several threads busy

@@ -350,6 +350,52 @@ def _contract(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
     return (a_labels, b_labels, out_labels), tuple(sizes[label] for label in out_labels), dtype
 
 
+def _positive(op: str, **values) -> tuple[int, ...]:
+    for name, value in values.items():
+        if operator.index(value) < 1:
+            raise ShapeError(f"{op} got {name} {value}: it must be 1 or more.")
+    return _ints(values.values())
+
+
+def n_windows(length: int, size: int, stride: int, dilation: int) -> int:
+    """How many places a window of `size` has along an axis; 0 or less where it does not fit."""
+    return (length - dilation * (size - 1) - 1) // stride + 1
+
+
+def _window(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
+    (x,) = inputs
+    axis = _axis("window", params[0], x.shape)
+    size, stride, dilation = _positive(
+        "window", size=params[1], stride=params[2], dilation=params[3]
+    )
+    n, reach = n_windows(x.shape[axis], size, stride, dilation), dilation * (size - 1) + 1
+    if n < 1:
+        raise ShapeError(
+            f"window of size {size} and dilation {dilation} reaches over {reach} elements, but axis "
+            f"{axis} of shape {x.shape} has {x.shape[axis]}. Use a smaller window, or pad the axis."
+        )
+    shape = (*x.shape[:axis], n, size, *x.shape[axis + 1 :])
+    return (axis, size, stride, dilation), shape, x.dtype
+
+
+def _fold(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
+    (x,), dtype = inputs, _take(row, *inputs)
+    axis = _axis("fold", params[0], x.shape)
+    _axis("fold", axis + 1, x.shape)
+    length, stride, dilation = _positive(
+        "fold", length=params[1], stride=params[2], dilation=params[3]
+    )
+    n, size = x.shape[axis : axis + 2]
+    if size < 1 or n < 1 or n_windows(length, size, stride, dilation) != n:
+        raise ShapeError(
+            f"fold got {n} windows of size {size} at axes {axis}, {axis + 1} of shape {x.shape}; a length of "
+            f"{length} with stride {stride} and dilation {dilation} has "
+            f"{max(0, n_windows(length, size, stride, dilation))}. Give the length that was windowed."
+        )
+    shape = (*x.shape[:axis], length, *x.shape[axis + 2 :])
+    return (axis, length, stride, dilation), shape, dtype
+
+
 RULES: dict[str, Callable[[Op, tuple[Node, ...], tuple], Inferred]] = {
     "leaf": _leaf,
     "const": _const,
@@ -365,6 +411,8 @@ RULES: dict[str, Callable[[Op, tuple[Node, ...], tuple], Inferred]] = {
     "slice": _slice,
     "flip": _flip,
     "concat": _concat,
+    "window": _window,
+    "fold": _fold,
     "reduce_sum": _reduce,
     "reduce_max": _reduce,
     "reduce_min": _reduce,

@@ -163,6 +163,12 @@ _ROWS = (
     ),
     _movement("flip", ("axes",), "reversed along axes"),
     _movement("concat", ("axis",), "inputs one after another along axis", arity=VARIADIC),
+    _movement(
+        "window",
+        ("axis", "size", "stride", "dilation"),
+        "axis of length L becomes two, (n, size) with n = (L - dilation * (size - 1) - 1) // stride + 1; "
+        "element [i, j] is x[i * stride + j * dilation]: what a kernel sees at each place",
+    ),
     # -- reductions and scans: the axes of a reduction leave the shape
     _reduce(
         "reduce_sum",
@@ -190,6 +196,16 @@ _ROWS = (
         NUMBER,
         "same",
         "running sum along axis, the element itself included; keeps the shape",
+    ),
+    Op(
+        "fold",
+        1,
+        ("axis", "length", "stride", "dilation"),
+        "reduce",
+        NUMBER,
+        "same",
+        "adjoint of window: axes axis, axis + 1 of sizes (n, size) become one of `length`: zeros, then "
+        "out[i * stride + j * dilation] += x[i, j], j after j",
     ),
     # -- index
     Op(

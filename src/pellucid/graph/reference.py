@@ -171,6 +171,22 @@ def _contract(a: Array, b: Array, a_labels, b_labels, out_labels) -> Array:
     return product.reshape([size[i] for i in order]).transpose([order.index(i) for i in out_labels])
 
 
+def _window(x: Array, axis, size, stride, dilation) -> Array:
+    reach = dilation * (size - 1) + 1
+    view = np.lib.stride_tricks.sliding_window_view(x, reach, axis)[..., ::dilation]
+    view = view[(slice(None),) * axis + (slice(None, None, stride),)]
+    return np.moveaxis(view, -1, axis + 1)
+
+
+def _fold(x: Array, axis, length, stride, dilation) -> Array:
+    n, size = x.shape[axis : axis + 2]
+    x = np.moveaxis(x, (axis, axis + 1), (0, 1))
+    out = np.zeros((length, *x.shape[2:]), x.dtype)
+    for j in range(size):
+        out[j * dilation : j * dilation + (n - 1) * stride + 1 : stride] += x[:, j]
+    return np.moveaxis(out, 0, axis)
+
+
 # Rows in the order of ops.OPS.
 REFERENCE: dict[str, Callable[..., Array]] = {
     "leaf": _leaf,
@@ -207,6 +223,8 @@ REFERENCE: dict[str, Callable[..., Array]] = {
     "slice": _slice,
     "flip": np.flip,
     "concat": lambda *arrays_axis: np.concatenate(arrays_axis[:-1], arrays_axis[-1]),
+    "window": _window,
+    "fold": _fold,
     # Contiguous first: NumPy's order of summation follows the strides, which are no part of a value.
     "reduce_sum": lambda x, axes: (
         np.sum(np.asarray(x, order="C"), axes, dtype=x.dtype) if axes else x

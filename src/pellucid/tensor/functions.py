@@ -11,7 +11,7 @@ from typing import Any
 
 from ..base import dtypes
 from ..base.dtypes import bool_, float32, float64, int32, int64, uint8
-from ..base.errors import DTypeError, IndexRangeError, ShapeError
+from ..base.errors import DTypeError, IndexRangeError, OptionError, ShapeError
 from ..graph.infer import constant, make
 from . import contraction, elementwise, indexing, shaping
 from .create import (
@@ -91,12 +91,17 @@ __all__ = [
     "float64",
     "floor",
     "floor_divide",
+    "fold",
     "from_dlpack",
     "full",
     "full_like",
     "gelu",
+    "glu",
     "greater",
     "greater_equal",
+    "hardsigmoid",
+    "hardswish",
+    "hardtanh",
     "hypot",
     "inf",
     "int32",
@@ -109,9 +114,9 @@ __all__ = [
     "less_equal",
     "linspace",
     "log",
+    "log10",
     "log1p",
     "log2",
-    "log10",
     "log_sigmoid",
     "log_softmax",
     "logaddexp",
@@ -128,6 +133,7 @@ __all__ = [
     "meshgrid",
     "min",
     "minimum",
+    "mish",
     "moveaxis",
     "multiply",
     "nan",
@@ -144,9 +150,11 @@ __all__ = [
     "pi",
     "positive",
     "pow",
+    "prelu",
     "prod",
     "reciprocal",
     "relu",
+    "relu6",
     "remainder",
     "repeat",
     "reshape",
@@ -154,6 +162,7 @@ __all__ = [
     "roll",
     "round",
     "rsqrt",
+    "selu",
     "sigmoid",
     "sign",
     "silu",
@@ -171,6 +180,7 @@ __all__ = [
     "subtract",
     "sum",
     "swapaxes",
+    "swiglu",
     "take",
     "take_along_axis",
     "tan",
@@ -188,6 +198,7 @@ __all__ = [
     "var",
     "vecdot",
     "where",
+    "window",
     "zeros",
     "zeros_like",
 ]
@@ -501,10 +512,10 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
 # ---- activations
 
 
-def step(x: Any) -> Tensor:
-    """1 where x > 0, else 0: the first artificial neuron's. Its gradient is 0."""
+def step(x: Any, threshold: float = 0.0) -> Tensor:
+    """1 where x > threshold, else 0: the first artificial neuron's. Its gradient is 0."""
     x = as_tensor(x)
-    return where(x > 0, 1, 0).astype(x.dtype if x.dtype.kind == "f" else float32)
+    return where(x > threshold, 1, 0).astype(x.dtype if x.dtype.kind == "f" else float32)
 
 
 def relu(x: Any) -> Tensor:
@@ -518,10 +529,27 @@ def leaky_relu(x: Any, negative_slope: float = 0.01) -> Tensor:
     return where(x > 0, x, x * negative_slope)
 
 
+def prelu(x: Any, weight: Any) -> Tensor:
+    """x where x > 0, else weight · x, with a learned weight () or (1,) or (C,) for the last axis.
+    He et al. (2015)."""
+    x, weight = as_tensor(x), as_tensor(weight)
+    if weight.ndim > 1 or (weight.size != 1 and x.shape[-1:] != weight.shape):
+        raise ShapeError(
+            f"prelu got {weight.size} weights for shape {x.shape}: it needs one, or one for each of the "
+            f"{x.shape[-1] if x.ndim else 1} features of the last axis."
+        )
+    return where(x > 0, x, x * weight.reshape(-1) if x.ndim else x * weight.reshape(()))
+
+
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
     """x where x > 0, else alpha · (exp(x) - 1). Clevert et al. (2015)."""
     x = as_tensor(x)
     return where(x > 0, x, alpha * expm1(where(x > 0, 0, x)))
+
+
+def selu(x: Any) -> Tensor:
+    """1.0507 · elu(x, 1.6733): keeps mean 0 and variance 1. Klambauer et al. (2017), eq. 2 and 14."""
+    return 1.0507009873554804934193349852946 * elu(x, 1.6732632423543772848170429916717)
 
 
 def sigmoid(x: Any) -> Tensor:
@@ -529,21 +557,86 @@ def sigmoid(x: Any) -> Tensor:
     return as_tensor(x).sigmoid()
 
 
-def log_sigmoid(x: Any) -> Tensor:
-    """log(sigmoid(x)) = -softplus(-x)."""
-    return -softplus(-as_tensor(x))
-
-
-def softplus(x: Any) -> Tensor:
-    """log(1 + exp(x)) = max(x, 0) + log(1 + exp(-|x|)): a smooth ReLU that never overflows."""
+def hardsigmoid(x: Any) -> Tensor:
+    """x / 6 + 1 / 2, but at least 0 and at most 1: straight lines in the place of sigmoid's curve."""
     x = as_tensor(x)
+    return where(x <= -3, 0, where(x >= 3, 1, x * (1 / 6) + 0.5))
+
+
+def hardtanh(x: Any, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """x, but at least min_val and at most max_val; the gradient is 0 there."""
+    if not min_val < max_val:
+        raise OptionError(f"hardtanh: min_val {min_val!r} must be below max_val {max_val!r}.")
+    x = as_tensor(x)
+    return where(x <= min_val, min_val, where(x >= max_val, max_val, x))
+
+
+def relu6(x: Any) -> Tensor:
+    """x, but at least 0 and at most 6. Howard et al. (2017)."""
+    return hardtanh(x, 0.0, 6.0)
+
+
+def _softplus(x: Tensor) -> Tensor:
     return where(x < 0, 0, x) + log1p(exp(where(x < 0, x, -x)))
+
+
+def softplus(x: Any, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
+    """log(1 + exp(beta · x)) / beta, a smooth ReLU that never overflows: from max(z, 0) + log(1 + exp(-|z|))
+    with z = beta · x. As in PyTorch it is x itself where z > threshold; inf: nowhere."""
+    x = as_tensor(x)
+    z = x if beta == 1.0 else x * beta
+    y = _softplus(z) if beta == 1.0 else _softplus(z) * (1.0 / beta)
+    return y if threshold == math.inf else where(z > threshold, x, y)
+
+
+def log_sigmoid(x: Any) -> Tensor:
+    """log(sigmoid(x)) = -log(1 + exp(-x)), without overflow."""
+    return -_softplus(-as_tensor(x))
 
 
 def silu(x: Any) -> Tensor:
     """x · sigmoid(x), also called swish. Elfwing et al. (2017)."""
     x = as_tensor(x)
     return x * x.sigmoid()
+
+
+def hardswish(x: Any) -> Tensor:
+    """x · hardsigmoid(x): silu of straight lines. Howard et al. (2019), MobileNetV3."""
+    x = as_tensor(x)
+    return where(x <= -3, 0, where(x >= 3, x, x * (x + 3) * (1 / 6)))
+
+
+def mish(x: Any) -> Tensor:
+    """x · tanh(log(1 + exp(x))). Misra (2019).
+
+    With n = exp(x) · (exp(x) + 2) the tangent is n / (n + 2): one exp. Above 20 it rounds to 1."""
+    x = as_tensor(x)
+    u = exp(where(x > 20, 20, x))
+    n = u * (u + 2)
+    return x * (n / (n + 2))
+
+
+def _halves(x: Any, axis: int, name: str) -> tuple[Tensor, Tensor]:
+    x = as_tensor(x)
+    a = shaping.one_axis(name, axis, x.ndim, x.shape)
+    if x.shape[a] % 2:
+        raise ShapeError(
+            f"{name} halves axis {a} of shape {x.shape}: its size {x.shape[a]} must be even."
+        )
+    first, second = split(x, builtins.max(1, x.shape[a] // 2), a) if x.shape[a] else (x, x)
+    return first, second
+
+
+def glu(x: Any, axis: int = -1) -> Tensor:
+    """a · sigmoid(b), where a and b are the halves of x along an axis. Dauphin et al. (2017)."""
+    a, b = _halves(x, axis, "glu")
+    return a * b.sigmoid()
+
+
+def swiglu(x: Any, axis: int = -1) -> Tensor:
+    """silu(a) · b, where a and b are the halves of x along an axis. Shazeer (2020), eq. 5 without weights."""
+    a, b = _halves(x, axis, "swiglu")
+    return silu(a) * b
 
 
 def gelu(x: Any, approximate: str = "none") -> Tensor:
@@ -788,6 +881,24 @@ def broadcast_arrays(*xs: Any) -> list[Tensor]:
 def pad(x: Any, widths: Any, value: float = 0) -> Tensor:
     """Surrounded by `value`."""
     return as_tensor(x).pad(widths, value)
+
+
+def window(x: Any, axis: int, size: int, stride: int = 1, dilation: int = 1) -> Tensor:
+    """What a kernel sees at each place: an axis of length L becomes two, (n, size), with
+    n = (L - dilation * (size - 1) - 1) // stride + 1; element [i, j] is x[i * stride + j * dilation].
+
+    A view: nothing is copied. Raises ShapeError where the window reaches over more than the axis has."""
+    x = as_tensor(x)
+    axis = shaping.one_axis("window", axis, x.ndim, x.shape)
+    return from_node(make("window", (x.node,), (axis, size, stride, dilation)))
+
+
+def fold(x: Any, axis: int, length: int, stride: int = 1, dilation: int = 1) -> Tensor:
+    """The adjoint of `window`: axes axis, axis + 1 of sizes (n, size) are summed back into one of
+    `length` elements: out[i * stride + j * dilation] += x[i, j]."""
+    x = as_tensor(x)
+    axis = shaping.one_axis("fold", axis, x.ndim, x.shape)
+    return from_node(make("fold", (x.node,), (axis, length, stride, dilation)))
 
 
 def flip(x: Any, axis: Axes = None) -> Tensor:

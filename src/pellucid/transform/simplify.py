@@ -381,6 +381,20 @@ def _contract_permute(node: Node) -> Node | None:
 
 # ---- the rules of each op, in the order they are tried
 
+def _window_plain(node: Node) -> Node | None:
+    """Windows that do not overlap are a reshape."""
+    (x,), (axis, size, stride, dilation) = node.inputs, node.params
+    if size == 1:
+        dilation = 1
+    if dilation != 1 or (stride != size and node.shape[axis] > 1):
+        return None
+    n = node.shape[axis]
+    stops = tuple(n * size if a == axis else d for a, d in enumerate(x.shape))
+    if stops != x.shape:
+        x = _make("slice", (x,), (0,) * len(stops), stops, (1,) * len(stops))
+    return make("reshape", (x,), (node.shape,))
+
+
 _MOVES: tuple[Rule, ...] = (_no_move, _move_constant)
 RULES: dict[str, tuple[Rule, ...]] = {
     **{op.name: (_fold, _before_broadcast) for op in OPS.values() if op.is_elementwise},
@@ -402,6 +416,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "pad": (*_MOVES, _pad_pad),
     "slice": (*_MOVES, _slice_slice, _slice_pad, _slice_concat),
     "flip": (*_MOVES, _flip_flip),
+    "window": (_window_plain,),
     "concat": (_concat_parts,),
     "reduce_sum": (_reduce_nothing,),
     "reduce_max": (_reduce_nothing,),

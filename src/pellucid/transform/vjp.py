@@ -141,6 +141,16 @@ def _concat(g: Node, y: Node, *inputs_params) -> Cotangents:
     return tuple(parts)
 
 
+def _window(g: Node, y: Node, x: Node, params: tuple) -> Cotangents:
+    axis, _, stride, dilation = params
+    return (make("fold", (g,), (axis, x.shape[axis], stride, dilation)),)
+
+
+def _fold(g: Node, y: Node, x: Node, params: tuple) -> Cotangents:
+    axis, _, stride, dilation = params
+    return (make("window", (g,), (axis, x.shape[axis + 1], stride, dilation)),)
+
+
 def _contract(g: Node, y: Node, a: Node, b: Node, params: tuple) -> Cotangents:
     """A contraction again. matmul: Y = A B gives dA = G B^T, dB = A^T G."""
     a_labels, b_labels, out_labels = params
@@ -192,6 +202,8 @@ VJP: dict[str, Callable[..., Cotangents]] = {
     "slice": _slice,
     "flip": lambda g, y, x, params: (make("flip", (g,), params),),
     "concat": _concat,
+    "window": _window,
+    "fold": _fold,
     "reduce_sum": lambda g, y, x, params: (_kept(x, params[0], g),),
     "reduce_max": _reduce_extreme,
     "reduce_min": _reduce_extreme,
