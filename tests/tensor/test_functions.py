@@ -92,7 +92,7 @@ TORCH = {
     "gelu_tanh": (lambda x: F.gelu(x, "tanh"), lambda t, F_, x: F_.gelu(x, approximate="tanh")),
     "sigmoid": (F.sigmoid, lambda t, F_, x: t.sigmoid(x)),
     "log_sigmoid": (F.log_sigmoid, lambda t, F_, x: F_.logsigmoid(x)),
-    "softplus": (F.softplus, lambda t, F_, x: F_.softplus(x, threshold=1e9)),
+    "softplus": (F.softplus, lambda t, F_, x: F_.softplus(x)),
     "silu": (F.silu, lambda t, F_, x: F_.silu(x)),
     "softmax": (F.softmax, lambda t, F_, x: t.softmax(x, -1)),
     "log_softmax": (F.log_softmax, lambda t, F_, x: t.log_softmax(x, -1)),

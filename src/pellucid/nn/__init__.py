@@ -6,13 +6,27 @@ dropout.py   losses.py   neuron.py one neuron, explained   build.py layers to re
 from . import init
 from .activation import (
     ACTIVATIONS,
+    ELU,
     GELU,
+    GLU,
+    SELU,
+    Hardsigmoid,
+    Hardswish,
+    Hardtanh,
     Identity,
     LeakyReLU,
+    LogSigmoid,
+    LogSoftmax,
+    Mish,
+    PReLU,
     ReLU,
+    ReLU6,
     Sigmoid,
+    SiLU,
     Softmax,
+    Softplus,
     Step,
+    SwiGLU,
     Tanh,
     activation,
     step,
@@ -26,7 +40,9 @@ from .module import Module
 from .neuron import Neuron
 
 __all__ = [
-    "ACTIVATIONS", "GELU", "CrossEntropyLoss", "Dropout", "Flatten", "Identity", "LeakyReLU", "Linear", "MSELoss",
-    "Module", "Neuron", "ReLU", "Sequential", "Sigmoid", "Softmax", "Step", "Tanh", "activation", "build",
-    "cross_entropy", "describe", "distance", "init", "loss", "mse_loss", "step",
+    "ACTIVATIONS", "ELU", "GELU", "GLU", "SELU", "CrossEntropyLoss", "Dropout", "Flatten", "Hardsigmoid",
+    "Hardswish", "Hardtanh", "Identity", "LeakyReLU", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss", "Mish",
+    "Module", "Neuron", "PReLU", "ReLU", "ReLU6", "Sequential", "SiLU", "Sigmoid", "Softmax", "Softplus",
+    "Step", "SwiGLU", "Tanh", "activation", "build", "cross_entropy", "describe", "distance", "init", "loss",
+    "mse_loss", "step",
 ]  # fmt: skip
