@@ -251,19 +251,59 @@ def _column(g: Group, stored: set[Node]) -> ColumnKernel:
 
 
 def _gemm(g: Group, stored: set[Node]) -> GemmKernel:
+    """Labels become loops; neighbours that lie as one axis in all arrays become one loop."""
     root = g.root
-    a, b = root.inputs
-    batch, m, n, k = (
-        Var(name, d) for name, d in zip("bmnk", (*root.shape, a.shape[2]), strict=True)
-    )
+    (a, b), labels = root.inputs, root.params
     low = Lowering(stored, {})
-    left, right = low.at(a, (var(batch), var(m), var(k))), low.at(b, (var(batch), var(k), var(n)))
-    assert isinstance(left, Load) and isinstance(right, Load)
-    flat = flatten((var(batch), var(m), var(n)), root.shape)
+    size_of = dict(zip(labels[0] + labels[1], a.shape + b.shape, strict=True))
+    single = {x: Var(f"axis{x}", d) for x, d in size_of.items()}
+
+    def steps(index: Index) -> dict[int, int]:
+        return {x: index.coefficient(v) for x, v in single.items()}
+
+    def load(x: Node, own: tuple[int, ...], at: dict[int, Index]) -> Load:
+        value = low.at(x, tuple(at[i] for i in own))
+        assert isinstance(value, Load) and value.index.is_affine()
+        return value
+
+    at = {x: var(v) for x, v in single.items()}
+    in_a, in_b = (steps(load(x, own, at).index) for x, own in ((a, labels[0]), (b, labels[1])))
+    in_out = steps(flatten([at[x] for x in labels[2]], root.shape))
+    kinds: dict[str, list[list[int]]] = {"b": [], "m": [], "n": [], "k": []}
+    for x in (*labels[2], *(x for x in labels[1] if x not in labels[2])):
+        if size_of[x] == 1 and x != labels[2][-1]:
+            continue
+        kind = "k" if x not in labels[2] else "nmb"[(x in labels[0]) * (1 + (x in labels[1]))]
+        groups = kinds[kind]
+        arrays = {"b": (in_a, in_b, in_out), "m": (in_a, in_out), "n": (in_b, in_out)}
+        if groups and all(
+            s[groups[-1][-1]] == s[x] * size_of[x] for s in arrays.get(kind, (in_a, in_b))
+        ):
+            groups[-1].append(x)
+        else:
+            groups.append([x])
+    loops_of: dict[str, list[Var]] = {kind: [] for kind in kinds}
+    at = {x: Index() for x in size_of}
+    for kind, groups in kinds.items():
+        for number, group in enumerate(groups):
+            name = kind if len(groups) == 1 else f"{kind}{number}"
+            v = Var(name, size([size_of[x] for x in group]))
+            loops_of[kind].append(v)
+            at.update(zip(group, unflatten(var(v), [size_of[x] for x in group]), strict=True))
+    *outer, n = loops_of["n"]
+    flat = flatten([at[x] for x in labels[2]], root.shape)
     acc = Ref("acc", root.dtype)
     low.local[root] = (flat, acc)
-    stores = tuple(Store(array, flat, acc) for array in g.stores[root])
-    return GemmKernel(batch, m, n, k, left, right, root.dtype, stores + _members(g, low, flat, 1))
+    return GemmKernel(
+        (*loops_of["b"], *outer),
+        tuple(loops_of["m"]) or (Var("m", 1),),
+        n,
+        tuple(loops_of["k"]) or (Var("k", 1),),
+        load(a, labels[0], at),
+        load(b, labels[1], at),
+        root.dtype,
+        tuple(Store(array, flat, acc) for array in g.stores[root]) + _members(g, low, flat, 1),
+    )
 
 
 def _serial(g: Group, stored: set[Node]) -> SerialKernel:
@@ -385,8 +425,8 @@ def _work(kernel: Kernel, sizes: dict, itemsize) -> tuple[int, int]:
             each * loops.count(kernel.along) + _cost([s.value for s in kernel.stores])
         ), moved
     if isinstance(kernel, GemmKernel):
-        n = kernel.batch.extent * kernel.m.extent * kernel.n.extent
-        return n * (2 * kernel.k.extent + _cost([s.value for s in kernel.stores])), moved
+        n = loops.count((*kernel.batch, *kernel.m, kernel.n))
+        return n * (2 * loops.count(kernel.k) + _cost([s.value for s in kernel.stores])), moved
     if isinstance(kernel, SerialKernel):
         return loops.count(kernel.outer) * kernel.along.extent * (_cost([kernel.value]) + 2), moved
     return kernel.updates.extent * kernel.column.extent * (_cost([kernel.value]) + 1), moved
@@ -424,9 +464,10 @@ def summary(kernel: Kernel, names) -> str:
         )
     if isinstance(kernel, GemmKernel):
         k = kernel
-        head = (
-            f"gemm {k.batch.extent} x [{k.m.extent}, {k.k.extent}] @ [{k.k.extent}, {k.n.extent}]: "
+        batch, m, depth = (
+            "·".join(str(v.extent) for v in loops_) or "1" for loops_ in (k.batch, k.m, k.k)
         )
+        head = f"gemm {batch} x [{m}, {depth}] @ [{depth}, {k.n.extent}]: "
         return "\n".join(
             [head + f"acc += {text(k.a)} * {text(k.b)}"] + [f"  {put(s)}" for s in k.stores]
         )

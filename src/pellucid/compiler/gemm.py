@@ -5,16 +5,20 @@ packing nor the number of threads can change a bit. A tile of C stays in registe
 (outer products; Goto and van de Geijn 2008, section 4); it then goes through a small buffer in the
 first cache, from where the epilogue takes it row by row.
 
-Blocking: a task is a block of columns (and, for tall C, of rows). B is packed once per task into panels of
-the tile's width when it does not lie that way already or lies far apart; A is copied in blocks when its
-rows are far apart. k is cut where a panel would leave the second cache; the partial sums then wait in C's
-own buffer, still in the same chain."""
+m and k may be several loops each. A convolution is a contraction over windows of its input: the tile runs
+along a row of the image, k over kernel rows, then kernel columns and channels, and no window is ever copied
+(Georganas et al. 2018, "Anatomy of high-performance deep learning convolutions on SIMD architectures").
+
+Blocking: a task is a batch, a place in the outer loops of m, and a block of columns (and, for tall C, of
+rows). B is packed once per task into panels of the tile's width when it does not lie that way already or lies
+far apart; A is copied in blocks when its rows are far apart. k is cut where a panel would leave the second
+cache; the partial sums then wait in a buffer of the task, still in the same chain."""
 
 from dataclasses import dataclass
 
 from .emit import BYTES, ELEMENT, LANES, Builder, Val, i64
-from .kernel import GemmKernel, Guard, Load, own_indices, walk
-from .loops import lane_mask, store_all
+from .kernel import GemmKernel, Guard, Load, Var, count, own_indices, walk
+from .loops import decode, lane_mask, store_all
 from .values import Emitter
 
 A_BYTES = 192 << 10  # of A copied at a time: a part of the second cache
@@ -23,17 +27,26 @@ NEAR_BYTES = 1 << 20  # an operand up to here stays in the second cache where it
 COLUMN_BLOCK = 512
 PREFETCH_BYTES = 256 << 10  # smaller arrays of the epilogue are in a cache anyway
 TALL = 2048  # rows of one task
+TASKS = 16  # so many keep several threads busy to the end
+TILE_BYTES = 512 << 10  # partial sums of one task
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes of one contraction, decided from its shape, strides and the machine's registers."""
+    """Sizes of one contraction, decided from its shape, strides and the machine's registers.
 
-    rows: int  # of a tile
-    vectors: int  # of a tile, 16 lanes each
+    rows, vectors  of a tile, 16 lanes each vector
+    split          how many of the loops of m choose the task; the others run inside it
+    row_block      rows (of the last loop of m) of one task
+    k_axis, k_chunk  a block of k: this many of that loop, and all of the loops inside it"""
+
+    rows: int
+    vectors: int
+    split: int
     column_block: int
-    row_block: int  # rows of one task
-    k_block: int
+    row_block: int
+    k_axis: int
+    k_chunk: int
     pack_b: bool
     transpose_b: bool
     pack_a: bool
@@ -75,46 +88,72 @@ def tile_shape(m: int, n: int, itemsize: int, vector_bits: int) -> tuple[int, in
 
 def plan(kernel: GemmKernel, vector_bits: int) -> Plan:
     """Tile, blocks and packing of a contraction."""
-    m, n, k = kernel.m.extent, kernel.n.extent, kernel.k.extent
-    size = kernel.dtype.itemsize
+    m, n = kernel.m[-1].extent, kernel.n.extent
+    size, k = kernel.dtype.itemsize, count(kernel.k)
     rows, vectors = tile_shape(m, n, size, vector_bits)
     width = vectors * LANES
-    b_n, b_k = kernel.b.index.coefficient(kernel.n), kernel.b.index.coefficient(kernel.k)
-    a_m, a_k = kernel.a.index.coefficient(kernel.m), kernel.a.index.coefficient(kernel.k)
+    b_n, b_k = (kernel.b.index.coefficient(v) for v in (kernel.n, kernel.k[-1]))
+    a_m, a_k = (kernel.a.index.coefficient(v) for v in (kernel.m[-1], kernel.k[-1]))
     row_tiles = -(-m // rows)
     strided = b_n != 1 and n > 1
     far = abs(b_k) * size >= 1024 and k * n * size > NEAR_BYTES and row_tiles >= 6
     pack_b = strided or far
     panels = -(-n // width)
+    is_plain = len(kernel.m) == len(kernel.k) == 1
     stride = max(abs(a_m) if a_k == 1 else abs(a_k), 1) * size
     # Rows 2 KiB apart, or a multiple of it, fall into few cache sets; far ones each into a page of
     # their own. A small matrix lies in the second cache all the same.
     apart = stride >= 2048 and m * k * size > NEAR_BYTES
     pack_a = (
-        apart
+        is_plain
+        and apart
         and m >= 2 * rows
         and k >= 64
         and panels * row_tiles >= 16
         and min(abs(a_m), abs(a_k)) == 1
     )
-    block, row_tiles_block = grid(
-        panels, row_tiles, width, rows, kernel.batch.extent, pack_a or pack_b
-    )
+    k_axis, k_chunk = k_block(kernel.k, PANEL_BYTES // (width * size))
+    is_cut = count(kernel.k[:k_axis]) * kernel.k[k_axis].extent > k_chunk
+    split = 0
+    while split < len(kernel.m) - 1 and (
+        count(kernel.batch) * count(kernel.m[:split]) < TASKS
+        or (is_cut and count(kernel.m[split:]) * min(n, COLUMN_BLOCK) * size > TILE_BYTES)
+    ):
+        split += 1
+    outer = count(kernel.batch) * count(kernel.m[:split])
+    block, row_tiles_block = grid(panels, row_tiles, width, rows, outer, pack_a or pack_b)
     row_block = min(m, row_tiles_block * rows)
-    depth = PANEL_BYTES // (width * size)
-    k_block = k if k <= depth + depth // 2 else -(-k // -(-k // depth))
-    a_block = max(rows, A_BYTES // (k_block * size) // rows * rows)
+    if split < len(kernel.m) - 1:
+        row_block = m
+    kc = k_chunk * count(kernel.k[k_axis + 1 :])
+    a_block = max(rows, A_BYTES // (kc * size) // rows * rows)
     return Plan(
         rows,
         vectors,
+        split,
         block * width,
         row_block,
-        k_block,
+        k_axis,
+        k_chunk,
         pack_b,
         strided and b_k == 1,
         pack_a,
         a_block,
     )
+
+
+def k_block(k: tuple[Var, ...], depth: int) -> tuple[int, int]:
+    """(axis, chunk): about `depth` steps of k; a chunk divides its axis unless it is the first one."""
+    inner = 1
+    for axis in range(len(k) - 1, -1, -1):
+        n = k[axis].extent
+        if inner * n <= depth + depth // 2:
+            inner *= n
+            continue
+        if axis == 0:
+            return 0, -(-n // max(1, -(-n * inner // depth)))
+        return axis, next(d for d in range(n, 0, -1) if n % d == 0 and (d * inner <= 2 * depth or d == 1))
+    return 0, k[0].extent
 
 
 def grid(
@@ -149,10 +188,11 @@ def grid(
 
 
 def n_tasks(kernel: GemmKernel, p: Plan) -> int:
-    """Batches times blocks of rows times blocks of columns."""
+    """Batches times places in the outer loops of m times blocks of rows times blocks of columns."""
     return (
-        kernel.batch.extent
-        * -(-kernel.m.extent // p.row_block)
+        count(kernel.batch)
+        * count(kernel.m[: p.split])
+        * -(-kernel.m[-1].extent // p.row_block)
         * -(-kernel.n.extent // p.column_block)
     )
 
@@ -168,21 +208,32 @@ def scratch_bytes(kernel: GemmKernel, p: Plan) -> int:
     return sum(_parts(kernel, p).values())
 
 
+def n_blocks(kernel: GemmKernel, p: Plan) -> int:
+    """In how many blocks k is walked."""
+    return count(kernel.k[: p.k_axis]) * -(-kernel.k[p.k_axis].extent // p.k_chunk)
+
+
+def _steps(kernel: GemmKernel, p: Plan) -> int:
+    """Steps of k in a whole block."""
+    return p.k_chunk * count(kernel.k[p.k_axis + 1 :])
+
+
 def _parts(kernel: GemmKernel, p: Plan) -> dict[str, int]:
     size = kernel.dtype.itemsize
     columns = -(-min(p.column_block, kernel.n.extent) // p.width) * p.width
+    kc = _steps(kernel, p)
     parts = {"tile": p.rows * p.width * size}
-    if p.k_block < kernel.k.extent:
-        parts["tile"] = _rows_up(kernel, p) * columns * size
+    if n_blocks(kernel, p) > 1:
+        parts["tile"] = count(kernel.m[p.split : -1]) * _rows_up(kernel, p) * columns * size
     if p.pack_b:
-        parts["b"] = p.k_block * columns * size
+        parts["b"] = kc * columns * size
     if p.pack_a:
-        parts["a"] = max(p.a_block * _padded(p.k_block), p.k_block * _padded(p.a_block)) * size
+        parts["a"] = max(p.a_block * _padded(kc), kc * _padded(p.a_block)) * size
     return {name: -(-n // 64) * 64 for name, n in parts.items()}
 
 
 def _rows_up(kernel: GemmKernel, p: Plan) -> int:
-    return -(-min(p.row_block, kernel.m.extent) // p.rows) * p.rows
+    return -(-min(p.row_block, kernel.m[-1].extent) // p.rows) * p.rows
 
 
 class _Gemm:
@@ -192,17 +243,18 @@ class _Gemm:
         self.b, self.k, self.p, self.em = b, kernel, p, em
         self.type = ELEMENT[kernel.dtype.name]
         self.size = BYTES[self.type]
+        self.m = kernel.m[-1]
         offset, self.scratch = 0, {}
         for name, n in _parts(kernel, p).items():
             self.scratch[name] = b.gep(scratch, i64(offset), "i8")
             offset += n
         ai, bi = kernel.a.index, kernel.b.index
-        self.a_m, self.a_k, self.a_b = (
-            ai.coefficient(v) for v in (kernel.m, kernel.k, kernel.batch)
-        )
-        self.b_k, self.b_n, self.b_b = (
-            bi.coefficient(v) for v in (kernel.k, kernel.n, kernel.batch)
-        )
+        self.a_m, self.b_n = ai.coefficient(self.m), bi.coefficient(kernel.n)
+        # (loop, step in A, step in B) of k, outside in
+        self.k_loops = [(v.extent, ai.coefficient(v), bi.coefficient(v)) for v in kernel.k]
+        self.a_k, self.b_k = self.k_loops[-1][1:]
+        self.inside = kernel.m[p.split : -1]
+        self.is_cut = n_blocks(kernel, p) > 1
         self.micro: dict[str, str] = {}  # name -> text
 
     def at(self, pointer: Val, *terms: tuple[Val, int]) -> Val:
@@ -223,7 +275,7 @@ class _Gemm:
     def emit(self) -> None:
         """All tasks lo..hi-1."""
         b, k, p = self.b, self.k, self.p
-        blocks_n, blocks_m = -(-k.n.extent // p.column_block), -(-k.m.extent // p.row_block)
+        blocks_n, blocks_m = -(-k.n.extent // p.column_block), -(-self.m.extent // p.row_block)
 
         def task(t: Val, _):
             em = self.em
@@ -232,32 +284,24 @@ class _Gemm:
             jb = b.bin("urem", t, i64(blocks_n)) if blocks_n > 1 else i64(0)
             rest = b.bin("udiv", t, i64(blocks_n)) if blocks_n > 1 else t
             ib = b.bin("urem", rest, i64(blocks_m)) if blocks_m > 1 else i64(0)
-            batch = (
-                (b.bin("udiv", rest, i64(blocks_m)) if blocks_m > 1 else rest)
-                if k.batch.extent > 1
-                else i64(0)
-            )
-            em.env[k.batch] = batch
+            rest = b.bin("udiv", rest, i64(blocks_m)) if blocks_m > 1 else rest
+            outer = tuple(v for v in (*k.batch, *k.m[: p.split]) if v.extent > 1)
+            em.env.update({v: i64(0) for v in (*k.batch, *k.m)})
+            em.env.update(decode(b, rest, outer))
             j0 = b.bin("mul", jb, i64(p.column_block)) if blocks_n > 1 else i64(0)
             i0 = b.bin("mul", ib, i64(p.row_block)) if blocks_m > 1 else i64(0)
             j1 = self.least(j0, p.column_block, k.n.extent)
-            i1 = self.least(i0, p.row_block, k.m.extent)
-            a = self.at(em.arrays[k.a.array], (i64(1), k.a.index.const), (batch, self.a_b))
-            bb = self.at(em.arrays[k.b.array], (i64(1), k.b.index.const), (batch, self.b_b))
-            starts = list(range(0, k.k.extent, p.k_block))
-            for q, k0 in enumerate(starts):
-                self.k_step(
-                    a,
-                    bb,
-                    i0,
-                    i1,
-                    j0,
-                    j1,
-                    k0,
-                    min(p.k_block, k.k.extent - k0),
-                    q == 0,
-                    q == len(starts) - 1,
+            i1 = self.least(i0, p.row_block, self.m.extent)
+            places = [(v, em.env[v]) for v in outer]
+            a, bb = (
+                self.at(
+                    em.arrays[x.array],
+                    (i64(1), x.index.const),
+                    *((at, x.index.coefficient(v)) for v, at in places),
                 )
+                for x in (k.a, k.b)
+            )
+            self.k_blocks(a, bb, i0, i1, j0, j1)
             em.leave()
             return []
 
@@ -272,16 +316,73 @@ class _Gemm:
             return stop
         return self.b.select(self.b.cmp("slt", stop, i64(limit)), stop, i64(limit))
 
-    def k_step(self, a, bb, i0, i1, j0, j1, k0: int, kc: int, first: bool, last: bool) -> None:
+    def k_blocks(self, a, bb, i0, i1, j0, j1) -> None:
+        """All blocks of k in order; the last one is followed by the epilogue."""
+        b, p = self.b, self.p
+        extent = self.k_loops[p.k_axis][0]
+        inner = self.k_loops[p.k_axis + 1 :]
+        chunks = -(-extent // p.k_chunk)
+        outer = tuple(Var(f"o{i}", n) for i, (n, _, _) in enumerate(self.k_loops[: p.k_axis]))
+        blocks = (*outer, Var("chunk", chunks))
+        n = count(blocks)
+
+        def step(t: Val, size: int, first: bool, last: bool) -> None:
+            """Block t of k, `size` of its outermost loop."""
+            places = decode(b, t, blocks) if n > 1 else {}
+            steps = [loop[1:] for loop in self.k_loops[: p.k_axis]]
+            steps.append(tuple(s * p.k_chunk for s in self.k_loops[p.k_axis][1:]))
+            moves = [(places[v], s) for v, s in zip(blocks, steps, strict=True) if v in places]
+            loops = [(size, *self.k_loops[p.k_axis][1:]), *inner]
+            self.k_step(
+                self.at(a, *((at, s[0]) for at, s in moves)),
+                self.at(bb, *((at, s[1]) for at, s in moves)),
+                (i0, i1, j0, j1),
+                loops,
+                first,
+                last,
+            )
+
+        last_size = extent - (chunks - 1) * p.k_chunk
+        if n == 1:
+            step(i64(0), last_size, True, True)
+            return
+        self.clear(i0, i1, j0, j1)
+
+        def middle(t: Val, _):
+            step(t, p.k_chunk, False, False)
+            return []
+
+        assert last_size == p.k_chunk or not outer, "a chunk divides its loop"
+        b.loop(i64(0), i64(n - 1), 1, [], middle)
+        step(i64(n - 1), last_size, False, True)
+
+    def clear(self, i0, i1, j0, j1) -> None:
+        """Zeros in the partial sums."""
+        b, n = self.b, _parts(self.k, self.p)["tile"] // self.size
+        zero = b.const(0.0, self.type)
+
+        def block(i: Val, _):
+            b.store(zero, self.at(self.scratch["tile"], (i, 1)))
+            return []
+
+        b.loop(i64(0), i64(n), LANES, [], block)
+
+    def k_step(self, a, bb, place, loops, first: bool, last: bool) -> None:
         """One block of k: packs B, then walks the rows in blocks."""
         b, p = self.b, self.p
-        bb = self.at(bb, (i64(k0), self.b_k), (j0, self.b_n))
+        i0, i1, j0, j1 = place
+        kc = 1
+        for n, _, _ in loops:
+            kc *= n
+        bb = self.at(bb, (j0, self.b_n))
         if p.pack_b:
-            self.pack_b(bb, b.bin("sub", j1, j0), kc)
+            self.pack_b(bb, b.bin("sub", j1, j0), loops)
             bb = self.scratch["b"]
-        a = self.at(a, (i64(k0), self.a_k))
+            loops = [
+                (n, s, p.width * _product(loops[i + 1 :])) for i, (n, s, _) in enumerate(loops)
+            ]
         if not p.pack_a:
-            self.tiles(a, self.a_m, self.a_k, bb, i0, i0, i1, j0, j1, kc, first, last)
+            self.tiles(a, self.a_m, bb, i0, i0, i1, j0, j1, loops, first, last)
             return
 
         def rows(i: Val, _):
@@ -291,12 +392,13 @@ class _Gemm:
             source = self.at(a, (i, self.a_m))
             if self.a_k == 1:  # rows of kc neighbours
                 self.copy(source, self.a_m, self.scratch["a"], _padded(kc), n, i64(kc))
-                strides = _padded(kc), 1
+                a_m, a_k = _padded(kc), 1
             else:  # for each k, neighbouring rows
                 self.copy(source, self.a_k, self.scratch["a"], _padded(p.a_block), i64(kc), n)
-                strides = 1, _padded(p.a_block)
+                a_m, a_k = 1, _padded(p.a_block)
+            packed = [(kc, a_k, loops[0][2])]
             self.tiles(
-                self.scratch["a"], *strides, bb, i, i0, stop, j0, j1, kc, first, last, packed=True
+                self.scratch["a"], a_m, bb, i, i0, stop, j0, j1, packed, first, last, packed=True
             )
             return []
 
@@ -328,20 +430,39 @@ class _Gemm:
 
         b.loop(i64(0), rows, 1, [], row)
 
-    def pack_b(self, source: Val, columns: Val, kc: int) -> None:
+    def pack_b(self, source: Val, columns: Val, loops) -> None:
         """scratch b = panels of `width` columns, k rows each; columns past the end are zero."""
-        b, width = self.b, self.p.width
+        b, width, kc = self.b, self.p.width, _product(loops)
 
         def panel(j: Val, _):
             target = self.at(self.scratch["b"], (j, kc))
-            for v in range(self.p.vectors):
-                at = b.bin("add", j, i64(v * LANES)) if v else j
-                left = b.bin("sub", columns, at)
-                out = self.at(target, (i64(v * LANES), 1))
-                if self.p.transpose_b:
-                    self.pack_transposed(self.at(source, (at, self.b_n)), left, out, kc)
-                else:
-                    self.pack_rows(self.at(source, (at, self.b_n)), left, out, kc)
+
+            def walk_k(left_loops, at: Val, out: Val) -> None:
+                if len(left_loops) == 1:
+                    for v in range(self.p.vectors):
+                        first = b.bin("add", j, i64(v * LANES)) if v else j
+                        left = b.bin("sub", columns, first)
+                        put = self.at(out, (i64(v * LANES), 1))
+                        if self.p.transpose_b:
+                            self.pack_transposed(
+                                self.at(at, (first, self.b_n)), left, put, left_loops[0][0]
+                            )
+                        else:
+                            self.pack_rows(
+                                self.at(at, (first, self.b_n)), left, put, left_loops[0][0]
+                            )
+                    return
+                (n, _, step), inner = left_loops[0], left_loops[1:]
+
+                def inside(i: Val, _):
+                    walk_k(
+                        inner, self.at(at, (i, step)), self.at(out, (i, width * _product(inner)))
+                    )
+                    return []
+
+                b.loop(i64(0), i64(n), 1, [], inside)
+
+            walk_k(loops, source, target)
             return []
 
         b.loop(i64(0), columns, width, [], panel)
@@ -391,53 +512,67 @@ class _Gemm:
             square(i64(kc - kc % LANES), kc % LANES)
 
     def tiles(
-        self, a, a_m: int, a_k: int, bb, i0, base, i1, j0, j1, kc: int, first, last, packed=False
+        self, a, a_m: int, bb, i0, base, i1, j0, j1, loops, first, last, packed=False
     ) -> None:
         """All tiles of rows i0..i1 and columns j0..j1; `a` points at row 0 of A, or at row i0 where packed."""
-        b, p, k = self.b, self.p, self.k
-        many = self.p.k_block < k.k.extent
-        pitch = -(-min(p.column_block, k.n.extent) // p.width) * p.width if many else p.width
+        b, p, k, em = self.b, self.p, self.k, self.em
+        kc = _product(loops)
+        pitch = p.width
+        if self.is_cut:
+            pitch = -(-min(p.column_block, k.n.extent) // p.width) * p.width
         if is_dense(k, p):
             pitch = k.n.extent
 
         def columns(j: Val, _):
             jj = b.bin("sub", j, j0)
             panel = self.at(bb, (jj, kc)) if p.pack_b else self.at(bb, (jj, self.b_n))
-            b_stride = p.width if p.pack_b else self.b_k
             # Without packing, a ragged last panel is read under masks.
             ragged = not p.pack_b and k.n.extent % p.width != 0
 
-            def rows(i: Val, _):
-                source = self.at(a, (b.bin("sub", i, i0) if packed else i, a_m))
+            def nest(inside: tuple[Var, ...], source: Val, place: list) -> None:
+                if not inside:
+                    b.loop(i0, i1, p.rows, [], lambda i, _: rows(i, source, place))
+                    return
+                v = inside[0]
+
+                def each(x: Val, _):
+                    em.enter()
+                    em.env[v] = x
+                    step = count(inside[1:]) * _rows_up(k, p) * pitch
+                    at = self.at(source, (x, k.a.index.coefficient(v)))
+                    nest(inside[1:], at, [*place, (x, step)])
+                    em.leave()
+                    return []
+
+                b.loop(i64(0), i64(v.extent), 1, [], each)
+
+            def rows(i: Val, source: Val, place: list) -> list:
+                at = self.at(source, (b.bin("sub", i, i0) if packed else i, a_m))
                 tile = self.scratch["tile"]
-                if many:
-                    tile = self.at(tile, (b.bin("sub", i, base), pitch), (jj, 1))
+                if self.is_cut:
+                    tile = self.at(tile, *place, (b.bin("sub", i, base), pitch), (jj, 1))
                 if last:
                     self.prefetch(i, i1, j)
-                self.tile(
-                    source, a_m, a_k, panel, b_stride, tile, pitch, i, i1, j, kc, first, ragged
-                )
+                self.tile(at, a_m, panel, tile, pitch, i, i1, j, loops, first, ragged)
                 if last and is_dense(k, p):
                     self.dense_epilogue(tile, i, i1)
                 elif last:
                     self.epilogue(tile, pitch, i, i1, j)
                 return []
 
-            b.loop(i0, i1, p.rows, [], rows)
+            nest(self.inside, a, [])
             return []
 
         b.loop(j0, j1, p.width, [], columns)
 
-    def tile(self, a, a_m, a_k, panel, b_stride, tile, pitch, i, i1, j, kc, first, ragged) -> None:
+    def tile(self, a, a_m, panel, tile, pitch, i, i1, j, loops, first, ragged) -> None:
         """tile (+)= A rows @ panel, by a micro-kernel for the full height or one for what is left over."""
-        b, p, m = self.b, self.p, self.k.m.extent
+        b, p, m = self.b, self.p, self.m.extent
         heights = {min(p.rows, m)} | self.remainders()
         height = b.bin("sub", i1, i)
 
         def call(n: int):
-            return lambda: self.call_micro(
-                n, a, a_m, a_k, panel, b_stride, tile, pitch, j, kc, first, ragged
-            )
+            return lambda: self.call_micro(n, a, a_m, panel, tile, pitch, j, loops, first, ragged)
 
         if len(heights) == 1:
             call(heights.pop())()
@@ -449,7 +584,7 @@ class _Gemm:
 
     def remainders(self) -> set[int]:
         """Heights of the last tiles of the blocks."""
-        p, m = self.p, self.k.m.extent
+        p, m = self.p, self.m.extent
         out = set()
         for start in range(0, m, p.row_block):
             block = min(p.row_block, m - start)
@@ -459,23 +594,14 @@ class _Gemm:
                 out.add(block % p.rows)
         return out - {0}
 
-    def call_micro(
-        self, n, a, a_m, a_k, panel, b_stride, tile, pitch, j, kc, first, ragged
-    ) -> None:
-        name = f"KERNEL_micro_{n}_{kc}_{a_m}_{a_k}_{b_stride}_{pitch}_{int(first)}_{int(ragged)}"
+    def call_micro(self, n, a, a_m, panel, tile, pitch, j, loops, first, ragged) -> None:
+        loops = _joined(loops)
+        walk_ = "_".join(f"{extent}x{x}x{y}" for extent, x, y in loops).replace("-", "m")
+        name = f"KERNEL_micro_{n}_{a_m}_{walk_}_{pitch}_{int(first)}_{int(ragged)}".replace("-", "m")
         if name not in self.micro:
+            columns = self.k.n.extent if ragged else 0
             self.micro[name] = micro_kernel(
-                name,
-                self.type,
-                n,
-                self.p.vectors,
-                kc,
-                a_m,
-                a_k,
-                b_stride,
-                pitch,
-                first,
-                self.k.n.extent if ragged else 0,
+                name, self.type, n, self.p.vectors, loops, a_m, pitch, first, columns
             )
         self.b.raw(f"call fastcc void @{name}({a}, {panel}, {tile}, {j})")
 
@@ -508,7 +634,7 @@ class _Gemm:
 
         def row(r: Val, _):
             em.enter()
-            em.env[k.m], em.env[k.n] = r, j
+            em.env[self.m], em.env[k.n] = r, j
             for array, index, itemsize, write in wanted:
                 at = b.gep(em.arrays[array], em.index(index)[0], f"[{itemsize} x i8]")
                 for line in range(0, p.width * itemsize, 64):
@@ -525,7 +651,7 @@ class _Gemm:
         stop = self.tile_end(i, i1)
         count = b.bin("mul", b.bin("sub", stop, i), i64(k.n.extent))
         em.lane = k.n
-        em.env[k.m] = i
+        em.env[self.m] = i
 
         def vector(v: Val, mask: Val | None) -> None:
             em.enter()
@@ -557,7 +683,7 @@ class _Gemm:
 
         def row(r: Val, _):
             em.enter()
-            em.env[k.m] = r
+            em.env[self.m] = r
             local = b.bin("sub", r, i)
 
             def vector(v: Val, mask: Val | None) -> None:
@@ -595,23 +721,43 @@ def is_dense(kernel: GemmKernel, p: Plan) -> bool:
 
     The micro-kernel then writes its rows one over the end of the other, and the epilogue, which reads
     and writes only at its own element or where all elements agree, goes along them sixteen at a time."""
-    n = kernel.n.extent
-    if not 1 < n < LANES or kernel.m.extent < 2 or p.k_block < kernel.k.extent:
+    n, m = kernel.n.extent, kernel.m[-1]
+    if not 1 < n < LANES or m.extent < 2 or n_blocks(kernel, p) > 1:
         return False
     values = walk([s.value for s in kernel.stores])
     if any(isinstance(v, Guard) for v in values):
         return False
     places = [x for v in values for x in own_indices(v)] + [s.index for s in kernel.stores]
     return all(
-        x.is_affine() and x.coefficient(kernel.m) == n * x.coefficient(kernel.n) for x in places
+        x.is_affine() and x.coefficient(m) == n * x.coefficient(kernel.n) for x in places
     )
 
 
-def micro_kernel(
-    name, type_, rows, vectors, kc, a_m, a_k, b_stride, pitch, first, n_columns
-) -> str:
-    """tile[rows, vectors * 16] (+)= A[rows, kc] @ panel[kc, vectors * 16], all sums in registers.
+def _product(loops) -> int:
+    """Steps of nested loops (extent, step in A, step in B)."""
+    n = 1
+    for extent, _, _ in loops:
+        n *= extent
+    return n
 
+
+def _joined(loops) -> list[tuple[int, int, int]]:
+    """Neighbouring loops that are one in both operands joined."""
+    out: list[tuple[int, int, int]] = []
+    for n, x, y in loops:
+        if n == 1 and len(loops) > 1:
+            continue
+        if out and out[-1][1] == n * x and out[-1][2] == n * y:
+            out[-1] = (out[-1][0] * n, x, y)
+        else:
+            out.append((n, x, y))
+    return out or [loops[-1]]
+
+
+def micro_kernel(name, type_, rows, vectors, loops, a_m, pitch, first, n_columns) -> str:
+    """tile[rows, vectors * 16] (+)= A[rows, k] @ panel[k, vectors * 16], all sums in registers.
+
+    loops      of k, outside in: (extent, step in A, step in B)
     n_columns  0, or the number of columns of a B that is read in place and ends within the panel"""
     b = Builder(LANES)
     a, panel, tile, j = (
@@ -635,9 +781,10 @@ def micro_kernel(
         for r in range(rows)
         for v in range(vectors)
     ]
-    unroll = next(u for u in (4, 2, 1) if kc % u == 0)
+    extent, a_k, b_stride = loops[-1]
+    unroll = extent if extent <= 8 else next(u for u in (4, 3, 2, 1) if extent % u == 0)
 
-    def step(k: Val, sums: list[Val]) -> list[Val]:
+    def step(k: Val, a: Val, panel: Val, sums: list[Val]) -> list[Val]:
         sums = list(sums)
         a_row = b.gep(a, b.bin("mul", k, i64(a_k)), type_)
         b_row = b.gep(panel, b.bin("mul", k, i64(b_stride)), type_)
@@ -654,7 +801,19 @@ def micro_kernel(
                     sums[r * vectors + v] = b.fma(x, columns[v], sums[r * vectors + v])
         return sums
 
-    sums = b.loop(i64(0), i64(kc), unroll, start, step)
+    def nest(left, a: Val, panel: Val, sums: list[Val]) -> list[Val]:
+        if len(left) == 1:
+            return b.loop(i64(0), i64(extent), unroll, sums, lambda k, c: step(k, a, panel, c))
+        n, x, y = left[0]
+
+        def inside(i: Val, carried: list[Val]) -> list[Val]:
+            at_a = b.gep(a, b.bin("mul", i, i64(x)), type_)
+            at_b = b.gep(panel, b.bin("mul", i, i64(y)), type_)
+            return nest(left[1:], at_a, at_b, carried)
+
+        return b.loop(i64(0), i64(n), 1, sums, inside)
+
+    sums = nest(loops, a, panel, start)
     for r in range(rows):
         for v in range(vectors):
             b.store(sums[r * vectors + v], place(r, v))

@@ -4,7 +4,7 @@ Grammar (everything is a plain immutable record; a kernel is data that can be pr
 
     Kernel  = LoopKernel(outer, inner, stages)        rows in parallel; stages walk a row one after another
             | ColumnKernel(outer, lane, along, ...)   reductions over leading axes, lanes across the kept axis
-            | GemmKernel(batch, m, n, k, ...)         C = epilogue(A @ B)
+            | GemmKernel(batch, m, n, k, ...)         C = epilogue(A @ B), every axis several loops
             | SerialKernel(outer, along, ...)         argmax, cumsum: one element after the other
             | ScatterKernel(...)                      scatter_add: one update after the other
     Stage   = Map(stores) | Reduce(accumulators) | Row(stores)
@@ -178,6 +178,14 @@ def remainder(x: Index, n: int) -> Index:
     _, rest = _split(x, n)
     low, high = rest.bounds()
     return rest if low >= 0 and high < n else Index(0, ((Rem(rest, n), 1),))
+
+
+def count(loops) -> int:
+    """The number of iterations of nested loops."""
+    n = 1
+    for v in loops:
+        n *= v.extent
+    return n
 
 
 def strides(shape) -> tuple[int, ...]:
@@ -408,12 +416,14 @@ class ColumnKernel:
 class GemmKernel:
     """For each batch: acc[m, n] = sum over k, in order, of A[m, k] * B[k, n]; then the stores.
 
-    a, b are Loads whose indices are affine in (batch, m, k) and (batch, k, n)."""
+    batch, m, k  loops, the last one innermost; n is one loop, along the lanes. A convolution has
+                 m = (image, row, column) and k = (kernel row, kernel column and channel)
+    a, b         Loads whose indices are affine in (batch, m, k) and (batch, k, n)"""
 
-    batch: Var
-    m: Var
+    batch: tuple[Var, ...]
+    m: tuple[Var, ...]
     n: Var
-    k: Var
+    k: tuple[Var, ...]
     a: Load
     b: Load
     dtype: DType

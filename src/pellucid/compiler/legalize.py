@@ -1,6 +1,7 @@
 """Legalize: rewrites a graph into the shapes that the kernel forms take. Always run, also unoptimised.
 
-contract    any labels -> (batch, m, k) x (batch, k, n), the operands as views (reshape of permute)
+contract    the second operand has the result's last axis (the lanes run along it); a contraction without
+            such an axis is a sum of products; a long sum with few results -> chunks
 fold        with a stride -> one without, phase by phase
 reduce_*    a long reduction with few results -> two, in a number of chunks that depends on the shape alone"""
 
@@ -10,11 +11,14 @@ from ..graph.infer import make
 from ..graph.node import Node, topological_order
 from .kernel import OPERATION, identity
 
-CANONICAL = ((0, 1, 2), (0, 2, 3), (0, 1, 3))
 FEW = 64  # results
 LONG = 32768  # elements per result of a row reduction; a chunk is half of it
 TALL = 2048  # elements per result of a column reduction
 ROWS = 512  # of a chunk of a column reduction
+TILE = 14 * 32  # results of about one tile of a contraction
+FEW_TILES = 160  # fewer do not keep several threads busy on a long sum
+DEEP = 2048  # terms of one chunk of it
+CHUNKS = 16
 NARROW = 4096  # results of a column reduction that are few
 
 
@@ -26,7 +30,7 @@ def legalize(roots: Sequence[Node]) -> list[Node]:
         if node.op in ("contract", "reduce_sum") and any(x.size == 0 for x in inputs):
             zero = make("const", (), (0, node.dtype.name))  # a sum over nothing
             new[node] = make("broadcast", (zero,), (node.shape,)) if node.shape else zero
-        elif node.op == "contract" and node.params != CANONICAL:
+        elif node.op == "contract":
             new[node] = contract(inputs, *node.params)
         elif node.op in ("reduce_sum", "reduce_max", "reduce_min"):
             new[node] = reduction(node, inputs[0])
@@ -58,34 +62,64 @@ def size(shape: Sequence[int]) -> int:
 
 
 def contract(inputs: tuple[Node, ...], a_labels, b_labels, out_labels) -> Node:
-    """The contraction in canonical form."""
+    """The contraction in legal form."""
     a, b = inputs
-    if out_labels and out_labels[-1] in a_labels and out_labels[-1] not in b_labels:
-        a, b, a_labels, b_labels = (
-            b,
-            a,
-            b_labels,
-            a_labels,
-        )  # lanes run along the last axis of the result
+    only_a = [x for x in out_labels if x not in b_labels]
+    only_b = [x for x in out_labels if x not in a_labels]
+    if not only_a and not only_b:
+        return sum_of_products(a, b, a_labels, b_labels, out_labels)
+    last = out_labels[-1]
+    if last in a_labels and last in b_labels:  # the lanes run along an axis of one operand
+        last = (only_b or only_a)[-1]
+        order = tuple(x for x in out_labels if x != last) + (last,)
+        out = contract(inputs, a_labels, b_labels, order)
+        return permute(out, tuple(order.index(x) for x in out_labels))
+    if last in a_labels:
+        a, b, a_labels, b_labels = b, a, b_labels, a_labels
+        only_a, only_b = only_b, only_a
     extent = dict(zip(a_labels, a.shape, strict=True)) | dict(zip(b_labels, b.shape, strict=True))
-    batch = [x for x in out_labels if x in a_labels and x in b_labels]
-    m = [x for x in out_labels if x not in b_labels]
-    n = [x for x in out_labels if x not in a_labels]
-    k = [x for x in a_labels if x in b_labels and x not in out_labels]
+    results = size([extent[x] for x in out_labels])
+    k = [x for x in b_labels if x not in out_labels]
+    depth = size([extent[x] for x in k])
+    if results <= FEW_TILES * TILE and depth >= 2 * DEEP and k:
+        wanted = min(CHUNKS, depth // DEEP)
+        n = extent[k[0]]
+        chunks = next((c for c in range(wanted, n + 1) if n % c == 0 and c <= 4 * wanted), 0)
+        chunks = chunks or next(c for c in range(min(wanted, n), 0, -1) if n % c == 0)
+        if chunks > 1:
+            new = max(extent) + 1
+            a, a_labels = _split(a, a_labels, k[0], new, chunks)
+            b, b_labels = _split(b, b_labels, k[0], new, chunks)
+            parts = make("contract", (a, b), (a_labels, b_labels, (new, *out_labels)))
+            return make("reduce_sum", (parts,), ((0,),))
+    return make("contract", (a, b), (a_labels, b_labels, out_labels))
 
-    def operand(x: Node, labels, *groups) -> Node:
-        order = [label for group in groups for label in group]
-        x = permute(x, tuple(labels.index(label) for label in order))
-        return reshape(x, tuple(size([extent[label] for label in group]) for group in groups))
 
-    out = make(
-        "contract",
-        (operand(a, a_labels, batch, m, k), operand(b, b_labels, batch, k, n)),
-        CANONICAL,
-    )
-    order = batch + m + n
-    out = reshape(out, tuple(extent[label] for label in order))
-    return permute(out, tuple(order.index(label) for label in out_labels))
+def _split(x: Node, labels, label: int, new: int, chunks: int) -> tuple[Node, tuple[int, ...]]:
+    """One axis as two: (chunk, element)."""
+    at = labels.index(label)
+    shape = (*x.shape[:at], chunks, x.shape[at] // chunks, *x.shape[at + 1 :])
+    return reshape(x, shape), (*labels[:at], new, *labels[at:])
+
+
+def sum_of_products(a: Node, b: Node, a_labels, b_labels, out_labels) -> Node:
+    """A contraction whose result has no axis of one operand alone (a row by row dot product, a depthwise
+    convolution): nothing would be read twice, so it is a loop."""
+    order = (*out_labels, *(x for x in a_labels if x not in out_labels))
+    extent = dict(zip(a_labels, a.shape, strict=True)) | dict(zip(b_labels, b.shape, strict=True))
+    shape = tuple(extent[x] for x in order)
+
+    def spread_over(x: Node, labels) -> Node:
+        x = permute(x, tuple(sorted(range(len(labels)), key=lambda i: order.index(labels[i]))))
+        x = reshape(x, tuple(extent[o] if o in labels else 1 for o in order))
+        return x if x.shape == shape else make("broadcast", (x,), (shape,))
+
+    product = make("mul", (spread_over(a, a_labels), spread_over(b, b_labels)))
+    axes = tuple(range(len(out_labels), len(order)))
+    if not axes:
+        return product
+    node = make("reduce_sum", (product,), (axes,))
+    return reduction(node, product)
 
 
 def fold(x: Node, axis: int, length: int, stride: int, dilation: int) -> Node:

@@ -17,6 +17,7 @@ from .kernel import (
     Stage,
     Store,
     Var,
+    count,
     identity,
     walk,
 )
@@ -46,14 +47,6 @@ def decode(b: Builder, task: Val, loops: tuple[Var, ...]) -> dict[Var, Val]:
     if loops:
         env[loops[0]] = task
     return env
-
-
-def count(loops) -> int:
-    """The number of iterations of nested loops."""
-    n = 1
-    for v in loops:
-        n *= v.extent
-    return n
 
 
 def join(b: Builder, op: str, d: DType, x: Val, y: Val) -> Val:
