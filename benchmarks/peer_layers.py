@@ -1,6 +1,9 @@
 """Stand-ins for layers that pellucid.nn does not have yet; importing this adds what is missing to nn."""
 
+from typing import ClassVar
+
 import numpy as np
+
 import pellucid
 from pellucid import Tensor, nn
 from pellucid import functions as F
@@ -13,7 +16,7 @@ def zeros(*shape):
 class Layer(nn.Module):
     """Loads PyTorch's layout as the layers of nn do."""
 
-    layouts = {}
+    layouts: ClassVar = {}
 
     def load_state_dict(self, state, strict=True, layout="pellucid"):
         if layout == "pytorch":
@@ -26,7 +29,7 @@ class Layer(nn.Module):
 
 
 class Conv2d(Layer):
-    layouts = {"weight": (3, 2, 0, 1)}
+    layouts: ClassVar = {"weight": (3, 2, 0, 1)}
 
     def __init__(self, n_in, n_out, k, stride=1, padding=0, bias=True):
         self.weight = zeros(k, k, n_in, n_out)
@@ -42,7 +45,7 @@ class Conv2d(Layer):
 
 
 class ConvTranspose2d(Layer):
-    layouts = {"weight": (2, 3, 0, 1)}
+    layouts: ClassVar = {"weight": (2, 3, 0, 1)}
 
     def __init__(self, n_in, n_out, k, stride=1, padding=0, bias=True):
         self.weight = zeros(k, k, n_in, n_out)
@@ -112,7 +115,7 @@ class Embedding(Layer):
 
 
 class Recurrent(Layer):
-    layouts = {"weight_ih_l0": (1, 0), "weight_hh_l0": (1, 0)}
+    layouts: ClassVar = {"weight_ih_l0": (1, 0), "weight_hh_l0": (1, 0)}
 
     def __init__(self, n_in, n):
         self.weight_ih_l0, self.weight_hh_l0 = zeros(n_in, self.gates * n), zeros(n, self.gates * n)

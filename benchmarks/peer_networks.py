@@ -4,11 +4,11 @@ Images are channels last here, so a dense weight beside a flattened image has it
 B batch, T time, C channels, D channels of a head"""
 
 import numpy as np
+import peer_layers  # noqa: F401
 import workloads as W
+
 from pellucid import functions as F
 from pellucid import nn
-
-import peer_layers  # noqa: F401
 
 ACTIVATION = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid}
 
