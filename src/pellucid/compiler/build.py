@@ -1,6 +1,7 @@
 """Build: the passes from a Graph to a Program, in order. The only place that knows the order.
 
     simplify    (transform) shorter, same bits
+    convolve    sums of windows of contractions as convolutions
     legalize    contractions in canonical form, long reductions in chunks
     schedule    groups of nodes, by level
     lower       a group -> one kernel record, views folded into addresses
@@ -22,6 +23,7 @@ from ..program.program import Kernel as Code
 from ..program.program import Launch, Program, Slot
 from ..transform.simplify import simplify
 from . import gemm, loops
+from .convolve import convolve
 from .emit import Builder, Val, function
 from .kernel import (
     OPERATION,
@@ -55,6 +57,7 @@ from .values import COST, Emitter
 
 BARRIER_SECONDS = 0.6e-6  # two threads meet, and what one waits for the other
 WAKE_SECONDS = 3e-6  # until a second thread takes part
+ROWS = 16  # enough for several threads
 FLOPS_PER_SECOND = 1e11  # one core, roughly
 NEAR_BYTES_PER_SECOND, FAR_BYTES_PER_SECOND = 1e11, 2e10  # from the second cache, from memory
 
@@ -97,7 +100,7 @@ def stages(graph: Graph, options: Options = Options()) -> Stages:
         make("cast", (v,), (v.dtype.name,)) if v in states and v is not s else v
         for (s, _), v in zip(graph.updates, simplified[n:], strict=True)
     ]
-    legal = legalize(simplified[:n] + values)
+    legal = legalize(convolve(simplified[:n] + values))
     schedule = Schedule(graph, legal, options.fuse)
     groups = schedule.run()
     bits = options.vector_bits or machine.read().vector_bits
@@ -150,14 +153,19 @@ def _map(g: Group, stored: set[Node]) -> LoopKernel:
     stores = _members(g, Lowering(stored, {}), var(flat))
     if _clean(stores, flat) or not shape:
         return LoopKernel((), flat, (Stage("map", stores),))
-    for split in range(len(shape) - 1, 0, -1):
+    found = None
+    for split in range(1, len(shape)):  # the longest rows of which there are enough
         inner_size = size(shape[split:])
-        if inner_size < 8 and split > 1:
-            continue
+        if inner_size < 8 and (split > 1 or inner_size < 4):
+            break
         row, inner = Var("row", g.root.size // max(inner_size, 1)), Var("i", inner_size)
         attempt = _members(g, Lowering(stored, {}), var(row).scaled(inner_size) + var(inner))
-        if _clean(attempt, inner) and inner_size >= 4:
-            return LoopKernel((row,), inner, (Stage("map", attempt),))
+        if _clean(attempt, inner):
+            found = LoopKernel((row,), inner, (Stage("map", attempt),))
+            if row.extent >= ROWS:
+                break
+    if found is not None:
+        return found
     return LoopKernel((), flat, (Stage("map", stores),))
 
 

@@ -152,7 +152,9 @@ def k_block(k: tuple[Var, ...], depth: int) -> tuple[int, int]:
             continue
         if axis == 0:
             return 0, -(-n // max(1, -(-n * inner // depth)))
-        return axis, next(d for d in range(n, 0, -1) if n % d == 0 and (d * inner <= 2 * depth or d == 1))
+        return axis, next(
+            d for d in range(n, 0, -1) if n % d == 0 and (d * inner <= 2 * depth or d == 1)
+        )
     return 0, k[0].extent
 
 
@@ -597,7 +599,9 @@ class _Gemm:
     def call_micro(self, n, a, a_m, panel, tile, pitch, j, loops, first, ragged) -> None:
         loops = _joined(loops)
         walk_ = "_".join(f"{extent}x{x}x{y}" for extent, x, y in loops).replace("-", "m")
-        name = f"KERNEL_micro_{n}_{a_m}_{walk_}_{pitch}_{int(first)}_{int(ragged)}".replace("-", "m")
+        name = f"KERNEL_micro_{n}_{a_m}_{walk_}_{pitch}_{int(first)}_{int(ragged)}".replace(
+            "-", "m"
+        )
         if name not in self.micro:
             columns = self.k.n.extent if ragged else 0
             self.micro[name] = micro_kernel(
@@ -728,9 +732,7 @@ def is_dense(kernel: GemmKernel, p: Plan) -> bool:
     if any(isinstance(v, Guard) for v in values):
         return False
     places = [x for v in values for x in own_indices(v)] + [s.index for s in kernel.stores]
-    return all(
-        x.is_affine() and x.coefficient(m) == n * x.coefficient(kernel.n) for x in places
-    )
+    return all(x.is_affine() and x.coefficient(m) == n * x.coefficient(kernel.n) for x in places)
 
 
 def _product(loops) -> int:

@@ -13,6 +13,7 @@ from .kernel import (
     Guard,
     Index,
     Load,
+    Quot,
     Random,
     Value,
     flatten,
@@ -105,7 +106,7 @@ class Lowering:
         for j in range(size):
             i = place[axis] + -j * dilation
             inside = self.at(x, (*place[:axis], i, Index(j), *place[axis + 1 :]))
-            part: Value = Guard(((i, 0, n),), inside, zero, node.dtype)
+            part: Value = Guard((_plain(i, 0, n),), inside, zero, node.dtype)
             total = part if total is None else Apply("add", (total, part), node.dtype)
         assert total is not None
         return total
@@ -150,7 +151,7 @@ class Lowering:
                 if lo or hi
             )
             return Guard(
-                tests,
+                tuple(_plain(*t) for t in tests),
                 self.at(x, tuple(i + -lo for i, (lo, _) in zip(place, widths, strict=True))),
                 outside,
                 node.dtype,
@@ -170,3 +171,13 @@ class Lowering:
                 node.dtype,
             )
         return value
+
+
+def _plain(index: Index, lo: int, hi: int) -> tuple[Index, int, int]:
+    """The condition lo <= index < hi without a division, where the index is nothing but one."""
+    while index.const == 0 and len(index.terms) == 1:
+        ((atom, step),) = index.terms
+        if not isinstance(atom, Quot) or step != 1:
+            break
+        index, lo, hi = atom.index, lo * atom.divisor, hi * atom.divisor
+    return index, lo, hi
