@@ -42,11 +42,11 @@ def convolution_with_gradients(shape, kernel, stride, padding, dilation, relu=Fa
     return Graph((x, w, v, g2), (), (z, h, *gradients([z], [g2], [x, w, v])))
 
 
-def check(graph: Graph, options: Options = Options()) -> None:
+def check(graph: Graph, **options) -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(n.shape) for n in graph.inputs]
     want = reference.evaluate(graph, arrays, [])
-    for y, z in zip(Executable(build(graph, options)).run(arrays, ()), want, strict=True):
+    for y, z in zip(Executable(build(graph, Options(**options))).run(arrays, ()), want, strict=True):
         np.testing.assert_allclose(y, z, rtol=1e-11, atol=1e-11)
 
 
@@ -80,7 +80,7 @@ def test_convolution_and_its_gradients(shape, r, s, stride, padding, dilation):
 def test_two_layers_share_a_padded_array(shape, padding, fuse):
     n, h, w, c, o = shape
     graph = convolution_with_gradients((n, h + 2, w + 2, c), (2, 3, c, o), 1, padding, 1, relu=True)
-    check(graph, Options(fuse=fuse))
+    check(graph, fuse=fuse)
 
 
 @settings(max_examples=40, deadline=None)

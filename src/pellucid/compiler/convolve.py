@@ -99,7 +99,7 @@ def folded(
     b_labels = (*b_labels[: at + 1], phase, *b_labels[at + 1 :])
     # The phases stand beside the places, where they belong, or next to short lanes, to fill them.
     narrow = x.shape[-1] < LANES and out[-1] not in (h, r)
-    order = [label for label in out]
+    order = list(out)
     order.insert(len(order) - 1 if narrow else order.index(h) + 1, phase)
     places = x.shape[place] + steps - 1
     y = _convolution(a, b, a_labels, b_labels, tuple(order), h, r, new + 1, places, 1)
@@ -180,7 +180,7 @@ def sliced(x: Node, axis: int, lo: int, hi: int) -> Node | None:
         inner = sliced(x.inputs[0], x.params[0][axis], lo, hi)
         return None if inner is None else make("permute", (inner,), x.params)
     if x.op == "pad":
-        (before, after), n = x.params[0][axis], x.inputs[0].shape[axis]
+        before, n = x.params[0][axis][0], x.inputs[0].shape[axis]
         first, last = max(lo - before, 0), min(hi - before, n)
         if first >= last:
             return None

@@ -331,7 +331,7 @@ class _Gemm:
         def step(t: Val, size: int, first: bool, last: bool) -> None:
             """Block t of k, `size` of its outermost loop."""
             places = decode(b, t, blocks) if n > 1 else {}
-            steps = [loop[1:] for loop in self.k_loops[: p.k_axis]]
+            steps: list[tuple[int, ...]] = [x[1:] for x in self.k_loops[: p.k_axis]]
             steps.append(tuple(s * p.k_chunk for s in self.k_loops[p.k_axis][1:]))
             moves = [(places[v], s) for v, s in zip(blocks, steps, strict=True) if v in places]
             loops = [(size, *self.k_loops[p.k_axis][1:]), *inner]
