@@ -1,5 +1,7 @@
 """Linear: out = x @ weight + bias."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ..base import dtypes
@@ -17,7 +19,7 @@ class Linear(Module):
     bias     (out_features,), begins at 0 (with init='torch' as PyTorch's); absent with bias=False
     init     a row of init.SCHEMES"""
 
-    transposed = ("weight",)
+    layouts: Mapping = {"weight": (1, 0)}
 
     def __init__(
         self,
