@@ -1,22 +1,36 @@
 """What is learned from: data sets, their parts, orders of rows, readers of files.
 
-digits.py the data set that the package carries   dataset.py Dataset and Split   split.py   shuffle.py
+digits.py, text.py, series.py the data that the package carries (SOURCES.md)   dataset.py Dataset and Split
+sequence.py texts and series seen through windows   split.py   shuffle.py
 image.py a picture of a digit   table.py a CSV of pixels"""
 
-from .dataset import Dataset, Split
+from .dataset import Dataset, Learnable, Split
 from .digits import load_digits
 from .image import read_image
+from .sequence import Series, Text, decode, encode, split_series, split_text
+from .series import load_series, read_series
 from .shuffle import permutation
 from .split import split
 from .table import PixelRows, read_pixels
+from .text import load_text
 
 __all__ = [
     "Dataset",
+    "Learnable",
     "PixelRows",
+    "Series",
     "Split",
+    "Text",
+    "decode",
+    "encode",
     "load_digits",
+    "load_series",
+    "load_text",
     "permutation",
     "read_image",
     "read_pixels",
+    "read_series",
     "split",
+    "split_series",
+    "split_text",
 ]

@@ -1,20 +1,59 @@
 """Dataset: rows of numbers with a label each, and where they come from; and its parts for training.
 
-Arrays come in, checked arrays go out. Sizes: N rows, F features, C classes."""
+Arrays come in, checked arrays go out. Sizes: N rows, F features, C classes, B rows of a batch.
 
+What the training loop needs of any kind of data is `Learnable`; texts and series are in sequence.py."""
+
+import dataclasses
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
 from ..base.errors import DataError
+from ..tensor import functions as F
+from ..tensor.tensor import Tensor
+from .shuffle import permutation
+
+
+class Learnable(Protocol):
+    """What can be learned from: numbered rows, and how a batch is made of the numbers."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of what is told apart; () for amounts."""
+        ...
+
+    @property
+    def n_answers(self) -> int:
+        """Answers that a network gives for one row: 1, or one for each place of a window."""
+        ...
+
+    def __len__(self) -> int: ...
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What a program reads in place."""
+        ...
+
+    def batch(self, stored: Sequence[Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Inside a compiled step: inputs and right answers of these rows, from the stored arrays."""
+        ...
+
+    def order(self, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+        """These rows as the epoch visits them."""
+        ...
+
+    def fingerprint(self) -> str: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """N labelled rows.
 
-    x        (N, F) float32, as the network takes them (already scaled)
+    x        (N, F) float32, as the network takes them (already scaled); (N, H, W, C) for images
     y        (N,) int32 class numbers in [0, C), or float32 amounts when `classes` is empty
     classes  the C names, in the order of their numbers
     scale    how raw values became x: x = (raw - shift) / scale; stored with the model
@@ -38,7 +77,35 @@ class Dataset:
 
     @property
     def n_features(self) -> int:
-        return self.x.shape[1]
+        return int(np.prod(self.x.shape[1:]))
+
+    @property
+    def n_answers(self) -> int:
+        return 1
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """x and y."""
+        return np.ascontiguousarray(self.x, np.float32), np.ascontiguousarray(self.y)
+
+    def batch(self, stored: Sequence[Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, ...) inputs and (B,) labels or amounts."""
+        x, y = stored
+        return F.take(x, rows, axis=0), F.take(y, rows, axis=0)
+
+    def order(self, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+        """The rows shuffled, as (seed, epoch) say."""
+        rows = np.asarray(rows, np.int32)
+        return rows[permutation(len(rows), seed, "epoch", epoch)]
+
+    def images(self) -> "Dataset":
+        """The same rows as images with one channel: x (N, F) becomes (N, H, W, 1)."""
+        if len(self.shape) != 2 or self.n_features != self.shape[0] * self.shape[1]:
+            raise DataError(
+                f"{self.name}: rows of {self.n_features} numbers and shape {self.shape} are no images. "
+                f"An image has a height and a width."
+            )
+        shape = (*self.shape, 1)
+        return dataclasses.replace(self, x=self.x.reshape(len(self), *shape), shape=shape)
 
     def fingerprint(self) -> str:
         """SHA-256 of every value and label: a checkpoint continues only on the same data."""
@@ -61,15 +128,16 @@ class Split:
 
 def check_rows(name: str, x: np.ndarray, y: np.ndarray, n_classes: int = 0) -> None:
     """Raises DataError for data that cannot be learned from: names the first bad row and column."""
-    if x.ndim != 2:
+    if x.ndim not in (2, 4):
         raise DataError(
-            f"{name}: the data must be rows and columns, shape (n, features); got shape {x.shape}."
+            f"{name}: the data must be rows and columns, shape (n, features), or images, shape "
+            f"(n, height, width, channels); got shape {x.shape}."
         )
     if len(x) == 0:
         raise DataError(
             f"{name}: there are no rows. Training needs at least one row for each class."
         )
-    if x.shape[1] == 0:
+    if 0 in x.shape[1:]:
         raise DataError(f"{name}: the rows have no columns. Training needs at least one feature.")
     if y.shape != (len(x),):
         raise DataError(
@@ -77,9 +145,9 @@ def check_rows(name: str, x: np.ndarray, y: np.ndarray, n_classes: int = 0) -> N
         )
     finite = np.isfinite(x)
     if not finite.all():
-        row, column = np.argwhere(~finite)[0]
+        row, column = np.argwhere(~finite.reshape(len(x), -1))[0]
         raise DataError(
-            f"{name}, row {row}, column {column}: {x[row, column]} is not a finite number "
+            f"{name}, row {row}, column {column}: {x.reshape(len(x), -1)[row, column]} is not a finite number "
             f"({int((~finite).sum())} such values). Remove or fill them before training."
         )
     if not n_classes:

@@ -29,7 +29,7 @@ def read_pixels(
     """Rows of n_features numbers, or n_features + 1 when the last column is a label (as UCI's files have it).
 
     A first line without any number is a header. Values outside 0..limit are refused: they are in another unit."""
-    rows = _rows(Path(path))
+    rows = read_cells(Path(path))
     if rows and not any(_is_number(cell) for cell in rows[0][1]):
         rows = rows[1:]
     if not rows:
@@ -63,7 +63,7 @@ def read_pixels(
     return PixelRows(x, labels.astype(np.int32))
 
 
-def _rows(path: Path) -> list[tuple[int, list[str]]]:
+def read_cells(path: Path) -> list[tuple[int, list[str]]]:
     """(line number, cells) of every line that is not blank."""
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:

@@ -4,8 +4,9 @@ One safetensors file, replaced whole (formats/atomic.py):
   network/NAME  optimizer/NAME  best/NAME   weights, moments, the best weights so far
   random        the global generator (seed, counter)
   position      int64: epoch, step in it, best epoch; the row order follows from seed and epoch
-  sums          float64: loss over the epoch's rows so far, rows right, rows seen; best loss
-  history       (E, 6) float64: what each finished epoch scored
+  sums          float64: loss over the epoch's answers so far, answers right, rows seen; best loss
+  others        (K,) float64: sums of further losses, where a network has several
+  history       (E, 6 + K) float64: what each finished epoch scored
 and as metadata the data's fingerprint and the settings, which must be equal to continue."""
 
 import json
@@ -22,9 +23,9 @@ FORMAT = "pellucid-checkpoint"
 VERSION = "1"
 POSITION = ("epoch", "step", "best_epoch")
 SUMS = ("loss_sum", "n_correct", "n_rows", "best_loss")
-N_HISTORY = (
-    6  # train loss, accuracy; validation loss, accuracy (NaN when there is none); is best; n_train
-)
+# train loss, accuracy; validation loss, accuracy (NaN when there is none); is best; n_train;
+# after these six the other losses in training
+N_HISTORY = 6
 
 
 @dataclass
@@ -42,6 +43,7 @@ class Checkpoint:
     n_correct: int
     n_rows: int
     best_loss: float
+    others: np.ndarray
     history: np.ndarray
     fingerprint: str
     settings: dict
@@ -62,7 +64,9 @@ def save(path: str | Path, state: Checkpoint, files: Files = FILES) -> None:
     tensors["random"] = np.asarray(state.random, np.int64)
     tensors["position"] = np.array([getattr(state, name) for name in POSITION], np.int64)
     tensors["sums"] = np.array([getattr(state, name) for name in SUMS], np.float64)
-    tensors["history"] = np.asarray(state.history, np.float64).reshape(-1, N_HISTORY)
+    tensors["others"] = np.asarray(state.others, np.float64)
+    width = N_HISTORY + len(tensors["others"])
+    tensors["history"] = np.asarray(state.history, np.float64).reshape(-1, width)
     metadata = {
         "format": FORMAT,
         "version": VERSION,
@@ -92,16 +96,17 @@ def load(path: str | Path) -> Checkpoint:
             raise FormatError(
                 f"{path}: field {name!r} must be {dtype} of shape {shape}. The file is damaged."
             )
-    history = tensors.get("history")
+    others, history = tensors.get("others", np.zeros(0)), tensors.get("history")
+    if others.ndim != 1 or others.dtype != np.float64:
+        raise FormatError(f"{path}: field 'others' must be float64 with one axis.")
+    width = N_HISTORY + len(others)
     if (
         history is None
         or history.ndim != 2
-        or history.shape[1] != N_HISTORY
+        or history.shape[1] != width
         or history.dtype != np.float64
     ):
-        raise FormatError(
-            f"{path}: field 'history' must be float64 of shape (epochs, {N_HISTORY})."
-        )
+        raise FormatError(f"{path}: field 'history' must be float64 of shape (epochs, {width}).")
     position = dict(zip(POSITION, map(int, tensors["position"]), strict=True))
     sums = dict(zip(SUMS, map(float, tensors["sums"]), strict=True))
     if min(position["epoch"], position["step"]) < 0 or position["epoch"] < len(history):
@@ -124,6 +129,7 @@ def load(path: str | Path) -> Checkpoint:
         n_correct=int(sums["n_correct"]),
         n_rows=int(sums["n_rows"]),
         best_loss=sums["best_loss"],
+        others=others,
         history=history,
         fingerprint=metadata.get("data", ""),
         settings=settings if isinstance(settings, dict) else {},

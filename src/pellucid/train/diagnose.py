@@ -1,20 +1,22 @@
 """Where a number stopped being finite: the batch is run layer by layer, outside any compiled step."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
-from ..data.dataset import Dataset
-from ..nn.container import Sequential
+from ..data.dataset import Learnable
 from ..nn.module import Module
+from ..tensor.storage import active
 from ..tensor.tensor import Tensor
+from .objectives import Objective, stored
 
 
 def describe_non_finite(
     network: Module,
-    data: Dataset,
+    data: Learnable,
     rows: np.ndarray,
-    loss_of: Callable,
+    objective: Objective,
     is_loss_finite: bool,
     after: dict[str, np.ndarray],
 ) -> str:
@@ -29,32 +31,62 @@ def describe_non_finite(
             f"of {parameter!r}{_layer_of(network, parameter)} infinite or NaN, in the batch of "
             f"{_rows(rows, data.name)}."
         )
-    x = Tensor(np.ascontiguousarray(data.x[rows], np.float32))
-    out = x
-    for name, layer, out in _outputs(network, x):
-        finite = np.isfinite(out.numpy()).reshape(len(rows), -1).all(1)
-        if not finite.all():
-            return (
-                f"the loss is not finite. It begins in the output of layer {name}, {_head(layer)}, for "
-                f"{_rows(rows[~finite], data.name)} ({int((~finite).sum())} of the {len(rows)} in the batch)."
-            )
-    target = Tensor(np.ascontiguousarray(data.y[rows]))
-    if target.dtype.kind == "f":
-        out = out.reshape(target.shape)
-    losses = loss_of(out, target, reduction="none").numpy()
-    finite = np.isfinite(losses)
-    worst = rows[~finite] if not finite.all() else rows[[int(np.argmax(losses))]]
+    x, y = data.batch(stored(data), Tensor(np.ascontiguousarray(rows)))
+    with outputs(network) as seen:
+        if objective.each is None:
+            losses = objective.score(network, x, y).loss.numpy().reshape(1)
+        else:
+            losses = objective.each(network, x, y).numpy()
+    for name, layer, value in seen:
+        bad = ~np.isfinite(value)
+        if not bad.any():
+            continue
+        begins = f"the loss is not finite. It begins in the output of layer {name or 'all'}, {_head(layer)}, for "
+        if len(value) != len(rows):  # not a value for each row
+            return f"{begins}the batch of {_rows(rows, data.name)}."
+        is_bad = bad.reshape(len(rows), -1).any(1)
+        return f"{begins}{_rows(rows[is_bad], data.name)} ({int(is_bad.sum())} of the {len(rows)} in the batch)."
+    if len(losses) % len(rows):  # one loss for all
+        return f"the loss is not finite, though every layer's output is, in the batch of {_rows(rows, data.name)}."
+    finite = np.isfinite(losses).reshape(len(rows), -1).all(1)
+    worst = (
+        rows[~finite]
+        if not finite.all()
+        else rows[[int(np.argmax(losses)) * len(rows) // len(losses)]]
+    )
     return (
         f"the loss is not finite, though every layer's output is: it begins in the loss of "
         f"{_rows(worst, data.name)}."
     )
 
 
-def _outputs(network: Module, x: Tensor) -> Iterator[tuple[str, Module, Tensor]]:
-    if isinstance(network, Sequential):
-        yield from network.forward(x, trace=True)[1]
-    else:
-        yield "all", network, network(x)
+@contextmanager
+def outputs(network: Module) -> Iterator[list[tuple[str, Module, np.ndarray]]]:
+    """Inside the block, calls of modules are noted: (path, module, output), innermost first.
+
+    What runs inside a loop over time is traced, not computed: the layer around it is noted instead."""
+    seen: list[tuple[str, Module, np.ndarray]] = []
+
+    def listening(path: str, module: Module):
+        forward = module.forward
+
+        def listen(*args, **kwargs):
+            result = forward(*args, **kwargs)
+            first = result[0] if isinstance(result, tuple) and result else result
+            if isinstance(first, Tensor) and first.ndim and not active:
+                seen.append((path, module, first.numpy()))
+            return result
+
+        return listen
+
+    modules = list(network.modules())
+    for path, module in modules:
+        vars(module)["forward"] = listening(path, module)
+    try:
+        yield seen
+    finally:
+        for _, module in modules:
+            vars(module).pop("forward", None)
 
 
 def _layer_of(network: Module, parameter: str) -> str:

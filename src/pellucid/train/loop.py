@@ -1,38 +1,39 @@
 """The training loop, as a stream of events: fit, evaluate, predict.
 
 A step takes row numbers, gathers the rows from the data set (stored tensors), computes the loss and its
-gradients, updates the parameters and adds to running sums: one compiled program. An epoch is a few
-native calls that walk this program over the epoch's batches; its last, short batch is a program of its own.
-How an epoch is cut into calls depends on the clock, what it computes does not.
+gradients, updates the parameters and adds to running sums: one compiled program. What it makes smaller is a
+row of objectives.py, how a row becomes a batch is the data's. An epoch is a few native calls that walk this
+program over the epoch's batches; its last, short batch is a program of its own. How an epoch is cut into
+calls depends on the clock, what it computes does not.
 
-Every number follows from the seed: the row order from (seed, epoch), masks from the global generator."""
+Every number follows from the seed: the row order from (seed, epoch), masks and noise from the global
+generator."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..base.errors import DataError, NonFiniteError, OptionError, RunError, ShapeError
-from ..data.dataset import Dataset, Split
-from ..data.shuffle import permutation
-from ..nn.losses import cross_entropy, mse_loss
+from ..base.errors import DataError, NonFiniteError, OptionError, RunError
+from ..data.dataset import Learnable, Split
+from ..nn.init import nearest
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from ..tensor import functions as F
 from ..tensor import random
-from ..tensor.gradient import grad
 from ..tensor.tensor import Tensor, assign
 from ..tensor.trace import compile
 from . import checkpoint as checkpoints
 from .diagnose import describe_non_finite
 from .events import Checkpointed, EpochDone, Event, Progress, Started, Stopped
 from .metrics import Metrics
+from .objectives import OBJECTIVES, Objective, Scores, stored
 
 SLICE_SECONDS = 0.05  # a native call is aimed at this, half of what Ctrl-C may wait
-EVALUATION_ROWS = 512  # rows of one evaluation batch at most
-LOSSES: dict[str, Callable] = {"cross_entropy": cross_entropy, "mse": mse_loss}
+EVALUATION_ROWS = 512  # rows of one evaluation batch at most,
+EVALUATION_ANSWERS = 4096  # and as many answers: windows of a text have many for each row
 
 
 @dataclass(frozen=True)
@@ -52,12 +53,14 @@ class Options:
 
 def fit(
     network: Module,
-    data: Dataset,
+    data: Learnable,
     split: Split,
-    optimizer: Optimizer,
+    optimizer: Optimizer | Mapping[str, Optimizer],
     options: Options | None = None,
 ) -> Iterator[Event]:
     """Trains the network in place; yields events; at the end it holds the best weights.
+
+    optimizer  one, or one for each network by the names of the objective: a GAN has a critic and a generator
 
     Raises DataError or OptionError before the first step, NonFiniteError (step, layer, rows) when the
     loss, a gradient or a weight stops being a number: the weights are then those before that step."""
@@ -65,21 +68,21 @@ def fit(
 
 
 def evaluate(
-    network: Module, data: Dataset, rows: np.ndarray, loss: str = "cross_entropy"
+    network: Module, data: Learnable, rows: np.ndarray, loss: str = "cross_entropy"
 ) -> Metrics:
-    """Mean loss and accuracy over these rows, in prediction mode."""
+    """Mean loss and accuracy over the answers of these rows, in prediction mode."""
     return Evaluator(network, data, loss)(rows)
 
 
 def predict(network: Module, x: np.ndarray, probabilities: bool = True) -> np.ndarray:
-    """(N, C) class probabilities (or raw outputs) of rows x (N, F), in prediction mode."""
+    """(N, C) class probabilities (or raw outputs) of rows x (N, F) or (N, ...), in prediction mode."""
     x = np.ascontiguousarray(x, np.float32)
-    if x.ndim != 2:
+    if x.ndim < 2:
         raise DataError(f"predict: x must have shape (rows, features); got {x.shape}.")
     if not np.isfinite(x).all():
-        row, column = np.argwhere(~np.isfinite(x))[0]
+        row, *column = np.argwhere(~np.isfinite(x))[0]
         raise DataError(
-            f"predict: row {row}, column {column}: {x[row, column]} is not a finite number."
+            f"predict: row {row}, column {', '.join(map(str, column))}: {x[(row, *column)]} is not a finite number."
         )
 
     @compile
@@ -109,46 +112,50 @@ class in_mode:
         self.network.train(self.before)
 
 
-def stored(data: Dataset) -> tuple[Tensor, Tensor]:
-    """The data set as tensors that programs read in place."""
-    return Tensor(np.ascontiguousarray(data.x, np.float32)), Tensor(np.ascontiguousarray(data.y))
-
-
 class Sums:
-    """Running sums over rows, kept in the program's own buffers."""
+    """Running sums over answers, kept in the program's own buffers."""
 
-    def __init__(self):
+    def __init__(self, objective: Objective, n_answers: int):
+        self.objective, self.n_answers = objective, n_answers
         self.loss = Tensor(np.zeros((), np.float64))
         self.n_correct = Tensor(np.zeros((), np.int64))
+        self.others = [Tensor(np.zeros((), np.float64)) for _ in objective.others]
         self.n_rows = 0
 
-    def add(self, loss_sum: Tensor, n_correct: Tensor | None) -> None:
+    def add(self, scores: Scores) -> None:
         """Inside a compiled step."""
-        self.loss.assign(self.loss + loss_sum.astype("float64"))
-        if n_correct is not None:
-            self.n_correct.assign(self.n_correct + n_correct)
+        self.loss.assign(self.loss + scores.loss.astype("float64"))
+        if scores.n_correct is not None:
+            self.n_correct.assign(self.n_correct + scores.n_correct)
+        for total, other in zip(self.others, scores.others, strict=True):
+            total.assign(total + other.astype("float64"))
 
-    def set(self, loss: float = 0.0, n_correct: int = 0, n_rows: int = 0) -> None:
-        assign((self.loss, Tensor(np.float64(loss))), (self.n_correct, Tensor(np.int64(n_correct))))
+    def set(
+        self,
+        loss: float = 0.0,
+        n_correct: int = 0,
+        n_rows: int = 0,
+        others: np.ndarray | None = None,
+    ) -> None:
+        values = np.zeros(len(self.others)) if others is None else others
+        assign(
+            (self.loss, Tensor(np.float64(loss))),
+            (self.n_correct, Tensor(np.int64(n_correct))),
+            *((t, Tensor(np.float64(v))) for t, v in zip(self.others, values, strict=True)),
+        )
         self.n_rows = n_rows
 
-    def metrics(self, is_classes: bool) -> Metrics:
-        n = max(1, self.n_rows)
-        accuracy = int(self.n_correct.item()) / n if is_classes else None
-        return Metrics(float(self.loss.item()) / n, accuracy, self.n_rows)
-
-
-def output_for(network: Module, x: Tensor, y: Tensor) -> Tensor:
-    """The network's output, brought to the target's shape for amounts: (B, 1) -> (B,)."""
-    out = network(x)
-    return out.reshape(y.shape) if y.dtype.kind == "f" and out.size == y.size else out
-
-
-def count_correct(out: Tensor, y: Tensor) -> Tensor | None:
-    """How many rows have their true class's score highest; None for amounts."""
-    if y.dtype.kind == "f":
-        return None
-    return (out.argmax(-1).astype(y.dtype) == y).astype("int64").sum()
+    def metrics(self) -> Metrics:
+        n = self.n_rows * self.n_answers
+        judged = max(1, n * self.objective.n_judged)
+        accuracy = int(self.n_correct.item()) / judged if self.objective.has_accuracy else None
+        others = zip(self.objective.others, self.others, strict=True)
+        return Metrics(
+            float(self.loss.item()) / judged,
+            accuracy,
+            n,
+            {name: float(total.item()) / judged for name, total in others},
+        )
 
 
 class Slices:
@@ -171,18 +178,21 @@ class Evaluator:
     """A network's metrics on rows of a data set; its programs are compiled once."""
 
     def __init__(
-        self, network: Module, data: Dataset, loss: str, batch: int = EVALUATION_ROWS, tensors=None
+        self,
+        network: Module,
+        data: Learnable,
+        loss: str,
+        batch: int | None = None,
+        tensors: tuple[Tensor, ...] | None = None,
     ):
-        self.network, self.batch, self.is_classes = network, max(1, batch), bool(data.classes)
-        self.sums = Sums()
-        x, y = tensors or stored(data)
-        loss_of = LOSSES[loss]
+        self.network, self.batch = network, max(1, batch or evaluation_rows(data))
+        objective = OBJECTIVES[loss]
+        self.sums = Sums(objective, data.n_answers)
+        arrays = tensors or stored(data)
 
         @compile
         def step(rows):
-            target = F.take(y, rows, axis=0)
-            out = output_for(network, F.take(x, rows, axis=0), target)
-            self.sums.add(loss_of(out, target, reduction="sum"), count_correct(out, target))
+            self.sums.add(objective.score(network, *data.batch(arrays, rows)))
 
         self.step = step
         self.slices = Slices(SLICE_SECONDS)
@@ -202,22 +212,34 @@ class Evaluator:
                 done += n
             if len(rows) > n_full * self.batch:
                 self.step(np.ascontiguousarray(rows[n_full * self.batch :]))
-        return self.sums.metrics(self.is_classes)
+        return self.sums.metrics()
+
+
+def evaluation_rows(data: Learnable) -> int:
+    """How many rows an evaluation takes at once: bounded by rows and by answers."""
+    return min(EVALUATION_ROWS, max(1, EVALUATION_ANSWERS // data.n_answers))
 
 
 class Fit:
     """One run of training: its state, and `run`, the stream of events."""
 
     def __init__(
-        self, network: Module, data: Dataset, split: Split, optimizer: Optimizer, options: Options
+        self,
+        network: Module,
+        data: Learnable,
+        split: Split,
+        optimizer: Optimizer | Mapping[str, Optimizer],
+        options: Options,
     ):
         check_options(options, data, split)
-        check_network(network, data)
+        objective = OBJECTIVES[options.loss]
+        self.optimizers = named_optimizers(optimizer, objective, options.loss)
+        arrays = stored(data)
+        check_network(network, data, objective, arrays)
         self.network, self.data, self.split = network, data, split
-        self.optimizer, self.options = optimizer, options
-        self.parameters = optimizer.parameters
-        self.x, self.y = stored(data)
-        self.sums = Sums()
+        self.objective, self.options = objective, options
+        self.parameters = [p for o in self.optimizers.values() for p in o.parameters]
+        self.sums = Sums(objective, data.n_answers)
         self.epoch = self.step_in_epoch = self.best_epoch = 0
         self.best_loss = float("inf")
         self.best: dict[str, np.ndarray] = {}
@@ -229,17 +251,13 @@ class Fit:
         self.last_checkpoint = time.monotonic()
         self.batch = min(options.batch_size, len(split.train))
         self.n_steps = -(-len(split.train) // self.batch)
-        batch = min(EVALUATION_ROWS, len(split.validation) or len(split.train))
-        self.evaluator = Evaluator(network, data, options.loss, batch, (self.x, self.y))
-        loss_of = LOSSES[options.loss]
+        batch = min(evaluation_rows(data), len(split.validation) or len(split.train))
+        self.evaluator = Evaluator(network, data, options.loss, batch, arrays)
 
         @compile
         def step(rows):
-            target = F.take(self.y, rows, axis=0)
-            out = output_for(network, F.take(self.x, rows, axis=0), target)
-            total = loss_of(out, target, reduction="sum")
-            optimizer.step(grad(total / target.size, self.parameters))
-            self.sums.add(total, count_correct(out, target))
+            batch = data.batch(arrays, rows)
+            self.sums.add(objective.update(network, self.optimizers, *batch))
 
         self.step = step
 
@@ -315,7 +333,7 @@ class Fit:
             if self.step_in_epoch < self.n_steps:
                 if o.checkpoint is not None and self.is_time_to_save():
                     yield self.save()
-                now = self.sums.metrics(bool(self.data.classes))
+                now = self.sums.metrics()
                 rate = (self.step_in_epoch - n_before) / max(time.perf_counter() - begun, 1e-9)
                 yield Progress(
                     self.epoch + 1, o.epochs, self.step_in_epoch, self.n_steps, now.loss, now.accuracy,
@@ -328,7 +346,7 @@ class Fit:
     def finish_epoch(self, order: np.ndarray, rate: float) -> Iterator[Event]:
         if not self.is_finite():
             self.raise_non_finite(order)
-        train = self.sums.metrics(bool(self.data.classes))
+        train = self.sums.metrics()
         validation = None
         if len(self.split.validation):
             validation = self.evaluator(self.split.validation)
@@ -336,10 +354,10 @@ class Fit:
                 raise NonFiniteError(
                     f"epoch {self.epoch + 1}: the loss on the validation rows is {validation.loss}, though no weight "
                     f"is infinite. The scores have become too large: use a smaller learning rate than "
-                    f"{self.optimizer.lr:g}."
+                    f"{self.lr:g}."
                 )
         score = (validation or train).loss
-        is_best = score < self.best_loss
+        is_best = self.objective.has_best and score < self.best_loss
         self.is_torn = True
         self.epoch += 1
         self.step_in_epoch = 0
@@ -358,14 +376,14 @@ class Fit:
         )
         self.history.append(done)
         self.is_torn = False
+        # First the event: what is made of it (a picture of samples) is there before the checkpoint says so.
+        yield done
         if self.options.checkpoint is not None and self.is_time_to_save():
             yield self.save()
-        yield done
 
     def rows_of_epoch(self, epoch: int) -> np.ndarray:
         """The training rows in the order of this epoch."""
-        rows = np.asarray(self.split.train, np.int32)
-        return rows[permutation(len(rows), self.options.seed, "epoch", epoch)]
+        return self.data.order(self.split.train, self.options.seed, epoch)
 
     def seconds_left(self, steps_per_second: float) -> float:
         left = (self.options.epochs - self.epoch) * self.n_steps - self.step_in_epoch
@@ -379,7 +397,7 @@ class Fit:
     def state(self) -> checkpoints.Checkpoint:
         return checkpoints.Checkpoint(
             network=self.network.state_dict(),
-            optimizer=self.optimizer.state_dict(),
+            optimizer=self.optimizer_state(),
             best=self.best,
             random=random.get_state(),
             epoch=self.epoch,
@@ -389,6 +407,7 @@ class Fit:
             n_correct=int(self.sums.n_correct.item()),
             n_rows=self.sums.n_rows,
             best_loss=self.best_loss,
+            others=np.array([float(t.item()) for t in self.sums.others]),
             history=history_array(self.history),
             fingerprint=self.fingerprint(),
             settings=self.settings(),
@@ -398,14 +417,33 @@ class Fit:
 
     def load(self, state: checkpoints.Checkpoint) -> None:
         self.network.load_state_dict(state.network)
-        self.optimizer.load_state_dict(state.optimizer)
+        for name, optimizer in self.optimizers.items():
+            own = {k.removeprefix(prefix(name)): v for k, v in state.optimizer.items()
+                   if k.startswith(prefix(name))}  # fmt: skip
+            optimizer.load_state_dict(own)
         random.set_state(state.random)
         self.epoch, self.step_in_epoch = state.epoch, state.step
         self.best, self.best_epoch, self.best_loss = state.best, state.best_epoch, state.best_loss
-        self.sums.set(state.loss_sum, state.n_correct, state.n_rows)
+        self.sums.set(state.loss_sum, state.n_correct, state.n_rows, state.others)
         self.history = history_events(
-            state.history, self.options.epochs, len(self.split.validation)
+            state.history,
+            self.options.epochs,
+            len(self.split.validation) * self.data.n_answers,
+            self.objective.others,
         )
+
+    def optimizer_state(self) -> dict[str, np.ndarray]:
+        """The state of every optimizer, names after 'critic.' and the like where there are several."""
+        return {
+            prefix(name) + k: v
+            for name, optimizer in self.optimizers.items()
+            for k, v in optimizer.state_dict().items()
+        }
+
+    @property
+    def lr(self) -> float:
+        """The learning rate, the highest of several."""
+        return max(o.lr for o in self.optimizers.values())
 
     def fingerprint(self) -> str:
         """Of the data and its division: both decide what a step computes."""
@@ -426,7 +464,9 @@ class Fit:
             "batch_size": o.batch_size,
             "seed": o.seed,
             "loss": o.loss,
-            "optimizer": type(self.optimizer).__name__,
+            "optimizer": ", ".join(
+                prefix(name) + type(o).__name__ for name, o in self.optimizers.items()
+            ),
             "network": repr(self.network),
         }
 
@@ -489,16 +529,38 @@ class Fit:
         self.load(before)
         number = self.epoch * self.n_steps + self.step_in_epoch + 1
         where = describe_non_finite(
-            self.network, self.data, rows, LOSSES[self.options.loss], np.isfinite(loss), after
+            self.network, self.data, rows, self.objective, np.isfinite(loss), after
         )
         raise NonFiniteError(
             f"step {number} (epoch {self.epoch + 1}, step {self.step_in_epoch + 1} of {self.n_steps}): {where} The "
-            f"network keeps the weights from before this step. Usually the learning rate, {self.optimizer.lr:g}, "
-            f"is too high: try {self.optimizer.lr / 10:g}."
+            f"network keeps the weights from before this step. Usually the learning rate, {self.lr:g}, "
+            f"is too high: try {self.lr / 10:g}."
         )
 
 
-def check_options(o: Options, data: Dataset, split: Split) -> None:
+def prefix(name: str) -> str:
+    """What stands before the state names of an optimizer; nothing when there is only one."""
+    return f"{name}." if name else ""
+
+
+def named_optimizers(
+    given: Optimizer | Mapping[str, Optimizer], objective: Objective, loss: str
+) -> dict[str, Optimizer]:
+    """The optimizers by the objective's names. Raises OptionError for missing and unknown names."""
+    found = {"": given} if isinstance(given, Optimizer) else dict(given)
+    if set(found) != set(objective.optimizers):
+        if objective.optimizers == ("",):
+            raise OptionError(
+                f"loss {loss!r} takes one optimizer; got {', '.join(found) or 'none'}."
+            )
+        raise OptionError(
+            f"loss {loss!r} needs an optimizer for each network, {{{', '.join(map(repr, objective.optimizers))}}}; "
+            f"got {'one for all' if '' in found else ', '.join(found) or 'none'}."
+        )
+    return {name: found[name] for name in objective.optimizers}
+
+
+def check_options(o: Options, data: Learnable, split: Split) -> None:
     """Raises for what cannot be trained, before anything is compiled."""
     for name, value, low in (
         ("epochs", o.epochs, 1),
@@ -511,8 +573,7 @@ def check_options(o: Options, data: Dataset, split: Split) -> None:
         raise OptionError(f"seed must be below {2**32}; got {o.seed}.")
     if o.patience is not None and o.patience < 0:
         raise OptionError(f"patience must be 0 or more epochs; got {o.patience}.")
-    if o.loss not in LOSSES:
-        raise OptionError(f"loss {o.loss!r} is unknown. Known: {', '.join(LOSSES)}.")
+    nearest(o.loss, OBJECTIVES, "loss")
     if not len(split.train):
         raise DataError(f"{data.name}: there are no rows to train on.")
     for name, rows in (
@@ -522,26 +583,18 @@ def check_options(o: Options, data: Dataset, split: Split) -> None:
     ):
         if len(rows) and not (np.min(rows) >= 0 and np.max(rows) < len(data)):
             raise DataError(f"{data.name}: a {name} row number is outside 0..{len(data) - 1}.")
-    if o.loss == "cross_entropy" and not data.classes:
-        raise DataError(
-            f"{data.name}: cross-entropy needs classes; the target holds amounts. Use loss='mse'."
-        )
 
 
-def check_network(network: Module, data: Dataset) -> None:
-    """Raises ShapeError unless the network takes a row and gives a score for each class, or one amount.
+def check_network(
+    network: Module, data: Learnable, objective: Objective, arrays: tuple[Tensor, ...]
+) -> None:
+    """Raises ShapeError unless the network takes a row and gives what the objective needs.
 
     Only shapes are looked at: nothing is computed, and the random counter stays."""
     before = random.get_state()
     with in_mode(network, training=False):
-        shape = tuple(network(Tensor(data.x[:1])).shape)
+        objective.check(network, data, *data.batch(arrays, Tensor(np.zeros(1, np.int32))))
     random.set_state(before)
-    expected = (1, len(data.classes) or 1)
-    if shape != expected and not (not data.classes and shape == (1,)):
-        target = f"{len(data.classes)} classes need" if data.classes else "an amount needs"
-        raise ShapeError(
-            f"the network gives {shape} for one row; {target} {expected}. Change the last layer's outputs."
-        )
 
 
 def history_array(history: list[EpochDone]) -> np.ndarray:
@@ -549,14 +602,19 @@ def history_array(history: list[EpochDone]) -> np.ndarray:
     for e in history:
         v = e.validation or Metrics(np.nan, None, 0)
         numbers = [e.train.loss, e.train.accuracy, v.loss, v.accuracy]
-        rows.append([np.nan if n is None else n for n in numbers] + [float(e.is_best), e.train.n])
-    return np.array(rows, np.float64).reshape(-1, checkpoints.N_HISTORY)
+        known = [np.nan if n is None else n for n in numbers]
+        rows.append([*known, float(e.is_best), e.train.n, *e.train.others.values()])
+    return np.array(rows, np.float64)
 
 
-def history_events(array: np.ndarray, epochs: int, n_validation: int) -> list[EpochDone]:
+def history_events(
+    array: np.ndarray, epochs: int, n_validation: int, names: tuple[str, ...] = ()
+) -> list[EpochDone]:
     events = []
-    for i, (loss, accuracy, v_loss, v_accuracy, is_best, n) in enumerate(array.tolist()):
-        train = Metrics(loss, None if np.isnan(accuracy) else accuracy, int(n))
+    for i, row in enumerate(array.tolist()):
+        loss, accuracy, v_loss, v_accuracy, is_best, n, *others = row
+        accuracy = None if np.isnan(accuracy) else accuracy
+        train = Metrics(loss, accuracy, int(n), dict(zip(names, others, strict=True)))
         validation = None
         if not np.isnan(v_loss):
             validation = Metrics(v_loss, None if np.isnan(v_accuracy) else v_accuracy, n_validation)

@@ -3,24 +3,24 @@
 N rows, C classes"""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Means over n rows; accuracy is None for amounts."""
+    """Means over n answers; accuracy is None for amounts. `others` are further losses by name."""
 
     loss: float
     accuracy: float | None
     n: int
+    others: dict[str, float] = field(default_factory=dict)
 
     def as_dict(self) -> dict:
         """For JSON."""
-        if self.accuracy is None:
-            return {"loss": self.loss, "n": self.n}
-        return {"loss": self.loss, "accuracy": self.accuracy, "n": self.n}
+        shares = {} if self.accuracy is None else {"accuracy": self.accuracy}
+        return {"loss": self.loss, **shares, **self.others, "n": self.n}
 
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:

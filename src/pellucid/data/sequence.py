@@ -1,0 +1,255 @@
+"""Sequences seen through windows: characters of a text, values of a series.
+
+A window is never stored: a row is a place in the sequence, and the program gathers the T values from there.
+Parts for training are cut by place, never shuffled: what comes later is not known to what was before.
+N characters or values, T places of a window, B windows of a batch, C characters of the vocabulary"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..base.errors import DataError, OptionError
+from ..tensor import functions as F
+from ..tensor.create import arange
+from ..tensor.tensor import Tensor
+from .dataset import Split
+from .shuffle import permutation
+
+
+@dataclass(frozen=True, eq=False)
+class Text:
+    """A text as the numbers of its characters; row i asks for what follows each character of a window.
+
+    codes    (N,) int32, numbers of characters
+    classes  the C characters, in the order of their numbers: the vocabulary
+    window   T, the characters that the network sees at once
+    row i    x = codes[i : i + T], y = codes[i + 1 : i + T + 1], for i from 0 to N - T - 1"""
+
+    name: str
+    codes: np.ndarray
+    classes: tuple[str, ...]
+    window: int
+    source: str = ""
+    licence: str = ""
+
+    def __post_init__(self):
+        check_window(self.name, self.window, len(self.codes), "characters")
+        if len(self.classes) < 2:
+            raise DataError(
+                f"{self.name}: the text has only one kind of character. There is nothing to learn."
+            )
+
+    def __len__(self) -> int:
+        return len(self.codes) - self.window
+
+    @property
+    def n_answers(self) -> int:
+        return self.window
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.window,)
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """The codes."""
+        return (np.ascontiguousarray(self.codes, np.int32),)
+
+    def batch(self, stored: Sequence[Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T) characters and the (B, T) that follow each."""
+        (codes,) = stored
+        # One gather of T + 1 places: the answers are the inputs, one place on.
+        places = rows.reshape((*rows.shape, 1)) + arange(self.window + 1, dtype=rows.dtype)
+        seen = F.take(codes, places, axis=0)
+        return seen[:, :-1], seen[:, 1:]
+
+    def order(self, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+        """The windows shuffled, all moved by an offset of 0 to T - 1 that is new in each epoch.
+
+        So an epoch predicts each character about once, and in time from every place of a window."""
+        rows = np.asarray(rows, np.int32)
+        room = len(self) - 1 - int(rows.max(initial=0))
+        offset = int(permutation(self.window, seed, "offset", epoch)[0])
+        return rows[permutation(len(rows), seed, "epoch", epoch)] + np.int32(min(offset, room))
+
+    def fingerprint(self) -> str:
+        """SHA-256 of characters, vocabulary and window."""
+        head = repr((self.codes.shape, self.classes, self.window)).encode()
+        return hashlib.sha256(
+            head + np.ascontiguousarray(self.codes, np.int32).tobytes()
+        ).hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Values that follow each other in time; row i asks for the one after T of them.
+
+    values   (N,) float64, in their own unit
+    times    N names of their times, in order
+    window   T, the values that the network sees
+    shift, scale   x = (value - shift) / scale
+    step     y = (next value - last value) / step: the network learns the change from the last value
+    row i    x = values i to i + T - 1, y from value i + T, for i from 0 to N - T - 1"""
+
+    name: str
+    values: np.ndarray
+    times: tuple[str, ...]
+    window: int
+    unit: str = ""
+    shift: float = 0.0
+    scale: float = 1.0
+    step: float = 1.0
+    source: str = ""
+    licence: str = ""
+
+    classes = ()
+
+    def __post_init__(self):
+        check_window(self.name, self.window, len(self.values), "values")
+        if len(self.times) != len(self.values):
+            raise DataError(
+                f"{self.name}: {len(self.values)} values need as many times; got {len(self.times)}."
+            )
+        check_values(self.name, self.values, self.times)
+
+    def __len__(self) -> int:
+        return len(self.values) - self.window
+
+    @property
+    def n_answers(self) -> int:
+        return 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.window, 1)
+
+    def inputs(self, values: np.ndarray) -> np.ndarray:
+        """Values as the network takes them: float32, one more axis for the feature."""
+        return ((np.asarray(values) - self.shift) / self.scale).astype(np.float32)[..., None]
+
+    def forecast(self, last: np.ndarray, output: np.ndarray) -> np.ndarray:
+        """The next value, in the series' unit, from the last one and the network's output."""
+        return np.asarray(last, np.float64) + np.asarray(output, np.float64) * self.step
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """Scaled values (N, 1), and scaled changes (N,) from the value before (0 for the first)."""
+        change = np.diff(self.values, prepend=self.values[:1]) / self.step
+        return self.inputs(self.values), change.astype(np.float32)
+
+    def batch(self, stored: Sequence[Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, 1) scaled values and the (B,) scaled change that follows."""
+        x, change = stored
+        places = rows.reshape((*rows.shape, 1)) + arange(self.window, dtype=rows.dtype)
+        return F.take(x, places, axis=0), F.take(change, rows + self.window, axis=0)
+
+    def order(self, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+        """The windows shuffled, as (seed, epoch) say."""
+        rows = np.asarray(rows, np.int32)
+        return rows[permutation(len(rows), seed, "epoch", epoch)]
+
+    def fingerprint(self) -> str:
+        """SHA-256 of values, window and scales."""
+        head = repr((self.window, self.shift, self.scale, self.step)).encode()
+        return hashlib.sha256(
+            head + np.ascontiguousarray(self.values, np.float64).tobytes()
+        ).hexdigest()
+
+
+def encode(text: str, classes: Sequence[str], what: str) -> np.ndarray:
+    """(N,) int32 numbers of the characters. Raises DataError for one that is not in the vocabulary."""
+    numbers = {c: i for i, c in enumerate(classes)}
+    unknown = sorted({c for c in text if c not in numbers})
+    if unknown:
+        place = min(text.index(c) for c in unknown)
+        raise DataError(
+            f"{what}, character {place + 1}: {text[place]!r} is not among the {len(classes)} characters that "
+            f"the network has learned{_some(unknown)}. It knows: {''.join(c for c in classes if c > ' ')}"
+        )
+    return np.array([numbers[c] for c in text], np.int32)
+
+
+def decode(codes: np.ndarray, classes: Sequence[str]) -> str:
+    """The characters of these numbers."""
+    return "".join(classes[i] for i in np.asarray(codes).tolist())
+
+
+def cut(n: int, validation: float, test: float) -> tuple[int, int]:
+    """Where the validation part and the test part of n things begin: the last `test` share is the test."""
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise DataError(
+            f"validation {validation:g} and test {test:g} must be 0 or more and leave a part for training "
+            f"(their sum must be below 1)."
+        )
+    n_test, n_validation = int(n * test + 0.5), int(n * validation + 0.5)
+    return n - n_test - n_validation, n - n_test
+
+
+def split_text(data: Text, validation: float = 0.1, test: float = 0.1) -> Split:
+    """The first characters to learn, the next to validate, the last to test: windows side by side.
+
+    No window reaches into another part. Training windows leave room for the offset of `Text.order`."""
+    n, t = len(data.codes), data.window
+    a, b = cut(n, validation, test)
+
+    def starts(low: int, high: int, room: int) -> np.ndarray:
+        count = (high - low - 1 - room) // t  # a window of T and the character after it
+        return (low + t * np.arange(max(0, count))).astype(np.int32)
+
+    parts = Split(starts(0, a, t - 1), starts(a, b, 0), starts(b, n, 0))
+    for name, rows, share in (
+        ("training", parts.train, 1),
+        ("validation", parts.validation, validation),
+        ("test", parts.test, test),
+    ):
+        if share and not len(rows):
+            raise DataError(
+                f"{data.name}: {n:,} characters leave no window of {t} for the {name} part. "
+                f"Use a longer text or a shorter --window."
+            )
+    return parts
+
+
+def split_series(data: Series, validation: float = 0.15, test: float = 0.2) -> Split:
+    """By time: the last values are the test, those before them the validation.
+
+    A window may begin in an earlier part: what was before is known when a value is forecast."""
+    a, b = cut(len(data.values), validation, test)
+    t = data.window
+    if a - t < 1:
+        raise DataError(
+            f"{data.name}: the training part has {a} values; a window of {t} and the value after it need "
+            f"{t + 1}. Use a shorter --window."
+        )
+    rows = np.arange(len(data.values) - t, dtype=np.int32)
+    return Split(rows[: a - t], rows[a - t : b - t], rows[b - t :])
+
+
+def check_window(name: str, window: int, n: int, what: str) -> None:
+    """Raises unless 1 <= window < n."""
+    if isinstance(window, bool) or not isinstance(window, (int, np.integer)) or window < 1:
+        raise OptionError(f"window must be a whole number of 1 or more; got {window!r}.")
+    if n <= window:
+        raise DataError(
+            f"{name}: {n:,} {what} are too few for a window of {window}: it needs {window + 1} or more."
+        )
+
+
+def check_values(name: str, values: np.ndarray, times: Sequence[str]) -> None:
+    """Raises DataError for values that cannot be learned from: names the first bad one."""
+    finite = np.isfinite(values)
+    if not finite.all():
+        i = int(np.argmin(finite))
+        raise DataError(
+            f"{name}, {times[i]}: {values[i]} is not a finite number ({int((~finite).sum())} such values). "
+            f"Fill or remove them before training."
+        )
+    if (values == values[0]).all():
+        raise DataError(f"{name}: every value is {values[0]:g}. There is nothing to forecast.")
+
+
+def _some(unknown: Sequence[str]) -> str:
+    if len(unknown) == 1:
+        return ""
+    more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+    return f" (nor are {', '.join(map(repr, unknown[:5]))}{more})"

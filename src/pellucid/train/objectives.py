@@ -1,0 +1,199 @@
+"""What one step makes smaller: the table OBJECTIVES, the only place where tasks differ inside a program.
+
+  cross_entropy   one class for each row, or for each place of a window (the next character)
+  mse             one amount for each row, or several
+  gan             two networks: one makes rows, the other tells them from real ones
+
+A row says how a batch changes the parameters (`update`), what it scores without learning (`score`), and
+what a network must give (`check`). Sums are kept over the answers of an epoch: loss, right answers, others.
+
+B rows, C classes, T places"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import DataError, OptionError, ShapeError
+from ..data.dataset import Learnable
+from ..nn.losses import cross_entropy, mse_loss
+from ..nn.losses_gan import critic_loss, generator_loss
+from ..nn.module import Module
+from ..optim.optimizer import Optimizer
+from ..tensor.gradient import grad
+from ..tensor.tensor import Tensor
+
+Optimizers = Mapping[str, Optimizer]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Sums over a batch, inside a program."""
+
+    loss: Tensor  # of the answers' losses
+    n_correct: Tensor | None = None  # answers that are right; None for amounts
+    others: tuple[Tensor, ...] = ()  # further losses, by the names of the objective
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A row of OBJECTIVES.
+
+    each          (network, x, y) -> a loss for each answer; None when networks work against each other
+    optimizers    one name for each network that learns; "" when there is one
+    has_accuracy  whether an answer is right or wrong
+    has_best      whether a lower loss means a better network, so that the best weights can be kept
+    n_judged      how many judgements the loss is a mean over, for each answer of the data
+    others        names of further losses that are summed"""
+
+    update: Callable[[Module, Optimizers, Tensor, Tensor], Scores]
+    score: Callable[[Module, Tensor, Tensor], Scores]
+    check: Callable[[Module, Learnable, Tensor, Tensor], None]
+    each: Callable[[Module, Tensor, Tensor], Tensor] | None = None
+    optimizers: tuple[str, ...] = ("",)
+    has_accuracy: bool = True
+    has_best: bool = True
+    n_judged: int = 1
+    others: tuple[str, ...] = ()
+
+
+# One network, one loss for each answer
+
+
+def class_losses(network: Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """(a loss for each answer, the scores): logits (..., C) and labels (...,), in one axis of answers."""
+    out = network(x)
+    logits, labels = out.reshape((-1, out.shape[-1])), y.reshape((-1,))
+    return cross_entropy(logits, labels, reduction="none"), logits
+
+
+def amount_losses(network: Module, x: Tensor, y: Tensor) -> tuple[Tensor, None]:
+    """(a loss for each answer, None): the output is brought to the target's shape, (B, 1) -> (B,)."""
+    return mse_loss(as_target(network(x), y), y, reduction="none").reshape((-1,)), None
+
+
+def as_target(out: Tensor, y: Tensor) -> Tensor:
+    """The network's output in the target's shape, where it only has axes of 1 more."""
+    return out.reshape(y.shape) if out.size == y.size else out
+
+
+def supervised(losses: Callable, check: Callable, has_accuracy: bool) -> Objective:
+    """One network learns right answers by one loss; `losses` gives them for each answer, and logits or None."""
+
+    def score(network: Module, x: Tensor, y: Tensor) -> Scores:
+        each, logits = losses(network, x, y)
+        return Scores(each.sum(), None if logits is None else count_correct(logits, y))
+
+    def update(network: Module, optimizers: Optimizers, x: Tensor, y: Tensor) -> Scores:
+        scores = score(network, x, y)
+        (optimizer,) = optimizers.values()
+        optimizer.step(grad(scores.loss / y.size, optimizer.parameters))
+        return scores
+
+    def each(network: Module, x: Tensor, y: Tensor) -> Tensor:
+        return losses(network, x, y)[0]
+
+    return Objective(update, score, check, each, has_accuracy=has_accuracy)
+
+
+def count_correct(logits: Tensor, y: Tensor) -> Tensor:
+    """How many answers have their true class's score highest."""
+    labels = y.reshape((-1,))
+    return (logits.argmax(-1).astype(labels.dtype) == labels).astype("int64").sum()
+
+
+def check_classes(network: Module, data: Learnable, x: Tensor, y: Tensor) -> None:
+    """Raises ShapeError unless the network gives a score for each class at each answer."""
+    if not data.classes:
+        raise DataError(
+            f"{data.name}: cross-entropy needs classes; the target holds amounts. Use loss='mse'."
+        )
+    shape, expected = tuple(network(x).shape), (*y.shape, len(data.classes))
+    if shape != expected:
+        what = "one row" if y.size == 1 else f"a window of {y.size}"
+        raise ShapeError(
+            f"the network gives {shape} for {what}; {len(data.classes)} classes need {expected}. "
+            f"Change the last layer's outputs."
+        )
+
+
+def check_amounts(network: Module, data: Learnable, x: Tensor, y: Tensor) -> None:
+    """Raises ShapeError unless the network gives one amount for each answer."""
+    if data.classes:
+        # (B, C) scores against (B,) class numbers: an amount would be a number without meaning.
+        raise DataError(f"{data.name}: the target holds classes. Use loss='cross_entropy'.")
+    shape = tuple(network(x).shape)
+    if shape not in (tuple(y.shape), (*y.shape, 1)):
+        raise ShapeError(
+            f"the network gives {shape} for one row; an amount needs {(*y.shape, 1)}. Change the last layer's "
+            f"outputs."
+        )
+
+
+# Two networks against each other (Goodfellow et al. 2014)
+
+
+def gan_update(network: Any, optimizers: Optimizers, x: Tensor, y: Tensor) -> Scores:
+    """The critic learns to tell rows from made ones, then the generator to be taken for real by it."""
+    generator, critic = optimizers["generator"], optimizers["critic"]
+    made = network.generator(network.noise(x.shape[0]))
+    # detach: what the critic learns from these pictures is not the generator's business.
+    real_scores, made_scores = network.critic(x), network.critic(made.detach())
+    loss = critic_loss(real_scores, made_scores)
+    critic.step(grad(loss, critic.parameters))
+    # The critic that has just learned judges again.
+    other = generator_loss(network.critic(made))
+    generator.step(grad(other, generator.parameters))
+    return gan_scores(x.shape[0], real_scores, made_scores, loss, other)
+
+
+def gan_score(network: Any, x: Tensor, y: Tensor) -> Scores:
+    """The same losses without learning."""
+    made = network.generator(network.noise(x.shape[0]))
+    real_scores, made_scores = network.critic(x), network.critic(made)
+    loss, other = critic_loss(real_scores, made_scores), generator_loss(made_scores)
+    return gan_scores(x.shape[0], real_scores, made_scores, loss, other)
+
+
+def gan_scores(n: int, real: Tensor, made: Tensor, loss: Tensor, other: Tensor) -> Scores:
+    """Sums over 2 n judgements: the critic's loss and how often it is right; the generator's loss."""
+    n_correct = (real > 0).astype("int64").sum() + (made <= 0).astype("int64").sum()
+    return Scores(loss * n, n_correct, (other * (2 * n),))
+
+
+def check_gan(network: Any, data: Learnable, x: Tensor, y: Tensor) -> None:
+    """Raises unless there is a generator of such rows and a critic that gives one score for each."""
+    for name in ("generator", "critic", "noise"):
+        if not hasattr(network, name):
+            raise OptionError(
+                f"loss 'gan' needs a network with .generator, .critic and .noise(n); "
+                f"{type(network).__name__} has no .{name}."
+            )
+    made = tuple(network.generator(network.noise(1)).shape)
+    if made != tuple(x.shape):
+        raise ShapeError(
+            f"the generator makes {made}; a row of {data.name} has {tuple(x.shape)}. Change its last layer."
+        )
+    if (size := network.critic(x).size) != 1:
+        raise ShapeError(f"the critic gives {size} scores for one row; it must give 1.")
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "cross_entropy": supervised(class_losses, check_classes, has_accuracy=True),
+    "mse": supervised(amount_losses, check_amounts, has_accuracy=False),
+    "gan": Objective(
+        gan_update,
+        gan_score,
+        check_gan,
+        optimizers=("critic", "generator"),
+        has_best=False,
+        n_judged=2,
+        others=("generator_loss",),
+    ),
+}
+
+
+def stored(data: Learnable) -> tuple[Tensor, ...]:
+    """The data's arrays as tensors that programs read in place."""
+    return tuple(Tensor(np.ascontiguousarray(a)) for a in data.arrays())
