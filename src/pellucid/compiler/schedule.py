@@ -3,7 +3,8 @@
 In: a legal graph. Out: groups in an order that respects every read and write. The rules:
 
 1. stored     a node gets an array when it is a result, comes from a contraction or reduction, feeds a
-              contraction, or would be costly to compute again for a second reader
+              contraction, or would be costly to compute again for a second reader; a mask of random
+              numbers is drawn again by each reader
 2. grouped    each stored node starts a group; movement and cheap elementwise work is folded into readers
 3. epilogue   an elementwise group that reads another group's result at the same place joins it
 4. rows       reductions along rows and elementwise work on the same rows join: the row stays in cache
@@ -13,6 +14,7 @@ In: a legal graph. Out: groups in an order that respects every read and write. T
 
 from dataclasses import dataclass, field
 
+from ..graph.infer import is_constant
 from ..graph.node import Node, topological_order
 from ..program.graph import Graph
 from .kernel import Index, Load, Value, Var, unflatten, var, walk
@@ -97,9 +99,20 @@ class Schedule:
     def choose_stored(self) -> None:
         results = set(self.outputs) | {v for _, v in self.targets}
         weight: dict[Node, int] = {}  # operations folded into one element, this node's own included
+        drawn: set[Node] = set()  # masks: random numbers and what is made of them and constants alone
         for n in self.order:
             if n.op in ("leaf", "const"):
                 weight[n] = 0
+                continue
+            if n.op == "random" or (
+                n.op in ELEMENTWISE | MOVEMENT
+                and any(x in drawn for x in n.inputs)
+                and all(x in drawn or is_constant(x) for x in n.inputs)
+            ):
+                drawn.add(n)
+                weight[n] = 0
+                if n in results:
+                    self.stored.add(n)
                 continue
             own = COST.get(n.op, 1 if n.op in ELEMENTWISE else 0)
             folded = own + sum(weight[x] for x in n.inputs)
@@ -108,7 +121,7 @@ class Schedule:
             keep = n in results or n.op in HEAVY or (n.op not in MOVEMENT and folded > INLINE_LIMIT)
             keep = keep or (not self.fuse and n.op not in VIEWS)
             if not keep and n.op not in MOVEMENT and n.op != "iota" and self.n_readers(n) > 1:
-                keep = folded >= KEEP_COST and n.op != "random"
+                keep = folded >= KEEP_COST
             if keep:
                 self.stored.add(n)
             weight[n] = 0 if keep else folded
