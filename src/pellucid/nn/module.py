@@ -213,7 +213,9 @@ class Module:
     def __repr__(self) -> str:
         children = list(self.children())
         own = sum(
-            t.size for n, t in vars(self).items() if isinstance(t, Tensor) and not n.startswith("_")
+            t.size
+            for n, t in vars(self).items()
+            if isinstance(t, Tensor) and t.requires_grad and not n.startswith("_")
         )
         head = f"{type(self).__name__}({self.extra_repr()})"
         if not children:
