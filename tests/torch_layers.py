@@ -48,6 +48,7 @@ def compare(ours, theirs, inputs, call_ours, call_theirs, seed=0) -> None:
     call_ours(layer, *tensors) and call_theirs(layer, *tensors) give outputs in one order. The gradients
     are those of a random weighting of every output."""
     rng = np.random.default_rng(seed)
+    theirs.zero_grad()
     a = [Tensor.parameter(x) for x in inputs]
     b = [torch.tensor(x, requires_grad=True) for x in inputs]
     ya, yb = flat(call_ours(ours, *a)), flat(call_theirs(theirs, *b))

@@ -12,7 +12,6 @@ from ..tensor.attention import (
     LIMIT,
     attend,
     attention_weights,
-    blind_rows,
     check_dropout,
     check_rows,
     dropped,
@@ -316,8 +315,8 @@ class MultiheadAttention(Module):
         mask = _both(padding, own)
         if known is not None:
             known = known if known.dtype == bool else known == -np.inf
-            blind = blind_rows(~known, 1, s, False, 0)[:, 0] if s else np.zeros(b, bool)
-            if blind.any():
+            blind = known.all(1)
+            if s and blind.any():
                 raise ShapeError(
                     f"{self._title}: key_padding_mask leaves out all {s} keys of batch entry "
                     f"{int(np.flatnonzero(blind)[0])} ({int(blind.sum())} of {b} entries): nothing is left to attend "

@@ -21,7 +21,7 @@ from .container import Sequential
 from .dropout import Dropout
 from .linear import Linear
 from .module import Module
-from .norm_standin import LayerNorm
+from .norm import LayerNorm
 from .recurrent import check_batch_first
 
 # B batch, T length of the target, S length of the source, E d_model
