@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pellucid.tensor.gradient import grad
-from pellucid.tensor.tensor import Tensor
+from pellucid.tensor.tensor import Tensor, realize
 
 torch = pytest.importorskip("torch")
 
@@ -53,15 +53,17 @@ def compare(ours, theirs, inputs, call_ours, call_theirs, seed=0) -> None:
     b = [torch.tensor(x, requires_grad=True) for x in inputs]
     ya, yb = flat(call_ours(ours, *a)), flat(call_theirs(theirs, *b))
     assert len(ya) == len(yb)
+    named = dict(ours.named_parameters())
+    weights = [rng.normal(size=tuple(z.shape)) for z in yb]
+    total_a, total_b = Tensor(0.0, a[0].dtype), torch.tensor(0.0, dtype=b[0].dtype)
+    for y, z, w in zip(ya, yb, weights, strict=True):
+        w = w.astype(str(z.dtype).removeprefix("torch."))
+        total_a, total_b = total_a + (y * Tensor(w)).sum(), total_b + (z * torch.tensor(w)).sum()
+    found = grad(total_a, [*a, *named.values()])
+    realize(*ya, *found)  # one program
+    total_b.backward()
     for i, (y, z) in enumerate(zip(ya, yb, strict=True)):
         close(y, z, what=f"output {i}")
-    total_a, total_b = Tensor(0.0, a[0].dtype), torch.tensor(0.0, dtype=b[0].dtype)
-    for y, z in zip(ya, yb, strict=True):
-        w = rng.normal(size=tuple(z.shape)).astype(str(z.dtype).removeprefix("torch."))
-        total_a, total_b = total_a + (y * Tensor(w)).sum(), total_b + (z * torch.tensor(w)).sum()
-    named = dict(ours.named_parameters())
-    found = grad(total_a, [*a, *named.values()])
-    total_b.backward()
     for i, (g, x) in enumerate(zip(found, b, strict=False)):
         close(g, x.grad, what=f"gradient of input {i}")
     reference = dict(theirs.named_parameters())
