@@ -9,6 +9,10 @@ from pellucid import Tensor, nn
 from pellucid import functions as F
 
 
+def random(fan_in, *shape):
+    return Tensor.parameter(nn.init.normal(shape, fan_in**-0.5))
+
+
 def zeros(*shape):
     return Tensor.parameter(np.zeros(shape, np.float32))
 
@@ -32,7 +36,7 @@ class Conv2d(Layer):
     layouts: ClassVar = {"weight": (3, 2, 0, 1)}
 
     def __init__(self, n_in, n_out, k, stride=1, padding=0, bias=True):
-        self.weight = zeros(k, k, n_in, n_out)
+        self.weight = random(n_in * k * k, k, k, n_in, n_out)
         self.bias = zeros(n_out) if bias else None
         self.size, self.stride, self.padding = k, stride, padding
 
@@ -48,7 +52,7 @@ class ConvTranspose2d(Layer):
     layouts: ClassVar = {"weight": (2, 3, 0, 1)}
 
     def __init__(self, n_in, n_out, k, stride=1, padding=0, bias=True):
-        self.weight = zeros(k, k, n_in, n_out)
+        self.weight = random(n_in * k * k, k, k, n_in, n_out)
         self.bias = zeros(n_out) if bias else None
         self.size, self.stride, self.padding = k, stride, padding
 
@@ -108,7 +112,7 @@ class LayerNorm(Layer):
 
 class Embedding(Layer):
     def __init__(self, n, dim):
-        self.weight = zeros(n, dim)
+        self.weight = random(1, n, dim)
 
     def forward(self, x):
         return F.take(self.weight, x, axis=0)
@@ -118,7 +122,8 @@ class Recurrent(Layer):
     layouts: ClassVar = {"weight_ih_l0": (1, 0), "weight_hh_l0": (1, 0)}
 
     def __init__(self, n_in, n):
-        self.weight_ih_l0, self.weight_hh_l0 = zeros(n_in, self.gates * n), zeros(n, self.gates * n)
+        self.weight_ih_l0 = random(3 * n, n_in, self.gates * n)
+        self.weight_hh_l0 = random(3 * n, n, self.gates * n)
         self.bias_ih_l0, self.bias_hh_l0 = zeros(self.gates * n), zeros(self.gates * n)
         self.n = n
 
@@ -197,3 +202,8 @@ for found in (
         setattr(nn, found.__name__, found)
 if not hasattr(F, "attention"):
     F.attention = attention
+if not hasattr(nn, "critic_loss"):
+    from pellucid.nn import losses_gan
+
+    for name in ("critic_loss", "generator_loss", "gradient_penalty"):
+        setattr(nn, name, getattr(losses_gan, name))

@@ -1,0 +1,56 @@
+"""Training of a classifier of images, shared by mnist_mlp.py and mnist_cnn.py."""
+
+import numpy as np
+from common import Run, cosine, shuffled
+
+from pellucid import compile, nn, optim
+
+
+def shifted(rng: np.random.Generator, images: np.ndarray, reach: int) -> np.ndarray:
+    """Every image moved by up to `reach` places along both axes, empty where it came from."""
+    n, height, width, _ = images.shape
+    padded = np.pad(images, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+    views = np.lib.stride_tricks.sliding_window_view(padded, (height, width), (1, 2))
+    rows, columns = rng.integers(0, 2 * reach + 1, (2, n))
+    return views[np.arange(n), rows, columns].transpose(0, 2, 3, 1)
+
+
+def train(run: Run, model: nn.Module, x, y, n_epochs: int, size: int, peak: float, reach: int = 0):
+    """Adam with a cosine schedule; the rate changes every 50 steps. reach: see `shifted`."""
+    opt = optim.AdamW(model.parameters(), lr=peak, weight_decay=1e-4)
+
+    @compile
+    def step(x, y):
+        loss = nn.cross_entropy(model(x), y)
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        return loss
+
+    model.train()
+    n_steps = n_epochs * (len(x) // size)
+    done = 0
+    for epoch in range(n_epochs):
+        order = shuffled(run.rng, len(x), size)
+        for rows in np.array_split(order, max(1, len(order) // 50)):
+            inputs = x[rows.reshape(-1)]
+            if reach:
+                inputs = shifted(run.rng, inputs, reach)
+            inputs = np.ascontiguousarray(inputs.reshape(*rows.shape, *x.shape[1:]))
+            opt.lr = cosine(done + len(rows) // 2, n_steps, peak)
+            loss = step.many(len(rows), inputs, y[rows])
+            done += len(rows)
+        run.log(f"epoch {epoch + 1} of {n_epochs}: loss of the last batch {loss.item():.4f}")
+
+
+def probabilities(model: nn.Module, images: np.ndarray, size: int = 500) -> np.ndarray:
+    """What the model gives each class, (N, classes)."""
+    model.eval()
+    forward = compile(lambda x: model(x).softmax(-1))
+    parts = [forward(images[i : i + size]).numpy() for i in range(0, len(images), size)]
+    return np.concatenate(parts)
+
+
+def accuracy(model: nn.Module, images: np.ndarray, labels: np.ndarray) -> float:
+    """Share of images whose most likely class is the label."""
+    return float((probabilities(model, images).argmax(-1) == labels).mean())
