@@ -128,13 +128,16 @@ def _scores(q: Tensor, k: Tensor) -> Tensor:
 
 
 def weighted_mean(weights: Tensor, v: Tensor) -> Tensor:
-    """(B, H, T, S) weights of (B, G, S, D) values: (B, H, T, D)."""
+    """(B, H, T, S) weights of (B, G, S, D) values: (B, H, T, D).
+
+    It lies in memory as (B, T, H, D): what comes next joins the heads, and need not copy."""
     b, h, t, s = weights.shape
     g, d = v.shape[1], v.shape[3]
     if g == h:
-        return F.einsum("bhts,bhsd->bhtd", weights, v)
+        return F.einsum("bhts,bhsd->bthd", weights, v).permute(0, 2, 1, 3)
     grouped = weights.reshape(b, g, h // g, t, s)
-    return F.einsum("bgrts,bgsd->bgrtd", grouped, v).reshape(b, h, t, d)
+    joined = F.einsum("bgrts,bgsd->btgrd", grouped, v).reshape(b, t, h, d)
+    return joined.permute(0, 2, 1, 3)
 
 
 def _weights(
@@ -197,10 +200,11 @@ def _by_blocks(
         if dropout:
             keep = from_node(make("random", (x["key"].node,), (weights.shape,))) >= dropout
             weights = _kept(weights, keep, dropout)
-        return carry, weighted_mean(weights, v)
+        return carry, weighted_mean(weights, v).permute(0, 2, 1, 3)
 
-    _, out = scan(step, (), xs)
-    return out.permute(1, 2, 0, 3, 4).reshape(b, h, n * size, dv)[:, :, :t]
+    _, out = scan(step, (), xs)  # (n, B, size, H, Dv)
+    joined = out.permute(1, 0, 2, 3, 4).reshape(b, n * size, h, dv)
+    return joined[:, :t].permute(0, 2, 1, 3)
 
 
 # ---- dropout
