@@ -392,6 +392,7 @@ DIFFERENTIABLE: dict[str, tuple[float, float]] = {
     "maximum": (-2, 2),
     "minimum": (-2, 2),
     "where": (-2, 2),
+    "surrogate": (-2, 2),
     "reshape": (-2, 2),
     "permute": (-2, 2),
     "broadcast": (-2, 2),

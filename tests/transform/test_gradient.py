@@ -94,6 +94,10 @@ def test_gradient_equals_finite_differences_to_second_order(op, data):
         a, b = m.leaf(shape, F64), m.leaf(shape, F64)
         m.arrays[b] = m.arrays[b] * 0.25 + 0.9  # (1.975, 2.075): quotients in (2.07, 2.38)
         out = make("mod", (a, b))
+    elif op == "surrogate":
+        a = m.leaf(m.shape(), F64)
+        square = make("mul", (a, a))  # of the same slope as what stands in for it in the gradient
+        out = make("surrogate", (square, make("add", (square, constant(7.0, F64, a.shape)))))
     else:
         out = CASES[op](m)
     check(m, out)
@@ -130,6 +134,15 @@ def test_gradient_of_max_splits_ties_evenly():
     for op, values in (("reduce_max", [3, 1, 3, 2]), ("reduce_min", [-3, 1, -3, 2])):
         (g,) = compute(gradient(make(op, (x,), ((0,),)), [x]), {x: np.array(values, float)})
         assert g.tolist() == [0.5, 0, 0.5, 0]
+
+
+def test_a_surrogate_gives_its_gradient_and_not_its_value():
+    x = scalar()
+    step = make("cast", (make("lt", (constant(0.0, F64), x)),), ("float64",))
+    y = make("surrogate", (step, make("tanh", (x,))))
+    got = compute([y, gradient(y, [x])[0]], {x: np.array(0.5)})
+    assert got[0].item() == 1.0
+    assert got[1].item() == pytest.approx(1 - np.tanh(0.5) ** 2, rel=1e-15)
 
 
 def test_gradient_of_relu_is_zero_at_zero_and_reads_only_the_output():

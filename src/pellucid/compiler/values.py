@@ -365,6 +365,7 @@ APPLY = {
     "lt": _compare("olt", "slt", "ult"),
     "le": _compare("ole", "sle", "ule"),
     "where": lambda b, d, c, x, y: b.select(c, x, y),
+    "surrogate": lambda b, d, x, y: x,
 }
 
 # Rough cost of one element, in operations: when to store a value rather than to compute it twice.

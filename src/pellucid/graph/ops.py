@@ -147,6 +147,12 @@ _ROWS = (
         "same",
         "a where the bool condition holds, else b: inputs (condition, a, b)",
     ),
+    _binary(
+        "surrogate",
+        ANY,
+        "same",
+        "a; only in a gradient it is b that stands there: a value computed one way is differentiated another way",
+    ),
     # -- movement: values change place only
     _movement("reshape", ("shape",), "the same elements in row-major order"),
     _movement("permute", ("axes",), "axis i of the result is axis axes[i] of the input"),

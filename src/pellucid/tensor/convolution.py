@@ -363,7 +363,7 @@ def max_pool(
     ceil_mode: bool = False,
     name: str = "",
 ) -> Tensor:
-    """The largest value under each window; the gradient goes to it, evenly to several that are equal.
+    """The largest value under each window; the gradient goes to the first of them, as in PyTorch.
 
     x          (N, places.., C)
     stride     the kernel's size when left out
@@ -373,7 +373,17 @@ def max_pool(
     d = _rank(name or "max_pool", x)
     name = name or f"max_pool{d}d"
     windows, _ = _pooled(name, x, kernel_size, stride, padding, dilation, ceil_mode, -np.inf)
-    return windows.max(tuple(range(2, 2 * d + 1, 2)))
+    axes = tuple(range(2, 2 * d + 1, 2))
+    largest = windows.max(axes, keepdims=True)
+    # The gradient alone needs to know which element of a window is its first largest one.
+    number, count = F.zeros((), "int32"), 1
+    for axis in axes:
+        n = windows.shape[axis]
+        place = F.arange(n, dtype="int32").reshape((n,) + (1,) * (windows.ndim - 1 - axis))
+        number, count = number * n + place, count * n
+    first = F.where(windows == largest, number, count).min(axes, keepdims=True)
+    chosen = F.where(first == number, windows, 0.0).sum(axes)
+    return F.surrogate(largest.reshape(chosen.shape), chosen)
 
 
 def avg_pool(
@@ -520,9 +530,11 @@ def upsample(
         n = x.shape[1 + i]
         if n < 1:
             raise ShapeError(f"{name} got shape {x.shape}: {PLACES[d][i]} has no values.")
+        if m == n:  # nothing moves, whatever was rounded down
+            continue
         if mode == "nearest":
             x = _nearest(x, 1 + i, m, scale)
-        elif m != n or scale != 1.0:
+        else:
             x = _linear(x, 1 + i, m, scale, align_corners)
     return x
 
@@ -558,10 +570,8 @@ def _resized(name, shape, d, size, scale_factor, mode, align_corners):
 
 
 def _nearest(x: Tensor, axis: int, m: int, scale: float) -> Tensor:
-    """y[i] = x[floor(i · scale)] along an axis; whole factors are repetitions."""
+    """y[i] = x[floor(i · scale)] along an axis; whole factors are repetitions, exactly."""
     n = x.shape[axis]
-    if m == n:
-        return x
     if m % n == 0 and abs(scale * m - n) < 1e-9:
         return F.repeat(x, m // n, axis)
     # In float32, as PyTorch has it: another rounding would now and then choose the other neighbour.

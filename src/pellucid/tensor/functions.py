@@ -179,6 +179,7 @@ __all__ = [
     "step",
     "subtract",
     "sum",
+    "surrogate",
     "swapaxes",
     "swiglu",
     "take",
@@ -1074,6 +1075,15 @@ def result_type(*xs: Any) -> dtypes.DType:
         else:
             operands.append(x.node if isinstance(x, Tensor) else x)
     return elementwise.common_dtype(operands)
+
+
+def surrogate(value: Any, stand_in: Any) -> Tensor:
+    """`value`, whose gradient is that of `stand_in`: of one shape and dtype. What only the gradient needs
+    is not computed where no gradient is asked for.
+
+    A straight-through estimator is surrogate(x.sign(), x) (Bengio et al. 2013, section 4)."""
+    value, stand_in = as_tensor(value), as_tensor(stand_in)
+    return from_node(make("surrogate", (value.detach().node, stand_in.node)))
 
 
 def detach(x: Any) -> Tensor:

@@ -381,6 +381,7 @@ def _contract_permute(node: Node) -> Node | None:
 
 # ---- the rules of each op, in the order they are tried
 
+
 def _window_plain(node: Node) -> Node | None:
     """Windows that do not overlap are a reshape."""
     (x,), (axis, size, stride, dilation) = node.inputs, node.params
@@ -393,6 +394,11 @@ def _window_plain(node: Node) -> Node | None:
     if stops != x.shape:
         x = _make("slice", (x,), (0,) * len(stops), stops, (1,) * len(stops))
     return make("reshape", (x,), (node.shape,))
+
+
+def _surrogate(node: Node) -> Node | None:
+    """When gradients have been taken, the value alone is left."""
+    return node.inputs[0]
 
 
 _MOVES: tuple[Rule, ...] = (_no_move, _move_constant)
@@ -417,6 +423,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "slice": (*_MOVES, _slice_slice, _slice_pad, _slice_concat),
     "flip": (*_MOVES, _flip_flip),
     "window": (_window_plain,),
+    "surrogate": (_surrogate,),
     "concat": (_concat_parts,),
     "reduce_sum": (_reduce_nothing,),
     "reduce_max": (_reduce_nothing,),
