@@ -36,13 +36,12 @@ MAX = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("case", "d"), cases(MAX))
-def test_max_pool_equals_torch(case, d, dtype):
+def test_max_pool_equals_torch(case, d):
     kernel, options = MAX[case]
     name = f"MaxPool{d}d"
     theirs = getattr(torch.nn, name)(kernel, **options)
-    compare(getattr(nn, name)(kernel, **options), theirs, data((2, *PLACES[d], 3), dtype))
+    compare(getattr(nn, name)(kernel, **options), theirs, data((2, *PLACES[d], 3)))
 
 
 MEAN = {
@@ -59,18 +58,18 @@ MEAN = {
 }
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(("case", "d"), cases(MEAN))
-def test_avg_pool_equals_torch(case, d, dtype):
+def test_avg_pool_equals_torch(case, d):
     kernel, options = MEAN[case]
     name = f"AvgPool{d}d"
     theirs = getattr(torch.nn, name)(kernel, **options)
-    compare(getattr(nn, name)(kernel, **options), theirs, data((2, *PLACES[d], 3), dtype))
+    compare(getattr(nn, name)(kernel, **options), theirs, data((2, *PLACES[d], 3)))
 
 
-def test_pools_take_options_for_each_axis():
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_pools_take_options_for_each_axis(dtype):
     options = {"kernel_size": (3, 2), "stride": (1, 2), "padding": (1, 0)}
-    x = data((2, 7, 9, 3))
+    x = data((2, 7, 9, 17), dtype)
     compare(nn.MaxPool2d(**options), torch.nn.MaxPool2d(**options), x)
     compare(nn.AvgPool2d(**options), torch.nn.AvgPool2d(**options), x)
 
@@ -133,7 +132,7 @@ def test_adaptive_pool_equals_torch(case, d, kind):
     compare(ours, theirs, x)
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(st.integers(1, 12), st.integers(1, 12))
 def test_any_number_of_bins_equals_torch(n, m):
     x = data((2, n, 3))
