@@ -9,14 +9,10 @@ from ..base import dtypes
 from ..base.errors import DTypeError, OptionError, ShapeError
 from ..tensor import functions as F
 from ..tensor.attention import (
-    LIMIT,
     attend,
-    attention_weights,
     check_dropout,
     check_rows,
-    dropped,
     known_values,
-    weighted_mean,
 )
 from ..tensor.create import is_tracing
 from ..tensor.tensor import Tensor, as_tensor
@@ -233,14 +229,7 @@ class MultiheadAttention(Module):
         is_self = key is query
         mask = self._mask(q, k, key_padding_mask, attn_mask, is_causal, offset, is_self)
         p = self.dropout if self.training else 0.0
-        weights = None
-        if need_weights:
-            weights = attention_weights(q, k, mask, is_causal, None, offset)
-        if weights is not None and weights.shape[2] * weights.shape[3] <= LIMIT:
-            weights = dropped(weights, p)
-            out = weighted_mean(weights, v)
-        else:
-            out = attend(q, k, v, mask, is_causal, None, p, offset)
+        out, weights = attend(q, k, v, mask, is_causal, None, p, offset, need_weights)
         if weights is not None and average_attn_weights:
             weights = weights.mean(1)
         b, h, t, d = out.shape

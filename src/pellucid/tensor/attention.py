@@ -53,7 +53,7 @@ def attention(
     check_dropout("attention", dropout)
     mask = mask_of("attention", mask, q, k)
     check_rows("attention", mask, q.shape[2], k.shape[2], causal, offset)
-    return attend(q, k, v, mask, causal, scale, dropout, offset)
+    return attend(q, k, v, mask, causal, scale, dropout, offset)[0]
 
 
 def attend(
@@ -65,16 +65,23 @@ def attend(
     scale: float | None = None,
     dropout: float = 0.0,
     offset: int | Tensor = 0,
-) -> Tensor:
-    """attention() of what has been checked already: the mask has four axes."""
+    need_weights: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """attention() of what has been checked already (the mask has four axes), and its weights (B, H, T, S).
+
+    The weights cost nothing until they are looked at. Dropout is in them, except above LIMIT, where the
+    blocks draw it on their own."""
     t, s = q.shape[2], k.shape[2]
     scale = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
     if q.size == 0 or k.size == 0 or v.size == 0:
-        return F.zeros((*q.shape[:3], v.shape[3]), q.dtype)
+        out = F.zeros((*q.shape[:3], v.shape[3]), q.dtype)
+        return out, F.zeros((*q.shape[:3], s), q.dtype) if need_weights else None
     if t * s > LIMIT and t > SMALLEST_BLOCK:
-        return _by_blocks(q, k, v, mask, causal, scale, dropout, offset)
-    weights = _weights(q, k, mask, causal, scale, offset)
-    return weighted_mean(dropped(weights, dropout), v)
+        weights = attention_weights(q, k, mask, causal, scale, offset) if need_weights else None
+        return _by_blocks(q, k, v, mask, causal, scale, dropout, offset), weights
+    e, total = _exponentials(q, k, mask, causal, scale, offset)
+    e = dropped(e, dropout)
+    return _mean(e, total, v), e / total if need_weights else None
 
 
 def attention_weights(
@@ -91,7 +98,9 @@ def attention_weights(
     scale = 1.0 / math.sqrt(q.shape[3]) if scale is None else float(scale)
     if q.size == 0 or k.size == 0:
         return F.zeros((*q.shape[:3], k.shape[2]), q.dtype)
-    return _weights(q, k, mask_of("attention_weights", mask, q, k), causal, scale, offset)
+    mask = mask_of("attention_weights", mask, q, k)
+    e, total = _exponentials(q, k, mask, causal, scale, offset)
+    return e / total
 
 
 def scaled_dot_product_attention(
@@ -127,22 +136,25 @@ def _scores(q: Tensor, k: Tensor) -> Tensor:
     return F.einsum("bgrtd,bgsd->bgrts", grouped, k).reshape(b, h, t, k.shape[2])
 
 
-def weighted_mean(weights: Tensor, v: Tensor) -> Tensor:
-    """(B, H, T, S) weights of (B, G, S, D) values: (B, H, T, D).
+def _mean(e: Tensor, total: Tensor, v: Tensor) -> Tensor:
+    """(B, H, T, S) weights times `total` (B, H, T, 1), of (B, G, S, D) values: (B, H, T, D).
 
-    It lies in memory as (B, T, H, D): what comes next joins the heads, and need not copy."""
-    b, h, t, s = weights.shape
+    It lies in memory as (B, T, H, D): what comes next joins the heads, and need not copy. Divided after
+    the contraction: D quotients a row instead of S, and only one array of scores for the backward pass."""
+    b, h, t, s = e.shape
     g, d = v.shape[1], v.shape[3]
     if g == h:
-        return F.einsum("bhts,bhsd->bthd", weights, v).permute(0, 2, 1, 3)
-    grouped = weights.reshape(b, g, h // g, t, s)
-    joined = F.einsum("bgrts,bgsd->btgrd", grouped, v).reshape(b, t, h, d)
-    return joined.permute(0, 2, 1, 3)
+        y = F.einsum("bhts,bhsd->bthd", e, v)
+    else:
+        grouped = e.reshape(b, g, h // g, t, s)
+        y = F.einsum("bgrts,bgsd->btgrd", grouped, v).reshape(b, t, h, d)
+    return (y / total.permute(0, 2, 1, 3)).permute(0, 2, 1, 3)
 
 
-def _weights(
+def _exponentials(
     q: Tensor, k: Tensor, mask: Tensor | None, causal: bool, scale: float, offset: int | Tensor
-) -> Tensor:
+) -> tuple[Tensor, Tensor]:
+    """exp(scores - the row's largest) and their sum: the weights are the quotient."""
     scores = _scores(q, k) * scale
     if causal:
         shape = (q.shape[2], k.shape[2])
@@ -152,16 +164,15 @@ def _weights(
         elif offset:
             rows = rows + offset
         scores = F.where(columns <= rows, scores, -math.inf)
-    if mask is None:
-        return F.softmax(scores)  # a causal row sees key 0 at least
-    if mask.dtype.kind == "b":
-        scores = F.where(mask, scores, -math.inf)
-    else:
-        scores = scores + mask
-    highest = scores.max(-1, keepdims=True)
-    e = (scores - F.where(highest == -math.inf, 0.0, highest).detach()).exp()
+    if mask is not None:
+        scores = F.where(mask, scores, -math.inf) if mask.dtype.kind == "b" else scores + mask
+    highest = scores.max(-1, keepdims=True).detach()
+    if mask is None:  # a causal row sees key 0 at least
+        e = (scores - highest).exp()
+        return e, e.sum(-1, keepdims=True)
+    e = (scores - F.where(highest == -math.inf, 0.0, highest)).exp()
     total = e.sum(-1, keepdims=True)
-    return e / F.where(total == 0.0, 1.0, total)  # nothing seen: 0 / 1
+    return e, F.where(total == 0.0, 1.0, total)  # nothing seen: 0 / 1
 
 
 def _by_blocks(
@@ -196,11 +207,11 @@ def _by_blocks(
         xs["key"] = random.randint(0, 2**24, n, 2)
 
     def step(carry: Any, x: dict[str, Tensor]) -> tuple[Any, Tensor]:
-        weights = _weights(x["q"], k, x.get("mask", mask), causal, scale, x["first"])
+        e, total = _exponentials(x["q"], k, x.get("mask", mask), causal, scale, x["first"])
         if dropout:
-            keep = from_node(make("random", (x["key"].node,), (weights.shape,))) >= dropout
-            weights = _kept(weights, keep, dropout)
-        return carry, weighted_mean(weights, v).permute(0, 2, 1, 3)
+            keep = from_node(make("random", (x["key"].node,), (e.shape,))) >= dropout
+            e = _kept(e, keep, dropout)
+        return carry, _mean(e, total, v).permute(0, 2, 1, 3)
 
     _, out = scan(step, (), xs)  # (n, B, size, H, Dv)
     joined = out.permute(1, 0, 2, 3, 4).reshape(b, n * size, h, dv)
