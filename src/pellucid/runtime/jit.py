@@ -10,20 +10,15 @@ machine are the promise, so there are no fast-math flags, and kernels may call o
 ALLOWED."""
 
 import collections
-import contextlib
 import functools
 import hashlib
 import itertools
 import os
 import re
-import stat
-import sys
-import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -31,11 +26,10 @@ import llvmlite.binding as llvm
 from ..base import machine
 from ..base.machine import Machine
 from ..program.program import Kernel
+from . import cache
 
 # A change of the pipeline below changes this text, and with it every key.
 PIPELINE = "sroa instcombine simplifycfg rotate newgvn instcombine; codegen 2"
-
-CACHE_BYTES = 256 << 20  # the directory is cut to three quarters of this when it grows past it
 
 STACK_BYTES = (
     64 << 20
@@ -234,8 +228,7 @@ def _link_missing(
 
 
 def _object(key: str, text: str, on: Machine) -> bytes:
-    folder = cache_folder()
-    found = _read(folder, key) if folder else None
+    found = cache.read(f"{key}.o")
     if found is not None:
         Stats.loaded += 1
         return found
@@ -243,8 +236,7 @@ def _object(key: str, text: str, on: Machine) -> bytes:
     made = emit_object(text, on)
     Stats.compile_seconds += time.perf_counter() - started
     Stats.compiled += 1
-    if folder:
-        _write(folder, key, made)
+    cache.write(f"{key}.o", made)
     return made
 
 
@@ -267,115 +259,6 @@ def _on_large_stack(work: Callable[[], None]) -> None:
     thread.join()
     if failure:
         raise failure[0]
-
-
-# --- the cache on disk
-
-
-def cache_folder() -> Path | None:
-    """The private directory of objects; None, with one warning, where it cannot be trusted.
-
-    Objects are run as code: who may write there could run theirs as this user."""
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    return _checked_folder(base)
-
-
-@functools.cache
-def _checked_folder(base: str) -> Path | None:
-    folder = Path(base) / "pellucid" / "kernels"
-    try:
-        if not Path(base).is_absolute():
-            raise OSError("is not an absolute path")
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            folder.mkdir(mode=0o700)
-        for part in (folder.parent, folder):
-            found = part.lstat()
-            if not stat.S_ISDIR(found.st_mode):
-                raise OSError(f"{part.name} is not a plain directory")
-            if hasattr(os, "getuid"):  # Windows keeps the profile's directories private by itself
-                if found.st_uid != os.getuid():
-                    raise OSError(f"{part.name} belongs to another user")
-                if stat.S_IMODE(found.st_mode) & 0o022:
-                    raise OSError(f"others may write to {part.name}: chmod 700 it")
-        if hasattr(os, "getuid") and stat.S_IMODE(folder.lstat().st_mode) != 0o700:
-            raise OSError("its mode must be 0700: chmod 700 it")
-        if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
-            raise OSError("it cannot be written")
-    except OSError as error:
-        print(f"pellucid: kernels are not cached in {folder}: {error}", file=sys.stderr)
-        return None
-    return folder
-
-
-def _digest(key: str, payload: bytes) -> bytes:
-    # With the key inside, an intact entry under another entry's name counts as damaged.
-    return hashlib.sha256(key.encode() + payload).digest()
-
-
-def _read(folder: Path, key: str) -> bytes | None:
-    path = folder / f"{key}.o"
-    try:
-        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0)), "rb") as file:
-            content = file.read()
-    except OSError:
-        return None
-    digest, payload = content[:32], content[32:]
-    if not payload or digest != _digest(key, payload):
-        return None
-    with contextlib.suppress(OSError):
-        os.utime(path)  # the cap drops what was not used for longest
-    return payload
-
-
-def _write(folder: Path, key: str, payload: bytes) -> None:
-    try:
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".tmp")  # mode 0600
-        try:
-            with open(handle, "wb") as file:
-                file.write(_digest(key, payload) + payload)
-            os.replace(
-                temporary, folder / f"{key}.o"
-            )  # whole or not at all, also between two processes
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-        _trim(folder)
-    except OSError as error:
-        _warn_once(f"pellucid: a kernel could not be kept in {folder}: {error}")
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    print(message, file=sys.stderr)
-
-
-def _trim(folder: Path) -> None:
-    """Cuts the directory to its cap, oldest use first; on the first write and every 64th."""
-    if Stats.compiled % 64 > 1:
-        return
-    entries = []
-    for entry in _files(folder):
-        with contextlib.suppress(OSError):
-            found = entry.stat(follow_symlinks=False)
-            if entry.name.endswith(".tmp") and found.st_mtime > time.time() - 3600:
-                continue  # perhaps another process is writing it
-            entries.append((found.st_mtime, found.st_size, entry.path))
-    total = sum(size for _, size, _ in entries)
-    if total <= CACHE_BYTES:
-        return
-    for _, size, path in sorted(entries):
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-            total -= size
-        if total <= CACHE_BYTES * 3 // 4:
-            break
-
-
-def _files(folder: Path) -> Iterator[os.DirEntry]:
-    with os.scandir(folder) as found:
-        yield from found
 
 
 if hasattr(os, "register_at_fork"):
