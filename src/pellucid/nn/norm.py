@@ -65,10 +65,11 @@ class _RunningNorm(Module):
         kind = type(self).__name__
         (self.num_features,) = each(kind, "num_features", num_features, 1, 1)
         self.eps = _check_eps(kind, eps)
-        if momentum is not None and not 0.0 <= momentum <= 1.0:
+        is_mean = momentum is None and isinstance(self, _BatchNorm)
+        if not is_mean and (momentum is None or not 0.0 <= momentum <= 1.0):
             raise OptionError(
-                f"{kind}: momentum is the share of the newest batch in the running statistics, 0 to 1, or "
-                f"None for the mean of all; got {momentum!r}."
+                f"{kind}: momentum is the share of the newest batch in the running statistics, 0 to 1"
+                f"{', or None for the mean of all' * isinstance(self, _BatchNorm)}; got {momentum!r}."
             )
         self.momentum = momentum
         self.affine, self.track_running_stats = bool(affine), bool(track_running_stats)
@@ -94,11 +95,18 @@ class _RunningNorm(Module):
         """running = (1 - momentum) running + momentum new; `var` over n values, stored unbiased."""
         count = self.num_batches_tracked + 1
         share = 1.0 / count.astype(mean.dtype) if self.momentum is None else self.momentum
-        pairs = ((self.running_mean, mean), (self.running_var, var * (n / (n - 1))))
-        assign(
-            *((old, old + share * (new.detach() - old)) for old, new in pairs),
-            (self.num_batches_tracked, count),
-        )
+        pairs = [
+            (old, old + share * (new.detach() - old))
+            for old, new in (
+                (self.running_mean, mean),
+                (self.running_var, var * (n / (n - 1))),
+            )
+        ]
+        if isinstance(
+            self, _BatchNorm
+        ):  # PyTorch's instance norm has the number, and leaves it at 0
+            pairs.append((self.num_batches_tracked, count))
+        assign(*pairs)
 
     def _from_memory(self, x: Tensor) -> Tensor:
         """With the running statistics: a fixed scale and shift of each channel."""
@@ -208,7 +216,7 @@ class _InstanceNorm(_RunningNorm):
         self,
         num_features: int,
         eps: float = 1e-5,
-        momentum: float | None = 0.1,
+        momentum: float = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
         dtype=dtypes.float32,
