@@ -15,6 +15,7 @@ FLOORS: list[set[str]] = [
     {"compiler", "runtime"},
     {"tensor"},
     {"nn", "optim", "data", "formats"},
+    {"models"},
     {"train"},
     {"page", "estimators", "export"},
     {"cli"},

@@ -6,6 +6,7 @@ The map, bottom to top; a folder imports only what stands below it (tests/test_f
 
      8  cli                                  talks to a person
      6  train                                the loop, as a stream of events
+     5½ models                               networks that people know by name
      5  nn | optim | data | formats          what a model is, learns by, reads, is stored as
      4  tensor                               what users write; joins compiler and runtime
      3  compiler | runtime                   graph -> Program        Program -> numbers
@@ -21,7 +22,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import data, formats, nn, optim, train
+    from . import data, formats, models, nn, optim, train
     from .base.dtypes import bool_, float32, float64, int32, int64, uint8
     from .base.errors import (
         DataError,
@@ -61,7 +62,7 @@ _HOME = {
     **dict.fromkeys(("Tensor", "assign", "compile", "grad", "realize", "seed", "tensor"), "tensor"),
     "functions": "tensor.functions",
     "random": "tensor.random",
-    **{name: name for name in ("data", "formats", "nn", "optim", "train")},
+    **{name: name for name in ("data", "formats", "models", "nn", "optim", "train")},
 }
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "grad",
     "int32",
     "int64",
+    "models",
     "nn",
     "optim",
     "random",

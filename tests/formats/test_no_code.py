@@ -10,7 +10,7 @@ import pellucid.formats
 PACKAGE = Path(pellucid.formats.__file__).parent.parent
 FORBIDDEN = {"pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle", "_pickle"}
 # Folders that read files of others
-READERS = ("formats", "data", "nn", "optim", "train", "cli")
+READERS = ("formats", "data", "nn", "optim", "models", "train", "cli")
 
 
 def test_no_reader_imports_pickle_or_calls_eval():

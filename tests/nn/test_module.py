@@ -5,7 +5,6 @@ import pytest
 
 import pellucid.nn as nn
 from pellucid.base.errors import FormatError, IndexRangeError, OptionError, ShapeError
-from pellucid.nn.build import KINDS as KIND_TABLE
 from pellucid.tensor import random
 from pellucid.tensor.tensor import Tensor
 
@@ -216,59 +215,3 @@ def test_neuron_takes_batches_and_refuses_what_does_not_fit():
         nn.Neuron([1]).explain()
     with pytest.raises(ShapeError, match="list of numbers"):
         nn.Neuron([[1, 2], [3, 4]])
-
-
-# model.json's layers
-
-KINDS = [
-    nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3, bias=False), nn.LeakyReLU(0.2), nn.GELU("tanh"),
-    nn.Dropout(0.25), nn.Sigmoid(), nn.Tanh(), nn.Step(0.5), nn.Identity(), nn.Softmax(-1),
-]  # fmt: skip
-
-
-def test_every_kind_of_layer_is_described_and_built_again():
-    net = nn.Sequential(*KINDS)
-    assert {type(layer).__name__ for layer in net} == set(KIND_TABLE)
-    again = nn.build(nn.describe(net), net.state_dict())
-    assert repr(again) == repr(net)
-    x = Tensor(np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32))
-    assert np.array_equal(net.eval()(x).numpy(), again.eval()(x).numpy())
-
-
-@pytest.mark.parametrize(
-    ("record", "words"),
-    [
-        ({"kind": "os.system"}, "entry 0: kind 'os.system' is unknown"),
-        ({"kind": ["ReLU"]}, "is unknown"),
-        ({"kind": "ReLU", "x": 1}, "ReLU takes nothing; got x"),
-        ({"kind": "Dropout"}, "Dropout takes p; got none"),
-        ({"kind": "Dropout", "p": 2}, "cannot have p = '2'"),
-        ({"kind": "Dropout", "p": True}, "cannot have p"),
-        (
-            {"kind": "Linear", "in_features": 10**12, "out_features": 1, "bias": True},
-            "cannot have in_features",
-        ),
-        (
-            {"kind": "Linear", "in_features": 4, "out_features": "3", "bias": True},
-            "cannot have out_features",
-        ),
-        # a small file that asks for 16 EiB is refused before any memory is taken
-        (
-            {"kind": "Linear", "in_features": 2**30, "out_features": 2**30, "bias": True},
-            "needs a weight",
-        ),
-        ({"kind": "GELU", "approximate": "fast"}, "cannot have approximate"),
-        ({"kind": "LeakyReLU", "negative_slope": 1e300}, "cannot have negative_slope"),
-    ],
-)
-def test_records_that_cannot_be_are_refused(record, words):
-    with pytest.raises(FormatError, match=words):
-        nn.build([record], {"0.weight": np.zeros((4, 3), np.float32)})
-
-
-def test_a_layer_of_the_users_own_cannot_be_described():
-    class Mine(nn.Linear):
-        pass
-
-    with pytest.raises(FormatError, match="layer 0, Mine"):
-        nn.describe(nn.Sequential(Mine(2, 2)))

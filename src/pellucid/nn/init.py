@@ -5,17 +5,43 @@ kept for the lesson that equal weights stay equal. Uniform forms use only produc
 bits everywhere. Weights are laid out (in, out), and (kernel sizes.., in, out) for convolutions: `fans`
 reads both numbers from there. Every function returns a NumPy array of `dtype`."""
 
+import contextlib
 import difflib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
 from ..base import dtypes
-from ..base.errors import OptionError, ShapeError
+from ..base.errors import FormatError, OptionError, ShapeError
 from ..tensor import random
 
 Shape = tuple[int, ...]
+
+_budgets: list[float] = []  # of each `blank` that is open: how many numbers may still be asked for
+
+
+@contextlib.contextmanager
+def blank(limit: float = math.inf) -> Iterator[None]:
+    """Inside, nothing is drawn: initial weights are zeros, which a file's take the place of.
+
+    limit  how many numbers there may be in all; FormatError, before memory is taken, when more are asked for.
+    The generator of random numbers stays where it is."""
+    _budgets.append(limit)
+    try:
+        yield
+    finally:
+        _budgets.pop()
+
+
+def _drawn(shape: Shape) -> bool:
+    """Whether initial weights are drawn; counts them where they are not."""
+    if not _budgets:
+        return True
+    _budgets[-1] -= math.prod(shape)
+    if _budgets[-1] < 0:
+        raise FormatError("the layers need more numbers than the file of weights holds.")
+    return False
 
 
 def fans(shape: Shape) -> tuple[int, int]:
@@ -68,12 +94,16 @@ def constant(shape: Shape, value: float, dtype=dtypes.float32) -> np.ndarray:
 
 def uniform(shape: Shape, bound: float, dtype=dtypes.float32) -> np.ndarray:
     """Even between -bound and bound."""
+    if not _drawn(shape):
+        return zeros(shape, dtype)
     draw = random.uniform_numpy(shape).astype(np.float64)
     return ((2.0 * draw - 1.0) * bound).astype(dtypes.of(dtype).numpy)
 
 
 def normal(shape: Shape, std: float = 0.01, dtype=dtypes.float32) -> np.ndarray:
     """Normal with mean 0: Box and Muller (1958), from two even draws."""
+    if not _drawn(shape):
+        return zeros(shape, dtype)
     # 1 - u lies in (0, 1]: its logarithm is finite. Computed in float64, rounded once.
     u, v = random.uniform_numpy((2, *shape)).astype(np.float64)
     return (std * np.sqrt(-2.0 * np.log(1.0 - u)) * np.cos(2.0 * math.pi * v)).astype(
@@ -96,6 +126,8 @@ def truncated_normal(
             f"truncated_normal: std must be above 0 and low below high; got std={std!r}, low={low!r}, "
             f"high={high!r}."
         )
+    if not _drawn(shape):
+        return zeros(shape, dtype)
     below = [0.5 * (1.0 + math.erf((x - mean) / (std * math.sqrt(2.0)))) for x in (low, high)]
     if below[1] - below[0] < 1e-3:
         raise OptionError(
@@ -121,7 +153,7 @@ def orthogonal(shape: Shape, gain: float = 1.0, dtype=dtypes.float32) -> np.ndar
             f"orthogonal() got shape {tuple(shape)}: it needs two axes or more, (.., in, out)."
         )
     rows, columns = math.prod(shape[:-1]), shape[-1]
-    if not rows * columns:
+    if not rows * columns or not _drawn(shape):
         return zeros(shape, dtype)
     draw = normal((max(rows, columns), min(rows, columns)), 1.0, dtypes.float64)
     q, r = np.linalg.qr(draw)
