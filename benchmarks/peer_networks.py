@@ -174,7 +174,7 @@ class Attention(nn.Module):
             part.reshape((B, T, self.heads, C // self.heads)).permute((0, 2, 1, 3))
             for part in F.split(self.qkv(x), C, axis=2)
         )
-        y = F.attention(q, k, v, causal=self.causal)
+        y = nn.scaled_dot_product_attention(q, k, v, is_causal=self.causal)
         return self.proj(y.permute((0, 2, 1, 3)).reshape((B, T, C)))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pellucid
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-import peer_layers  # noqa: E402, F401
+import peer_layers  # noqa: F401
 
 
 class Run:
