@@ -25,12 +25,15 @@ SMOOTH = 2
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of axes: `series` maps a name to one value per epoch; `mark` is the kept epoch."""
+    """One set of axes: `series` maps a name to one value per epoch; `mark` is the kept epoch.
+
+    across  what is counted along the horizontal axis"""
 
     title: str
     series: Mapping[str, Sequence[float]]
     mark: int | None = None
     limits: tuple[float, float] | None = None
+    across: str = "epoch"
 
 
 def ticks(low: float, high: float, n_most: int = 6) -> list[float]:
@@ -84,7 +87,7 @@ def _draw_panel(
         if epoch == int(epoch) and epoch >= 1:
             x, _ = place(epoch, low)
             pen.text((x, (y0 + 8) * k), f"{epoch:.0f}", fill=GREY, font=font, anchor="mt")
-    pen.text(((x0 + x1) / 2 * k, (y0 + 26) * k), "epoch", fill=GREY, font=font, anchor="mt")
+    pen.text(((x0 + x1) / 2 * k, (y0 + 26) * k), panel.across, fill=GREY, font=font, anchor="mt")
     if panel.mark is not None:
         x, _ = place(panel.mark, low)
         pen.line([(x, y0 * k), (x, y1 * k)], fill=GREY, width=k)

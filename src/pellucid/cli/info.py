@@ -1,6 +1,7 @@
 """`pellucid info`: what is in a run folder."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -9,6 +10,8 @@ from ..formats.model_json import read_json
 from ..nn.module import Module
 from ..train.run import METRICS, SavedModel, load_model
 from .train import percent
+
+SHOWN = ("epochs", "best_epoch", "metrics", "baseline", "forecast", "unit", "pictures")
 
 
 def info(run: Path, as_json: bool) -> None:
@@ -23,29 +26,76 @@ def document(run: str, model: SavedModel, result: dict) -> dict:
     """Everything there is to say, for --json."""
     return {
         "run": run,
+        "task": model.task,
         "weights_sha256": model.weights_sha256,
         "input": {"shape": list(model.shape), "shift": model.shift, "scale": model.scale},
         "classes": list(model.classes),
-        "layers": [layer(i, child) for i, (_, child) in enumerate(model.network.children())],
+        "layers": [layer(path, module) for path, module in leaves(model.network)],
         "n_parameters": model.network.n_parameters,
         "settings": model.settings,
-        **{name: result[name] for name in ("epochs", "best_epoch", "metrics") if name in result},
+        **{name: result[name] for name in SHOWN if name in result},
     }
 
 
-def layer(number: int, module: Module) -> dict:
+def leaves(network: Module) -> Iterator[tuple[str, Module]]:
+    """(path, module) of everything that holds no further modules, and of what holds parameters of its own."""
+    for path, module in network.modules():
+        if not list(module.children()):
+            yield path, module
+
+
+def layer(path: str, module: Module) -> dict:
     """One layer: its kind, the shapes of its parameters and how many numbers they hold."""
     return {
-        "layer": number,
+        "layer": int(path) if path.isdigit() else path,
         "kind": repr(module).split("  ")[0],
         "shapes": {name: list(p.shape) for name, p in module.named_parameters()},
         "n_parameters": module.n_parameters,
     }
 
 
+def of_numbers(told: dict) -> list[str]:
+    """Input and output of a network that tells classes apart."""
+    shape = " x ".join(map(str, told["input"]["shape"]))
+    return [
+        f"input   {shape} numbers, (raw - {told['input']['shift']:g}) / {told['input']['scale']:g}",
+        f"output  {len(told['classes'])} classes: {', '.join(told['classes'])}",
+    ]
+
+
+def of_text(told: dict) -> list[str]:
+    """Of one that writes."""
+    shown = "".join(c for c in told["classes"] if c.isprintable())
+    return [
+        f"input   up to {told['input']['shape'][0]} characters of {len(told['classes'])} kinds: {shown}",
+        "output  the chance of each to come next",
+    ]
+
+
+def of_series(told: dict) -> list[str]:
+    """Of one that forecasts."""
+    into = told["input"]
+    return [
+        f"input   {into['shape'][0]} values, (raw - {into['shift']:.6g}) / {into['scale']:.6g}",
+        "output  the change to the next value",
+    ]
+
+
+def of_noise(told: dict) -> list[str]:
+    """Of one that makes pictures."""
+    return [f"input   {told['input']['shape'][0]} numbers of noise", "output  a picture"]
+
+
+INPUTS = {
+    "classify": of_numbers,
+    "continue": of_text,
+    "forecast": of_series,
+    "generate": of_noise,
+}
+
+
 def words(told: dict) -> str:
     """The document for a person to read."""
-    shape = " x ".join(map(str, told["input"]["shape"]))
     rows = [("layer", "", "shapes", "parameters")]
     for x in told["layers"]:
         shapes = ", ".join(f"{n} {' x '.join(map(str, s))}" for n, s in x["shapes"].items())
@@ -55,8 +105,7 @@ def words(told: dict) -> str:
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     lines = [
         told["run"],
-        f"input   {shape} numbers, (raw - {told['input']['shift']:g}) / {told['input']['scale']:g}",
-        f"output  {len(told['classes'])} classes: {', '.join(told['classes'])}",
+        *INPUTS[told["task"]](told),
         "",
         *(
             f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()
@@ -68,9 +117,11 @@ def words(told: dict) -> str:
     for name, value in told["settings"].items():
         text = "-".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
         lines.append(f"  {name:<12}{text}")
-    if "metrics" in told:
+    if told.get("metrics"):
         lines += ["", f"results after {told['epochs']} epochs, weights of {told['best_epoch']}"]
         for name, m in told["metrics"].items():
             share = f"  accuracy {percent(m['accuracy'])}" if "accuracy" in m else ""
-            lines.append(f"  {name:<12}loss {m['loss']:.4f}{share}  ({m['n']} rows)")
+            share += f"  perplexity {m['perplexity']:.2f}" if "perplexity" in m else ""
+            what = "characters" if told["task"] == "continue" else "rows"
+            lines.append(f"  {name:<12}loss {m['loss']:.4f}{share}  ({m['n']} {what})")
     return "\n".join([*lines, "", f"weights SHA-256 {told['weights_sha256']}"])

@@ -21,7 +21,9 @@ Exit codes:
   130  stopped by Ctrl-C; what was learned is saved"""
 
 # The names of train/recipe.py, which is too slow to import for a help page; a test compares them.
-DATA_SETS = ("digits",)
+DATA_SETS = ("digits", "text", "series")
+TASKS = ("classify", "generate", "continue", "forecast")
+NETWORKS = ("mlp", "cnn", "dcgan", "gpt", "lstm", "gru", "rnn")
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
 OPTIMIZERS = ("adamw", "adam", "momentum", "sgd")
 
@@ -37,9 +39,14 @@ def cli() -> None:
     """Neural networks that you can see through.
 
     \b
-    pellucid train digits             learn real handwritten digits
-    pellucid predict RUN image.png    what does the network see?
-    pellucid info RUN                 what is in it?
+    pellucid train digits                     learn real handwritten digits
+    pellucid train digits --net cnn           the same with convolutions
+    pellucid train digits --task generate     learn to make new ones
+    pellucid train text                       learn to write from a book
+    pellucid train series                     learn to forecast temperatures
+    pellucid predict RUN image.png            what does the network see?
+    pellucid sample RUN --prompt "Alice "     what does it write, or draw?
+    pellucid info RUN                         what is in it?
     """
 
 
@@ -48,11 +55,22 @@ def cli() -> None:
 @click.option("--out", type=EXISTING, help="Run folder to write.  [default: runs/DATA-1, -2, ...]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option(
-    "--net", type=Layers(), help="Neurons of each hidden layer; 'none' for no hidden layer."
+    "--task", type=OneOf("a task", TASKS), help="What to learn, where DATA allows several."
+)
+@click.option(
+    "--net",
+    type=Layers(NETWORKS),
+    help="Neurons of each hidden layer ('none' for no hidden layer), or a kind of network.",
 )
 @click.option(
     "--activation", type=OneOf("an activation", ACTIVATIONS), help="Of the hidden layers."
 )
+@click.option(
+    "--width", type=click.IntRange(1), help="Filters of a cnn, numbers a layer of others."
+)
+@click.option("--layers", type=click.IntRange(1), help="Layers of a gpt, lstm, gru or rnn.")
+@click.option("--window", type=click.IntRange(1), help="Characters or values seen at once.")
+@click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Part that is dropped.")
 @click.option("--optimizer", type=OneOf("an optimizer", OPTIMIZERS), help="The rule of learning.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many passes over the data.")
@@ -62,11 +80,17 @@ def cli() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 @click.option("--quiet", is_flag=True, help="No decisions and no progress on standard error.")
 def train(**options) -> None:
-    """Train a network on DATA (so far: digits) and save it in a run folder.
+    """Train a network on DATA and save it in a run folder.
+
+    \b
+    digits  1,797 handwritten digits: tell them apart, or --task generate: make new ones
+    text    "Alice's Adventures in Wonderland": write on, character by character
+    series  temperature of the sea off Peru, month by month: forecast the next
 
     Every choice that is left open is made for you, and printed. Training stops when the loss on
     the validation rows no longer falls, and keeps the best weights. A run folder holds
-    model.safetensors and model.json (the network), metrics.json and curve.png."""
+    model.safetensors and model.json (the network), metrics.json and curve.png; of made pictures
+    also samples/, a sheet for each epoch, and of forecasts forecast.png."""
     from .train import train
 
     train(**options)
@@ -74,19 +98,66 @@ def train(**options) -> None:
 
 @cli.command(epilog=EXIT_CODES)
 @click.argument("run", type=EXISTING, metavar="RUN")
-@click.argument("files", type=EXISTING, nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=EXISTING, nargs=-1, metavar="FILE...")
 @click.option(
     "--top", type=click.IntRange(1), default=3, show_default=True, help="Classes to print."
 )
+@click.option(
+    "--steps", type=click.IntRange(1), default=1, show_default=True, help="Values to forecast."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def predict(**options) -> None:
-    """Print what the network in RUN sees in image.png or in each row of data.csv.
+    """Print what the network in RUN sees in image.png, in each row of data.csv, or after the
+    values of series.csv.
 
     A picture shows one digit, dark on light or light on dark, of any size. A CSV file has one
-    picture per row: 64 numbers, 0 (no ink) to 16; a 65th column is taken for the true class."""
+    picture per row: 64 numbers, 0 (no ink) to 16; a 65th column is taken for the true class.
+
+    For a forecast a CSV file has one value a line, in its last column; without a file the series
+    that the network has learned goes on. For a text, which characters may come next after a file."""
     from .predict import predict
 
     predict(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("run", type=EXISTING, metavar="RUN")
+@click.option("--prompt", help="Text to go on from.  [default: a new line]")
+@click.option("--length", type=click.IntRange(1), help="Characters to write.  [default: 400]")
+@click.option(
+    "--temperature",
+    type=click.FloatRange(0),
+    help="Below 1 more likely, above 1 more daring; 0 always the likeliest.  [default: 0.8]",
+)
+@click.option("--top-k", type=click.IntRange(1), help="Draw from the k likeliest only.")
+@click.option(
+    "--top-p",
+    type=click.FloatRange(0, 1, min_open=True),
+    help="Draw from the fewest that together have this chance.",
+)
+@click.option(
+    "--probabilities", is_flag=True, help="Print what may come next, with chances, and stop."
+)
+@click.option("--n", type=click.IntRange(1, 4096), help="Pictures to make.  [default: 64]")
+@click.option("--out", type=EXISTING, help="PNG to write.  [default: RUN/samples/SEED.png]")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="Fixes every random choice.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def sample(**options) -> None:
+    """Let the network in RUN write text, or make pictures.
+
+    \b
+    pellucid sample RUN --prompt "Alice said" --temperature 0.5
+    pellucid sample RUN --prompt "Alice sai" --probabilities
+    pellucid sample RUN --n 16 --out gallery.png"""
+    from .sample import sample
+
+    sample(**options)
 
 
 @cli.command(epilog=EXIT_CODES)

@@ -27,18 +27,25 @@ class OneOf(click.ParamType):
 
 
 class Layers(click.ParamType):
-    """Widths of the hidden layers, as in 128-64; `none` for a network without any."""
+    """Widths of the hidden layers, as in 128-64; `none` for a network without any; or a network's name."""
 
     name = "widths"
 
-    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return "128-64"
+    def __init__(self, names: Sequence[str] = ()):
+        self.names = tuple(names)
 
-    def convert(self, value, param, ctx) -> tuple[int, ...]:
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "|".join(("128-64", *self.names))
+
+    def convert(self, value, param, ctx) -> tuple[int, ...] | str:
         if isinstance(value, tuple):
             return value
         if value == "none":
             return ()
+        if value in self.names:
+            return value
+        if self.names and not any(c.isdigit() for c in value):
+            return OneOf("a network", self.names).convert(value, param, ctx)
         try:
             widths = tuple(int(part) for part in value.split("-"))
         except ValueError:

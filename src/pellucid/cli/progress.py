@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 def line(event: "EpochDone") -> str:
     """One epoch in words: the means over its training rows, then over the validation rows."""
     parts = [f"epoch {event.epoch:>{len(str(event.epochs))}}/{event.epochs}"]
-    for name, metrics in (("loss", event.train), ("validation", event.validation)):
+    first = "critic" if event.train.others else "loss"  # of two networks each is named
+    for name, metrics in ((first, event.train), ("validation", event.validation)):
         if metrics:
             share = "" if metrics.accuracy is None else f" {metrics.accuracy:6.1%}"
             parts.append(f"{name} {metrics.loss:.4f}{share}")
+    for name, value in event.train.others.items():
+        parts.append(f"{name.removesuffix('_loss')} {value:.4f}")
     if event.epoch > 1:  # the first one's time is mostly the compiler's
         parts.append(f"{event.steps_per_second:,.0f} steps/s")
         parts.append(f"at most {duration(event.seconds_left)} left")

@@ -20,7 +20,7 @@ from ..train.run import RUN, free_folder, stored_recipe, train_run
 from .curve import Panel, draw
 from .progress import progress
 
-CURVE = "curve.png"
+CURVE, FORECAST = "curve.png", "forecast.png"
 LABEL = 12  # columns of a decision's name
 
 
@@ -36,7 +36,7 @@ def train(
     """Run the command; results go to standard output."""
     if resume and out is None:
         raise OptionError(
-            "--resume needs the run to go on with, as in --resume --out runs/digits-1."
+            f"--resume needs the run to go on with, as in --resume --out runs/{data}-1."
         )
     folder = out or free_folder(name=data)
     made = recipe(data, **given)
@@ -59,6 +59,8 @@ def train(
             click.echo("Stopped before the run began.", err=True)
         raise click.exceptions.Exit(130) from None
     write_atomic(folder / CURVE, [curve(stopped.history, stopped.best_epoch)])
+    if made.task == "forecast":
+        write_atomic(folder / FORECAST, [forecast_picture(finished.result)])
     if not quiet:
         click.echo(f"Done: {stopped.reason}.", err=True)
     click.echo(json.dumps(finished.result, indent=2) if as_json else report(finished))
@@ -97,32 +99,139 @@ def curve(history: Sequence[EpochDone], best_epoch: int) -> bytes:
         "training": [e.train for e in history],
         "validation": [e.validation for e in history if e.validation],
     }
+    others = tuple(history[0].train.others) if history else ()
+    if others:  # two networks against each other, and no validation
+        parts = {"critic": parts["training"]}
     loss = {name: [m.loss for m in metrics] for name, metrics in parts.items()}
-    panels = [Panel("Loss", loss, mark=best_epoch)]
+    for name in others:
+        loss[name.removesuffix("_loss")] = [e.train.others[name] for e in history]
+    mark = best_epoch or None
+    panels = [Panel("Loss", loss, mark=mark)]
     if history and history[0].train.accuracy is not None:
         accuracy = {name: [m.accuracy or 0.0 for m in ms] for name, ms in parts.items()}
-        panels.append(Panel("Accuracy", accuracy, mark=best_epoch, limits=(0.0, 1.0)))
+        panels.append(Panel("Accuracy", accuracy, mark=mark, limits=(0.0, 1.0)))
     return draw(panels)
 
 
+def forecast_picture(result: dict) -> bytes:
+    """What came and what the network expected one step before, over the held-out part, as a PNG."""
+    test = result["test"]
+    series = {"truth": test["truth"], "forecast": test["forecast"]}
+    both = [*test["truth"], *test["forecast"]]
+    across = f"{test['times'][0]} to {test['times'][-1]}, one step ahead"
+    limits = (min(both), max(both))
+    return draw([Panel(result["unit"] or "value", series, limits=limits, across=across)])
+
+
 def report(finished: Finished) -> str:
-    """The result in words: accuracy beside the baseline, the confusion table, where it is."""
+    """The result in words, beside what needs no network, and where it is."""
     result = finished.result
+    kept = (
+        f"the weights of epoch {result['best_epoch']} are in {finished.run}"
+        if result["best_epoch"]
+        else f"the network is in {finished.run}"
+    )
+    lines = [
+        *REPORTS[result["settings"].get("task", "classify")](result, finished.run),
+        "",
+        f"{result['epochs']} epochs in {result['seconds']:.1f} s; {kept}",
+    ]
+    if sys.stdout.isatty():
+        lines.append(
+            f"Next: {NEXT[result['settings'].get('task', 'classify')].format(finished.run)}"
+        )
+    return "\n".join(lines)
+
+
+def report_classes(result: dict, run: str) -> list[str]:
+    """Accuracy beside the baseline, and the confusion table."""
     test, baseline = result["metrics"]["test"], result["baseline"]
     table = np.array(result["confusion"])
-    n_right = int(np.trace(table))
-    lines = [
-        f"Held-out accuracy {percent(test['accuracy'])}: {n_right} of {test['n']} right. "
+    return [
+        f"Held-out accuracy {percent(test['accuracy'])}: {int(np.trace(table))} of {test['n']} right. "
         f"Always answering {baseline['class']!r} would get {percent(baseline['accuracy'])}.",
         "",
         confusion_text(table, result["classes"]),
-        "",
-        f"{result['epochs']} epochs in {result['seconds']:.1f} s; the weights of epoch "
-        f"{result['best_epoch']} are in {finished.run}",
     ]
-    if sys.stdout.isatty():
-        lines.append(f"Next: pellucid predict {finished.run} image.png")
-    return "\n".join(lines)
+
+
+def report_text(result: dict, run: str) -> list[str]:
+    """Loss and perplexity beside those of counting."""
+    test, baseline = result["metrics"]["test"], result["baseline"]
+    lines = [
+        f"Held-out text: {test['loss']:.3f} nats a character, perplexity {test['perplexity']:.2f}; "
+        f"{percent(test['accuracy'])} of {test['n']:,} next characters right.",
+        f"Counting characters: {baseline['unigram']['loss']:.3f}, perplexity "
+        f"{baseline['unigram']['perplexity']:.2f}. Counting pairs: {baseline['bigram']['loss']:.3f}, "
+        f"perplexity {baseline['bigram']['perplexity']:.2f}.",
+    ]
+    return lines + warning(test["loss"], {k: v["loss"] for k, v in baseline.items()})
+
+
+def report_series(result: dict, run: str) -> list[str]:
+    """Errors one step ahead beside persistence and an autoregression."""
+    unit, ours, baseline = result["unit"], result["forecast"], result["baseline"]
+    order = baseline["autoregression"]["order"]
+    rows = [
+        ("this network", ours),
+        ("the last value again", baseline["persistence"]),
+        (f"autoregression of {order} values", baseline["autoregression"]),
+    ]
+    width = max(len(name) for name, _ in rows)
+    test = result["metrics"]["test"]
+    lines = [
+        f"One step ahead over the last {test['n']} values, in {unit or 'the unit of the series'}:",
+        f"{'':{width}}  {'MAE':>8}  {'RMSE':>8}",
+        *(f"{name:{width}}  {e['mae']:8.3f}  {e['rmse']:8.3f}" for name, e in rows),
+    ]
+    return lines + warning(ours["rmse"], {name: e["rmse"] for name, e in rows[1:]})
+
+
+def report_pictures(result: dict, run: str) -> list[str]:
+    """How far made pictures are from real ones, and whether all classes appear."""
+    made, baseline = result["pictures"], result["baseline"]
+    missing = [c for c, n in zip(result["classes"], made["per_class"], strict=True) if not n]
+    appear = "all classes appear" if not missing else f"never: {', '.join(missing)}"
+    counts = ", ".join(
+        f"{c}: {n}" for c, n in zip(result["classes"], made["per_class"], strict=True)
+    )
+    rows = [
+        ("made pictures", made),
+        ("held-out real pictures", baseline["real"]),
+        ("pixels mixed from several", baseline["mixed_pixels"]),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return [
+        f"{made['n']} made pictures among real ones. Precision: how many lie as near to a picture that was",
+        "learned from as these lie to each other. Recall: how many held-out ones have a made one as near.",
+        f"{'':{width}}  {'precision':>9}  {'recall':>7}",
+        *(
+            f"{name:{width}}  {percent(e['precision']):>9}  {percent(e['recall']):>7}"
+            for name, e in rows
+        ),
+        f"Copies of a picture that was learned from: {percent(made['copies'])}.",
+        f"Nearest to a {counts}: {appear}.",
+    ]
+
+
+def warning(ours: float, others: dict[str, float]) -> list[str]:
+    """A line that names what the network does not beat; nothing when it beats all."""
+    better = [name for name, value in others.items() if ours >= value]
+    return [f"Warning: not better than {' and '.join(better)}."] if better else []
+
+
+REPORTS = {
+    "classify": report_classes,
+    "continue": report_text,
+    "forecast": report_series,
+    "generate": report_pictures,
+}
+NEXT = {
+    "classify": "pellucid predict {} image.png",
+    "continue": 'pellucid sample {} --prompt "Alice "',
+    "forecast": "pellucid predict {} --steps 12",
+    "generate": "pellucid sample {} --n 16",
+}
 
 
 def percent(share: float) -> str:

@@ -1,26 +1,70 @@
 """From data to everything that training needs: network, loss, metric, optimizer, and a reason for each.
 
 `recipe("digits", lr=0.01)` fills in what was not given; `Recipe.decisions()` lists every value with its
-reason and the option that changes it, for a person to read and to override."""
+reason and the option that changes it, for a person to read and to override. Networks and what suits them are
+rows of networks.py, reasons are in decisions.py."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from ..base.errors import OptionError
-from ..data.dataset import Dataset, Split
+from ..data.dataset import Split
 from ..data.digits import load_digits
+from ..data.sequence import split_series, split_text
+from ..data.series import load_series
 from ..data.split import split
-from ..nn.activation import activation
-from ..nn.container import Sequential
+from ..data.text import load_text
 from ..nn.init import nearest
-from ..nn.linear import Linear
+from ..nn.module import Module
 from ..optim.adam import Adam, AdamW
 from ..optim.optimizer import Optimizer
 from ..optim.sgd import SGD
 from ..tensor import random
+from .decisions import Decision, decisions
+from .networks import NETWORKS, OBJECTIVE_OF, Network
 
-DATA_SETS: dict[str, Callable[[], Dataset]] = {"digits": load_digits}
 HIDDEN_ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set that the package carries.
+
+    load   recipe -> the data   split  (data, recipe) -> its parts   tasks  what it is good for, the usual first"""
+
+    load: Callable[["Recipe"], Any]
+    split: Callable[[Any, "Recipe"], Split]
+    tasks: tuple[str, ...]
+
+
+def _digits(made: "Recipe") -> Any:
+    data = load_digits()
+    if made.network_name == "mlp":
+        return data
+    if made.task == "generate":  # -1 to 1, as a generator's tanh
+        half = data.scale / 2
+        data = replace(data, x=2 * data.x - 1, shift=data.shift + half, scale=half)
+    return data.images()
+
+
+DATA_SETS: dict[str, Source] = {
+    "digits": Source(
+        _digits,
+        lambda data, made: split(data, made.validation, made.test, made.seed),
+        ("classify", "generate"),
+    ),
+    "text": Source(
+        lambda made: load_text(made.window),
+        lambda data, made: split_text(data, made.validation, made.test),
+        ("continue",),
+    ),
+    "series": Source(
+        lambda made: load_series(made.window, made.validation, made.test),
+        lambda data, made: split_series(data, made.validation, made.test),
+        ("forecast",),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -34,11 +78,11 @@ class Rule:
 
 OPTIMIZERS: dict[str, Rule] = {
     "adamw": Rule(
-        lambda p, lr: AdamW(p, lr, weight_decay=1e-2),
+        lambda p, lr, **o: AdamW(p, lr, **{"weight_decay": 1e-2, **o}),
         2e-3,
         "adapts each weight's step; rarely needs tuning",
     ),
-    "adam": Rule(lambda p, lr: Adam(p, lr), 2e-3, "as adamw, without weight decay"),
+    "adam": Rule(lambda p, lr, **o: Adam(p, lr, **o), 2e-3, "as adamw, without weight decay"),
     "momentum": Rule(
         lambda p, lr: SGD(p, lr, momentum=0.9), 5e-2, "gradient descent that keeps its direction"
     ),
@@ -49,139 +93,118 @@ OPTIMIZERS: dict[str, Rule] = {
 
 
 @dataclass(frozen=True)
-class Decision:
-    """One choice: what, how much, why, and the option that changes it ('' when none does)."""
-
-    name: str
-    value: str
-    reason: str
-    option: str
-    is_given: bool = False  # by the person, not chosen for them
-
-
-@dataclass(frozen=True)
 class Recipe:
-    """All settings of a run. The fields are stored with the model; equal fields give equal bits."""
+    """All settings of a run. The fields are stored with the model; equal fields give equal bits.
 
-    data: str = "digits"
-    net: tuple[int, ...] = (128, 64)
-    activation: str = "relu"
-    optimizer: str = "adamw"
-    lr: float = 2e-3
-    batch: int = 32
-    epochs: int = 100
-    patience: int = 20
-    validation: float = 0.15
-    test: float = 0.2
+    net     widths of hidden layers, or the name of a network (networks.py)
+    width, layers, window, dropout, activation   None where the network has no such setting"""
+
+    data: str
+    task: str
+    net: tuple[int, ...] | str
+    optimizer: str
+    lr: float
+    batch: int
+    epochs: int
+    patience: int
+    validation: float
+    test: float
     seed: int = 0
+    activation: Any = None
+    width: Any = None
+    layers: Any = None
+    window: Any = None
+    dropout: Any = None
     given: tuple[str, ...] = ()
 
     def settings(self) -> dict:
-        """The fields for a JSON file."""
-        values = asdict(self)
-        del values["given"]
-        return {**values, "net": list(self.net)}
+        """The fields for a JSON file; those that the network does not have are left out."""
+        values = {k: v for k, v in asdict(self).items() if v is not None and k != "given"}
+        return {**values, "net": self.net if isinstance(self.net, str) else list(self.net)}
 
-    def dataset(self) -> Dataset:
-        return DATA_SETS[self.data]()
+    @property
+    def network_name(self) -> str:
+        """The row of networks.py."""
+        return self.net if isinstance(self.net, str) else "mlp"
 
-    def split(self, data: Dataset) -> Split:
-        return split(data, self.validation, self.test, self.seed)
+    @property
+    def row(self) -> Network:
+        """What the network's row says."""
+        return NETWORKS[self.task][self.network_name]
 
-    def network(self, data: Dataset) -> Sequential:
+    def dataset(self) -> Any:
+        """The data, as this network takes it."""
+        return DATA_SETS[self.data].load(self)
+
+    def split(self, data: Any) -> Split:
+        """Its parts."""
+        return DATA_SETS[self.data].split(data, self)
+
+    def network(self, data: Any) -> Any:
         """The network with its initial weights, which follow from the seed alone."""
         random.seed(self.seed)
-        scheme = initialisation(self.activation)
-        layers, width = [], data.n_features
-        for n in self.net:
-            layers += [Linear(width, n, init=scheme), activation(self.activation)]
-            width = n
-        n_outputs = len(data.classes) or 1
-        return Sequential(*layers, Linear(width, n_outputs, init="glorot"))
+        return self.row.make(self, data)
 
-    def make_optimizer(self, network: Sequential) -> Optimizer:
-        return OPTIMIZERS[self.optimizer].make(network.parameters(), self.lr)
+    def make_optimizer(self, network: Module) -> Optimizer | Mapping[str, Optimizer]:
+        """The optimizer, or one for each network that learns."""
+        rule = OPTIMIZERS[self.optimizer]
+        options = self.row.optimizer if self.optimizer in ("adam", "adamw") else {}
+        if self.task != "generate":
+            return rule.make(network.parameters(), self.lr, **options)
+        return {
+            name: rule.make(getattr(network, name).parameters(), self.lr, **options)
+            for name in ("critic", "generator")
+        }
 
-    def loss(self, data: Dataset) -> str:
-        return "cross_entropy" if data.classes else "mse"
+    def loss(self) -> str:
+        """The row of objectives.py."""
+        return OBJECTIVE_OF[self.task]
 
-    def decisions(self, data: Dataset, parts: Split) -> list[Decision]:
+    def decisions(self, data: Any, parts: Split) -> list[Decision]:
         """Every choice with its reason, in the order in which a person would ask."""
-        n, n_classes = len(data), len(data.classes)
-        shape = " x ".join(map(str, data.shape)) or str(data.n_features)
-        rows = f"{len(parts.train):,} to learn, {len(parts.validation):,} to validate, {len(parts.test):,} to test"
-        hidden = "-".join(map(str, self.net)) or "none"
-        target = f"{n_classes} classes" if n_classes else "amounts"
-        loss = self.loss(data)
-        why_loss = (
-            "the target is a class: it punishes sure mistakes most"
-            if n_classes
-            else "the target is an amount"
-        )
-        lines = [
-            ("data", f"{n:,} rows of {shape}, {target}", f"{data.source}; {data.licence}", ""),
-            ("scale", f"0..{data.scale:g} -> 0..1", "inputs near 1 suit the initial weights", ""),
-            ("rows", rows, "same share of each class; test rows are seen once, at the end", ""),
-            (
-                "net",
-                f"{data.n_features}-{hidden}-{n_classes or 1}",
-                "two hidden layers learn strokes, then digits",
-                "net",
-            ),
-            ("activation", self.activation, "fast, and its gradient does not vanish", "activation"),
-            (
-                "weights",
-                initialisation(self.activation),
-                "keeps signals about equal through the layers",
-                "",
-            ),
-            ("loss", loss.replace("_", "-"), why_loss, ""),
-            ("optimizer", self.optimizer, OPTIMIZERS[self.optimizer].why, "optimizer"),
-            ("lr", f"{self.lr:g}", f"usual for {self.optimizer} on networks of this size", "lr"),
-            (
-                "batch",
-                str(self.batch),
-                "small batches find better minima, larger ones are faster",
-                "batch",
-            ),
-            (
-                "epochs",
-                f"at most {self.epochs}",
-                f"ends {self.patience} epochs after the best validation loss",
-                "epochs",
-            ),
-            ("seed", str(self.seed), "the same seed gives the same network, to the bit", "seed"),
-        ]
-        return [
-            Decision(
-                name,
-                value,
-                "as you said" if name in self.given else why,
-                f"--{o}" if o else "",
-                name in self.given,
-            )
-            for name, value, why, o in lines
-        ]
-
-
-def initialisation(name: str) -> str:
-    """The scheme that suits a hidden activation (init.py)."""
-    return "glorot" if name in ("sigmoid", "tanh") else "he"
+        return decisions(self, data, parts, OPTIMIZERS[self.optimizer].why)
 
 
 def recipe(data: str = "digits", **given) -> Recipe:
     """The recipe for a data set; None stands for 'not given'. Unknown names suggest the nearest."""
-    nearest(data, DATA_SETS, "data set")
+    source = DATA_SETS[nearest(data, DATA_SETS, "data set")]
     known = [f.name for f in fields(Recipe) if f.name not in ("data", "given")]
     for name in given:
         nearest(name, known, "setting")
     values = {name: value for name, value in given.items() if value is not None}
-    if "net" in values:
-        values["net"] = tuple(values["net"])
-        for width in values["net"]:
-            if isinstance(width, bool) or not isinstance(width, int) or width < 1:
-                raise OptionError(f"net must be widths of 1 or more, like 128-64; got {width!r}.")
-    nearest(values.get("activation", "relu"), HIDDEN_ACTIVATIONS, "activation")
-    rule = OPTIMIZERS[nearest(values.get("optimizer", Recipe.optimizer), OPTIMIZERS, "optimizer")]
-    values.setdefault("lr", rule.lr)
+    task = values["task"] = nearest(values.get("task", source.tasks[0]), NETWORKS, "task")
+    if task not in source.tasks:
+        raise OptionError(
+            f"{data} cannot be used to {task}; it can be used to {' and to '.join(source.tasks)}."
+        )
+    name, values["net"] = _network(data, task, values.get("net"))
+    row = NETWORKS[task][name]
+    for setting in ("activation", "width", "layers", "window", "dropout"):
+        if setting in values and setting not in row.uses:
+            others = f"; it has {', '.join(f'--{u}' for u in row.uses)}" if row.uses else ""
+            raise OptionError(f"--{setting} is no setting of the network {name}{others}.")
+    values = {**row.settings, **values}
+    if "activation" in values:
+        nearest(values["activation"], HIDDEN_ACTIVATIONS, "activation")
+    rule = OPTIMIZERS[nearest(values.setdefault("optimizer", "adamw"), OPTIMIZERS, "optimizer")]
+    values.setdefault("lr", row.lr.get(values["optimizer"], rule.lr))
     return Recipe(data=data, **values, given=tuple(n for n in given if given[n] is not None))
+
+
+def _network(data: str, task: str, net: Any) -> tuple[str, Any]:
+    """(the row's name, the setting) from what was asked for: a name, widths, or nothing."""
+    rows = NETWORKS[task]
+    if net is None:
+        net = next(iter(rows))
+    if isinstance(net, str):
+        name = nearest(net, rows, f"network to {task} {data}")
+        return name, rows[name].settings.get("net", name)
+    if "mlp" not in rows:
+        raise OptionError(
+            f"net must be one of {', '.join(rows)} to {task} {data}; got the widths {'-'.join(map(str, net))}."
+        )
+    widths = tuple(net)
+    for width in widths:
+        if isinstance(width, bool) or not isinstance(width, int) or width < 1:
+            raise OptionError(f"net must be widths of 1 or more, like 128-64; got {width!r}.")
+    return "mlp", widths

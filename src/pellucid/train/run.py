@@ -4,6 +4,7 @@ run.json                the recipe, written first: what --resume continues
 checkpoint.safetensors  the state of the run, replaced whole every few seconds
 model.safetensors       the best weights          model.json  what network they belong to
 metrics.json            the result and one row per epoch
+samples/epoch-0001.png  of a generator: the same noise after every epoch
 lock                    held while a process works here"""
 
 import hashlib
@@ -12,40 +13,72 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ..base.errors import FormatError, RunError
+from ..base.errors import FormatError, PellucidError, RunError, ShapeError
+from ..data.sequence import Series
 from ..formats import model_json, safetensors
-from ..formats.atomic import remove_dead_temporaries
-from ..nn.build import build, describe
-from ..nn.container import Sequential
-from . import metrics as m
-from .events import Event, Finished, Stopped
+from ..formats.atomic import remove_dead_temporaries, write_atomic
+from ..models.build import build, describe
+from ..models.samples import fixed_noise
+from ..nn.init import blank
+from ..tensor.tensor import Tensor
+from .events import EpochDone, Event, Finished, Stopped
 from .lock import RunLock
-from .loop import Options, evaluate, fit, predict
+from .loop import Options, fit, predict
+from .measure import measure
+from .networks import OBJECTIVE_OF
 from .recipe import Recipe, recipe
+from .samples import COLUMNS, ROWS, Sampler, sheet
 
-RUN, CHECKPOINT, MODEL, WEIGHTS, METRICS = (
-    "run.json", "checkpoint.safetensors", "model.json", "model.safetensors", "metrics.json",
+RUN, CHECKPOINT, MODEL, WEIGHTS, METRICS, SAMPLES = (
+    "run.json", "checkpoint.safetensors", "model.json", "model.safetensors", "metrics.json", "samples",
 )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A network that was read from a run folder, and what its model.json says."""
+    """A network that was read from a run folder, and what its model.json says.
 
-    network: Sequential
+    task     classify, generate, continue or forecast
+    input    shape of one row as the network takes it; shift and scale of its numbers
+    output   classes, or of a forecast the step (the network gives changes / step) and the unit"""
+
+    network: Any
+    task: str
     shape: tuple[int, ...]
     shift: float
     scale: float
     classes: tuple[str, ...]
+    step: float
+    unit: str
     settings: dict
     weights_sha256: str
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """(N, C) class probabilities for rows that are scaled already."""
-        return predict(self.network, x)
+        """(N, C) class probabilities for rows that are scaled already; images may be rows of pixels."""
+        x = np.asarray(x, np.float32)
+        return predict(self.network, x.reshape(len(x), *self.shape) if len(self.shape) == 3 else x)
+
+
+class Samples:
+    """The sheet of a generator's pictures after every epoch, from noise that stays the same; else nothing."""
+
+    def __init__(self, made: Recipe, network: Any, folder: Path):
+        self.is_wanted = made.task == "generate"
+        self.folder = folder / SAMPLES
+        if self.is_wanted:
+            self.folder.mkdir(exist_ok=True)
+            self.sampler = Sampler(network)
+            self.noise = fixed_noise(ROWS * COLUMNS, network.latent, made.seed)
+
+    def draw(self, epoch: int) -> None:
+        """Writes the sheet of this epoch, whole or not at all."""
+        if self.is_wanted:
+            path = self.folder / f"epoch-{epoch:04}.png"
+            write_atomic(path, [sheet(self.sampler(self.noise))])
 
 
 def train_run(
@@ -75,33 +108,29 @@ def train_run(
         options = Options(
             epochs=made.epochs,
             batch_size=made.batch,
-            patience=made.patience,
+            patience=made.patience or None,
             seed=made.seed,
-            loss=made.loss(data),
+            loss=made.loss(),
             checkpoint=folder / CHECKPOINT,
             # A run that was killed before its first checkpoint begins again: the same bits.
             resume=resume and (folder / CHECKPOINT).exists(),
             checkpoint_seconds=checkpoint_seconds,
         )
-        stopped = None
+        stopped, samples = None, Samples(made, network, folder)
         for event in fit(network, data, parts, made.make_optimizer(network), options):
             if isinstance(event, Stopped):
                 stopped = event
+            elif isinstance(event, EpochDone):
+                samples.draw(event.epoch)
             yield event
         assert stopped is not None
-        loss = made.loss(data)
-        scores = {
-            name: evaluate(network, data, rows, loss).as_dict()
-            for name, rows in (
-                ("train", parts.train),
-                ("validation", parts.validation),
-                ("test", parts.test),
-            )
-        }
-        predicted = predict(network, data.x[parts.test]).argmax(1)
-        majority, baseline = m.majority_baseline(data.y[parts.train], data.y[parts.test])
-        table = m.confusion(data.y[parts.test], predicted, len(data.classes))
-        save_model(folder, network, data, made.settings())
+        measured = measure(made, network, data, parts)
+        shape = data.shape
+        if (
+            made.task == "generate"
+        ):  # the critic has done its work; the last checkpoint still has it
+            network, shape = network.generator, (network.latent,)
+        save_model(folder, network, data, made.settings(), shape=shape)
         result = {
             "run": str(folder),
             "seconds": round(time.perf_counter() - began, 3),
@@ -111,10 +140,7 @@ def train_run(
             "weights_sha256": weights_sha256(network.state_dict()),
             "n_parameters": network.n_parameters,
             "settings": made.settings(),
-            "metrics": scores,
-            "baseline": {"class": data.classes[majority], "accuracy": baseline},
-            "confusion": table.tolist(),
-            "classes": list(data.classes),
+            **measured,
         }
         history = [
             {
@@ -130,16 +156,26 @@ def train_run(
 
 
 def save_model(
-    folder: str | Path, network: Sequential, data, settings: Mapping, layout: str = "pellucid"
+    folder: str | Path,
+    network: Any,
+    data: Any,
+    settings: Mapping,
+    layout: str = "pellucid",
+    shape: tuple[int, ...] | None = None,
 ) -> None:
-    """model.safetensors, then model.json. layout='pytorch' stores Linear weights as (out, in)."""
+    """model.safetensors, then model.json. layout='pytorch' stores the weights as PyTorch does.
+
+    shape  of one row as the network takes it, where it is not that of the data"""
     folder = Path(folder)
     metadata = {"format": "pt" if layout == "pytorch" else "pellucid"}
     safetensors.save(folder / WEIGHTS, network.state_dict(layout), metadata)
+    scales = {name: float(getattr(data, name, default))
+              for name, default in (("shift", 0.0), ("scale", 1.0))}  # fmt: skip
+    answers = {"step": data.step, "unit": data.unit} if isinstance(data, Series) else {}
     description = {
         "layers": describe(network),
-        "input": {"shape": list(data.shape), "shift": data.shift, "scale": data.scale},
-        "output": {"classes": list(data.classes)},
+        "input": {"shape": list(shape or data.shape), **scales},
+        "output": {"classes": list(data.classes), **answers},
         "settings": dict(settings),
     }
     model_json.save(folder / MODEL, description)
@@ -165,44 +201,95 @@ def load_model(folder: str | Path) -> SavedModel:
         )
         raise FormatError(f"{folder}: holds no model.json. {advice}")
     model = model_json.load(folder / MODEL)
-    where = f"{folder / MODEL}: field 'layers'"
-    shape, shift, scale = (model["input"].get(k) for k in ("shape", "shift", "scale"))
-    if not isinstance(shape, list) or not all(type(n) is int and 0 < n < 2**31 for n in shape):
+    found = Fields(folder / MODEL, model)
+    shape, classes = found.sizes("input", "shape"), found.names("output", "classes")
+    task = model["settings"].get("task", "classify")
+    if task not in OBJECTIVE_OF:
         raise FormatError(
-            f"{folder / MODEL}: field 'input.shape' must be a list of sizes; got {str(shape)[:80]}."
+            f"{folder / MODEL}: field 'settings.task' is {str(task)[:80]!r}; known: {', '.join(OBJECTIVE_OF)}."
         )
-    for name, number in (("shift", shift), ("scale", scale)):
-        if (
-            type(number) not in (int, float)
-            or not abs(number) < 1e30
-            or (name == "scale" and number == 0)
-        ):
-            raise FormatError(
-                f"{folder / MODEL}: field 'input.{name}' is {str(number)[:80]!r}, no usable number."
-            )
-    classes = model["output"].get("classes")
-    if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
-        raise FormatError(f"{folder / MODEL}: field 'output.classes' must be a list of names.")
     arrays, layout = load_weights(folder / WEIGHTS)
-    if layout == "pytorch":
-        arrays = {k: np.ascontiguousarray(v.T) if v.ndim == 2 else v for k, v in arrays.items()}
+    where = f"{folder / MODEL}: field 'layers'"
     try:
-        network = build(model["layers"], arrays, where)
-    except FormatError as error:
+        if layout == "pellucid":
+            network = build(model["layers"], arrays, where)
+        else:
+            # The names fit, the shapes do once they are turned; no more memory than the file has numbers.
+            with blank(sum(a.size for a in arrays.values())):
+                network = build(model["layers"], None, where)
+            network.load_state_dict(arrays, layout=layout)
+    except (FormatError, ShapeError) as error:
         raise FormatError(
             f"{folder}: model.json and model.safetensors do not fit: {error}"
         ) from error
-    n_outputs = next(
-        (x.out_features for x in reversed(network.layers) if hasattr(x, "out_features")), None
+    network.eval()
+    check_outputs(folder / MODEL, network, task, shape, classes)
+    return SavedModel(
+        network,
+        task,
+        shape,
+        found.number("input", "shift", 0.0),
+        found.number("input", "scale", 1.0, is_divisor=True),
+        classes,
+        found.number("output", "step", 1.0, is_divisor=True),
+        str(model["output"].get("unit", ""))[:20],
+        model["settings"],
+        weights_sha256(network.state_dict()),
     )
+
+
+class Fields:
+    """Entries of a description, checked; a wrong one is named."""
+
+    def __init__(self, path: Path, model: Mapping):
+        self.path, self.model = path, model
+
+    def sizes(self, part: str, name: str) -> tuple[int, ...]:
+        """A list of sizes."""
+        value = self.model[part].get(name)
+        if not isinstance(value, list) or not all(type(n) is int and 0 < n < 2**31 for n in value):
+            raise FormatError(
+                f"{self.path}: field '{part}.{name}' must be a list of sizes; got {str(value)[:80]}."
+            )
+        return tuple(value)
+
+    def names(self, part: str, name: str) -> tuple[str, ...]:
+        """A list of text."""
+        value = self.model[part].get(name)
+        if not isinstance(value, list) or not all(isinstance(c, str) for c in value):
+            raise FormatError(f"{self.path}: field '{part}.{name}' must be a list of names.")
+        return tuple(value)
+
+    def number(self, part: str, name: str, default: float, is_divisor: bool = False) -> float:
+        """A number of usable size; not 0 where something is divided by it."""
+        value = self.model[part].get(name, default)
+        if type(value) not in (int, float) or not abs(value) < 1e30 or (is_divisor and value == 0):
+            raise FormatError(
+                f"{self.path}: field '{part}.{name}' is {str(value)[:80]!r}, no usable number."
+            )
+        return float(value)
+
+
+def check_outputs(
+    path: Path, network: Any, task: str, shape: tuple[int, ...], classes: tuple[str, ...]
+) -> None:
+    """Raises FormatError unless the network takes the input that is described and scores every class.
+
+    Only shapes are looked at: nothing is computed."""
+    if task == "generate":
+        return
+    row = np.zeros((1, *shape), np.int32 if task == "continue" else np.float32)
+    x = row.reshape(1, -1) if len(shape) == 2 and task == "classify" else row
+    try:
+        n_outputs = network(Tensor(x)).shape[-1]
+    except PellucidError as error:
+        raise FormatError(
+            f"{path}: field 'input.shape' is {list(shape)}, which the network does not take: {error}"
+        ) from error
     if classes and n_outputs != len(classes):
         raise FormatError(
-            f"{folder / MODEL}: field 'output.classes' has {len(classes)} names; the network has {n_outputs} outputs."
+            f"{path}: field 'output.classes' has {len(classes)} names; the network has {n_outputs} outputs."
         )
-    return SavedModel(
-        network.eval(), tuple(shape), float(shift), float(scale), tuple(classes), model["settings"],
-        weights_sha256(network.state_dict()),
-    )  # fmt: skip
 
 
 def weights_sha256(state: Mapping[str, np.ndarray]) -> str:
@@ -228,9 +315,10 @@ def stored_recipe(folder: Path, asked: Recipe) -> Recipe:
         raise FormatError(f"{folder / RUN}: field 'recipe' cannot be used: {error}.") from error
     wanted = asked.settings()
     for name in asked.given:
-        if name not in ("epochs", "patience") and wanted[name] != found.settings()[name]:
+        had = found.settings().get(name)
+        if name not in ("epochs", "patience") and wanted[name] != had:
             raise RunError(
-                f"{folder}: this run was started with {name} = {found.settings()[name]}, not {wanted[name]}. "
+                f"{folder}: this run was started with {name} = {had}, not {wanted[name]}. "
                 f"Leave --{name} out to continue it."
             )
     changed = {n: wanted[n] for n in ("epochs", "patience") if n in asked.given}

@@ -1,0 +1,119 @@
+"""Every choice that was made for a person, with its reason and the option that changes it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..data.dataset import Split
+from ..data.sequence import Series, Text
+from .networks import initialisation
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One choice: what, how much, why, and the option that changes it ('' when none does)."""
+
+    name: str
+    value: str
+    reason: str
+    option: str
+    is_given: bool = False  # by the person, not chosen for them
+
+
+Line = tuple[str, str, str, str]  # name, value, reason, option
+
+WHY_LOSS = {
+    "classify": "the target is a class: it punishes sure mistakes most",
+    "continue": "the target is a character: its mean is nats a character, exp of it the perplexity",
+    "forecast": "the target is an amount: large errors count most",
+    "generate": "the critic tells real from made, the generator learns to be taken for real",
+}
+
+# What the settings of a network mean, where it has them.
+WHY_SETTING = {
+    "activation": "fast, and its gradient does not vanish",
+    "width": "numbers that carry a thought from place to place; more learn more and take longer",
+    "layers": "each one sees what the one before made of it",
+    "window": "how far back the network looks at once",
+    "dropout": "so many values are dropped in training, that none is relied on alone",
+}
+
+
+def decisions(made: Any, data: Any, parts: Split, why_optimizer: str) -> list[Decision]:
+    """Of a Recipe, its data and their parts, in the order in which a person would ask."""
+    lines = [
+        *_data_lines(data, parts, made.task),
+        ("net", made.row.shape(made, data), made.row.why, "net"),
+        *((name, str(getattr(made, name)), WHY_SETTING[name], name) for name in made.row.uses),
+    ]
+    if made.activation is not None:
+        why = "keeps signals about equal through the layers"
+        lines.append(("weights", initialisation(made.activation), why, ""))
+    usual = f"usual for {made.optimizer} on networks of this size"
+    lines += [
+        ("loss", made.loss().replace("_", "-"), WHY_LOSS[made.task], ""),
+        ("optimizer", made.optimizer, why_optimizer, "optimizer"),
+        ("lr", f"{made.lr:g}", usual, "lr"),
+        ("batch", str(made.batch), "small batches find better minima, larger ones are faster", "batch"),
+        _epochs(made),
+        ("seed", str(made.seed), "the same seed gives the same network, to the bit", "seed"),
+    ]  # fmt: skip
+    return [
+        Decision(name, value, "as you said" if name in made.given else why, f"--{o}" if o else "",
+                 name in made.given)
+        for name, value, why, o in lines
+    ]  # fmt: skip
+
+
+def _epochs(made: Any) -> Line:
+    if not made.patience:
+        why = "the two networks improve together; no loss says when to stop"
+        return ("epochs", str(made.epochs), why, "epochs")
+    why = f"ends {made.patience} epochs after the best validation loss"
+    return ("epochs", f"at most {made.epochs}", why, "epochs")
+
+
+def _data_lines(data: Any, parts: Split, task: str) -> list[Line]:
+    where = f"{data.source}; {data.licence}"
+    counts = [len(p) for p in (parts.train, parts.validation, parts.test)]
+    if isinstance(data, Text):
+        kinds = len(data.classes)
+        windows = f"windows of {data.window} characters: {_parts(counts)}"
+        return [
+            ("data", f"{len(data.codes):,} characters of {kinds} kinds", where, ""),
+            ("characters", f"numbers 0 to {kinds - 1}", "each stands for a vector that is learned", ""),
+            ("windows", windows, "cut by place; the last part is seen once, at the end", ""),
+        ]  # fmt: skip
+    if isinstance(data, Series):
+        span = f"{data.times[0]} to {data.times[-1]}"
+        values = f"{data.values.min():g} to {data.values.max():g} {data.unit}".rstrip()
+        return [
+            ("data", f"{len(data.values):,} values, {span}, {values}", where, ""),
+            ("scale", f"(value - {data.shift:.4g}) / {data.scale:.4g}",
+             "mean 0, deviation 1 over the part to learn; later parts are not looked at", ""),
+            ("target", f"the next change / {data.step:.4g}",
+             "no change is the simplest forecast; the network learns what is better", ""),
+            ("windows", _parts(counts), "cut by time; the last part is seen once, at the end", ""),
+        ]  # fmt: skip
+    n_classes = len(data.classes)
+    shape = " x ".join(map(str, data.shape)) or str(data.n_features)
+    target = f"{n_classes} classes" if n_classes else "amounts"
+    why = "same share of each class; test rows are seen once, at the end"
+    if task == "generate":
+        why = "same share of each class; made pictures are compared with the test rows, at the end"
+    return [
+        ("data", f"{len(data):,} rows of {shape}, {target}", where, ""),
+        ("scale", *_scale(data), ""),
+        ("rows", _parts(counts), why, ""),
+    ]
+
+
+def _scale(data: Any) -> tuple[str, str]:
+    if data.shift:
+        low, high = data.shift - data.scale, data.shift + data.scale
+        return f"{low:g}..{high:g} -> -1..1", "where the generator's tanh ends"
+    return f"0..{data.scale:g} -> 0..1", "inputs near 1 suit the initial weights"
+
+
+def _parts(counts: list[int]) -> str:
+    names = ("learn", "validate", "test")
+    return ", ".join(f"{n:,} to {name}" for n, name in zip(counts, names, strict=True) if n)

@@ -1,0 +1,140 @@
+"""What a trained network is worth on rows that it has not seen, beside what needs no network: one row a task.
+
+Each function takes (recipe, network, data, parts) and gives the entries of the result that its task has.
+`metrics` (loss and accuracy of each part) is common to all."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..data.dataset import Dataset, Split
+from ..data.sequence import Series, Text
+from ..models.samples import fixed_noise
+from . import baselines
+from . import metrics as m
+from .loop import evaluate, predict
+from .samples import Sampler
+
+N_MADE = 500  # pictures that are judged
+COPY = 0.25  # a picture nearer than this part of the usual distance to a real one is called a copy
+
+
+def measure(made: Any, network: Any, data: Any, parts: Split) -> dict:
+    """metrics of every part that has rows, and what MEASURES says for the task."""
+    scores = {}
+    for name, rows in (
+        ("train", parts.train),
+        ("validation", parts.validation),
+        ("test", parts.test),
+    ):
+        if len(rows) and made.task != "generate":
+            scores[name] = evaluate(network, data, rows, made.loss()).as_dict()
+    return {"metrics": scores, **MEASURES[made.task](made, network, data, parts, scores)}
+
+
+def measure_classes(made: Any, network: Any, data: Dataset, parts: Split, scores: dict) -> dict:
+    """The confusion table, and always answering the most frequent class."""
+    truth = data.y[parts.test]
+    predicted = predict(network, data.x[parts.test]).argmax(1)
+    majority, baseline = m.majority_baseline(data.y[parts.train], truth)
+    return {
+        "baseline": {"class": data.classes[majority], "accuracy": baseline},
+        "confusion": m.confusion(truth, predicted, len(data.classes)).tolist(),
+        "classes": list(data.classes),
+    }
+
+
+def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict) -> dict:
+    """Perplexity of each part, and that of counting characters and pairs of characters."""
+    for score in scores.values():
+        score["perplexity"] = math.exp(score["loss"])
+    # All characters that the network was allowed to learn from, and all that it is tested on.
+    learned = data.codes[: parts.validation[0] if len(parts.validation) else parts.test[0]]
+    tested = data.codes[parts.test[0] :]
+    n = len(data.classes)
+    losses = {
+        "unigram": baselines.unigram_loss(learned, tested, n),
+        "bigram": baselines.bigram_loss(learned, tested, n),
+    }
+    return {
+        "baseline": {k: {"loss": v, "perplexity": math.exp(v)} for k, v in losses.items()},
+        "characters": n,
+    }
+
+
+def forecasts(network: Any, data: Series, rows: np.ndarray) -> np.ndarray:
+    """The value that the network expects after each of these windows, in the series' unit."""
+    windows = data.values[rows[:, None] + np.arange(data.window)]
+    outputs = predict(network, data.inputs(windows), probabilities=False)
+    return data.forecast(windows[:, -1], outputs.reshape(len(rows)))
+
+
+def measure_series(made: Any, network: Any, data: Series, parts: Split, scores: dict) -> dict:
+    """Errors one step ahead in the series' unit, and those of persistence and of an autoregression."""
+    train, validation, test = (p + data.window for p in (parts.train, parts.validation, parts.test))
+    simple = baselines.autoregression(data.values, train, validation, data.window)
+    ours = forecasts(network, data, parts.test)
+    truth = data.values[test]
+    return {
+        "unit": data.unit,
+        "forecast": baselines.errors(ours, truth).as_dict(),
+        "baseline": {
+            "persistence": baselines.errors(data.values[test - 1], truth).as_dict(),
+            "autoregression": {
+                "order": simple.order,
+                **baselines.errors(simple.forecast(data.values, test), truth).as_dict(),
+            },
+        },
+        "test": {
+            "times": [data.times[i] for i in test],
+            "truth": truth.tolist(),
+            "forecast": ours.tolist(),
+        },
+    }
+
+
+def measure_pictures(made: Any, network: Any, data: Dataset, parts: Split, scores: dict) -> dict:
+    """Made pictures among real ones, by nearest neighbours; beside real pictures and mixed pixels.
+
+    precision  the part of made pictures that lies as near to a training picture as these lie to each other
+    recall     the part of held-out real pictures that has a made one as near
+    copies     the part of made pictures that lies so near to a training picture, that it is a copy
+    per_class  how many made pictures are nearest to a real one of each class: all should appear"""
+    # Not the noise of the sheets: another seed, so that what was watched is not what is judged.
+    pictures = Sampler(network)(fixed_noise(N_MADE, network.latent, made.seed + 1))
+    train, real = data.x[parts.train], data.x[parts.test]
+    apart = baselines.distances(pictures, train)
+    usual = float(np.median(baselines.distances(real, train).min(1)))
+    counts = np.bincount(data.y[parts.train][apart.argmin(1)], minlength=len(data.classes))
+    # What needs no network: each pixel drawn from that pixel of some training picture.
+    flat = train.reshape(len(train), -1)
+    rng = np.random.default_rng(made.seed)
+    mixed = np.take_along_axis(flat, rng.integers(0, len(flat), (N_MADE, flat.shape[1])), 0)
+    as_many = train[np.linspace(0, len(train) - 1, N_MADE).astype(int)]
+
+    def among(found: np.ndarray, centres: np.ndarray) -> dict:
+        return {
+            "precision": baselines.covered(found, train),
+            "recall": baselines.covered(real, centres),
+        }
+
+    return {
+        "pictures": {
+            "n": N_MADE,
+            **among(pictures, pictures),
+            "copies": float(np.mean(apart.min(1) < COPY * usual)),
+            "per_class": counts.tolist(),
+        },
+        "baseline": {"real": among(real, as_many), "mixed_pixels": among(mixed, mixed)},
+        "classes": list(data.classes),
+    }
+
+
+MEASURES: dict[str, Callable[..., dict]] = {
+    "classify": measure_classes,
+    "generate": measure_pictures,
+    "continue": measure_text,
+    "forecast": measure_series,
+}

@@ -1,0 +1,278 @@
+"""Which networks there are for a task, and the settings that suit each: one row a network, with reasons.
+
+  classify  one class of several        mlp (hidden layers of neurons), cnn (filters that slide over an image)
+  generate  new rows like the real ones dcgan (a generator and a critic, both convolutional)
+  continue  the next character          gpt (attention), lstm, gru, rnn (recurrence)
+  forecast  the next value of a series  gru, lstm, rnn
+
+A row's settings are defaults; a person's own come before them. `width` and `layers` mean what the row says."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..models.char_rnn import CharRNN
+from ..models.forecaster import Forecaster
+from ..models.gpt import GPT
+from ..nn.activation import LeakyReLU, ReLU, Tanh, activation
+from ..nn.container import Flatten, Sequential, Unflatten
+from ..nn.conv import Conv2d, ConvTranspose2d
+from ..nn.dropout import Dropout
+from ..nn.linear import Linear
+from ..nn.module import Module
+from ..nn.norm import BatchNorm2d
+from ..nn.pooling import MaxPool2d
+from ..tensor import random
+from ..tensor.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Network:
+    """How one network is made, and what suits it.
+
+    make      (settings, data) -> the network with its initial weights
+    shape     (settings, data) -> its sizes in few words, as 64-128-64-10
+    settings  defaults for what a person did not say
+    uses      which settings of a network it has (others are refused)
+    lr        learning rate by optimizer, where the usual one does not suit
+    optimizer further settings of adam and adamw"""
+
+    make: Callable[[Any, Any], Module]
+    shape: Callable[[Any, Any], str]
+    why: str
+    settings: Mapping[str, Any]
+    uses: tuple[str, ...]
+    lr: Mapping[str, float] = field(default_factory=dict)
+    optimizer: Mapping[str, Any] = field(default_factory=dict)
+
+
+def initialisation(name: str) -> str:
+    """The scheme of initial weights that suits a hidden activation (nn/init.py)."""
+    return "glorot" if name in ("sigmoid", "tanh") else "he"
+
+
+# classify
+
+
+def make_mlp(s: Any, data: Any) -> Sequential:
+    """Hidden layers of neurons, each with an activation, and one score for each class."""
+    scheme = initialisation(s.activation)
+    layers: list[Module] = []
+    width = data.n_features
+    for n in s.net:
+        layers += [Linear(width, n, init=scheme), activation(s.activation)]
+        width = n
+    return Sequential(*layers, Linear(width, len(data.classes) or 1, init="glorot"))
+
+
+def mlp_shape(s: Any, data: Any) -> str:
+    """64-128-64-10."""
+    hidden = "-".join(map(str, s.net)) or "none"
+    return f"{data.n_features}-{hidden}-{len(data.classes) or 1}"
+
+
+def make_cnn(s: Any, data: Any) -> Sequential:
+    """Two convolutions, the largest of each 2 x 2 places, one linear layer. LeCun et al. (1998) in small."""
+    height, width, channels = data.shape
+    return Sequential(
+        Conv2d(channels, s.width, 3, padding="same"),
+        ReLU(),
+        Conv2d(s.width, 2 * s.width, 3, padding="same"),
+        ReLU(),
+        MaxPool2d(2),
+        Flatten(),
+        Dropout(s.dropout),
+        Linear(2 * s.width * (height // 2) * (width // 2), len(data.classes), init="glorot"),
+    )
+
+
+def cnn_shape(s: Any, data: Any) -> str:
+    """8x8, 16 filters, 32 filters, pool, 10."""
+    image = "x".join(map(str, data.shape[:2]))
+    return f"{image}, {s.width} filters of 3x3, {2 * s.width} filters, pool 2, {len(data.classes)}"
+
+
+# generate
+
+
+class Adversaries(Module):
+    """Two networks that learn against each other: a generator makes pictures, a critic judges them.
+
+    latent  how many numbers of noise make a picture; forward(noise) gives the generator's pictures"""
+
+    def __init__(self, generator: Sequential, critic: Sequential, latent: int):
+        self.generator, self.critic, self.latent = generator, critic, latent
+
+    def noise(self, n: int) -> Tensor:
+        """(n, latent) from N(0, 1), by the global generator of random numbers."""
+        return random.normal(n, self.latent)
+
+    def forward(self, noise: Tensor) -> Tensor:
+        return self.generator(noise)
+
+
+def make_dcgan(s: Any, data: Any) -> Adversaries:
+    """Both of convolutions with batch norm, after Radford et al. (2016), for images of 8 x 8.
+
+    Their networks for larger images double the side at every layer (models/dcgan.py); 8 x 8 would leave them too
+    few layers, so between doublings stands a convolution that keeps the side."""
+    side, w = data.shape[0], s.width
+    small = side // 2
+
+    def normed(*layers: Module, n: int, after: Module) -> list[Module]:
+        return [*layers, BatchNorm2d(n), after]
+
+    generator = Sequential(
+        Unflatten(1, (1, 1, LATENT)),
+        *normed(ConvTranspose2d(LATENT, 4 * w, small, bias=False), n=4 * w, after=ReLU()),
+        *normed(Conv2d(4 * w, 2 * w, 3, padding=1, bias=False), n=2 * w, after=ReLU()),
+        *normed(ConvTranspose2d(2 * w, w, 4, 2, padding=1, bias=False), n=w, after=ReLU()),
+        Conv2d(w, data.shape[2], 3, padding=1),
+        Tanh(),
+    )
+    critic = Sequential(
+        Conv2d(data.shape[2], w, 3, padding=1),
+        LeakyReLU(0.2),
+        *normed(Conv2d(w, 2 * w, 4, 2, padding=1, bias=False), n=2 * w, after=LeakyReLU(0.2)),
+        *normed(Conv2d(2 * w, 4 * w, 3, padding=1, bias=False), n=4 * w, after=LeakyReLU(0.2)),
+        Conv2d(4 * w, 1, small),
+    )
+    return Adversaries(generator, critic, LATENT)
+
+
+def dcgan_shape(s: Any, data: Any) -> str:
+    """64 numbers to 8x8, 8x8 to a score."""
+    image = "x".join(map(str, data.shape[:2]))
+    return f"{LATENT} numbers of noise to {image}, {image} to a score, {s.width} filters"
+
+
+# continue
+
+
+def make_gpt(s: Any, data: Any) -> GPT:
+    """Blocks of causal attention over the window. Radford et al. (2019)."""
+    return GPT(
+        len(data.classes), s.window, s.width, s.layers, n_heads(s.width), dropout=s.dropout, bias=False
+    )  # fmt: skip
+
+
+def gpt_shape(s: Any, data: Any) -> str:
+    """GPT of 4 layers, 4 heads, width 128, 70 characters."""
+    heads = n_heads(s.width)
+    return (
+        f"GPT of {s.layers} layers, {heads} heads, width {s.width}, {len(data.classes)} characters"
+    )
+
+
+def n_heads(width: int) -> int:
+    """Heads of 32 numbers each, or more where the width asks for it."""
+    return max(d for d in range(1, max(1, width // 32) + 1) if width % d == 0)
+
+
+def make_char_rnn(s: Any, data: Any) -> CharRNN:
+    """An embedding, recurrent layers, a score for each character."""
+    return CharRNN(len(data.classes), min(64, s.width), s.width, s.layers, s.net, s.dropout)
+
+
+def char_rnn_shape(s: Any, data: Any) -> str:
+    """70-64-256-70."""
+    return (
+        f"{s.net.upper()} of {s.layers} layer{'s' if s.layers > 1 else ''}, width {s.width}, "
+        f"{len(data.classes)} characters"
+    )
+
+
+# forecast
+
+
+def make_forecaster(s: Any, data: Any) -> Forecaster:
+    """Recurrent layers over the window, one number from the last state."""
+    return Forecaster(1, s.width, s.layers, 1, s.net, s.dropout)
+
+
+def forecaster_shape(s: Any, data: Any) -> str:
+    """24 values, GRU 32, 1 number."""
+    layers = f"{s.layers} layer{'s' if s.layers > 1 else ''}"
+    return f"{data.window} values, {s.net.upper()} of {layers}, width {s.width}, 1 number"
+
+
+LATENT = 64  # numbers of noise that become a picture
+
+RECURRENCE = {
+    "gru": "gates decide what a state keeps; fewer weights than an LSTM, often as good",
+    "lstm": "a cell with gates remembers over long stretches",
+    "rnn": "the plain form: one state, no gates; it forgets soon",
+}
+
+TEXT = {"batch": 32, "validation": 0.1, "test": 0.1, "window": 64}
+SERIES = {"batch": 32, "epochs": 200, "patience": 30, "validation": 0.15, "test": 0.2,
+          "window": 24, "width": 32, "layers": 1, "dropout": 0.0}  # fmt: skip
+SEQUENCE_USES = ("window", "width", "layers", "dropout")
+
+# The first network of a task is the usual one.
+NETWORKS: dict[str, dict[str, Network]] = {
+    "classify": {
+        "mlp": Network(
+            make_mlp,
+            mlp_shape,
+            "two hidden layers learn strokes, then digits",
+            {"net": (128, 64), "batch": 32, "epochs": 100, "patience": 20, "validation": 0.15,
+             "test": 0.2, "activation": "relu"},
+            ("activation",),
+        ),
+        "cnn": Network(
+            make_cnn,
+            cnn_shape,
+            "filters that slide over the image find a stroke wherever it is",
+            {"batch": 32, "epochs": 60, "patience": 15, "validation": 0.15, "test": 0.2,
+             "width": 16, "dropout": 0.25},
+            ("width", "dropout"),
+        ),
+    },
+    "generate": {
+        "dcgan": Network(
+            make_dcgan,
+            dcgan_shape,
+            "a generator and a critic, both of convolutions, learn against each other",
+            {"batch": 64, "epochs": 200, "patience": 0, "validation": 0.0, "test": 0.2,
+             "width": 16, "optimizer": "adam"},
+            ("width",),
+            {"adam": 5e-4, "adamw": 5e-4},
+            # Radford et al. (2016), section 4: 0.9 made training unstable.
+            {"betas": (0.5, 0.999)},
+        ),
+    },
+    "continue": {
+        "gpt": Network(
+            make_gpt,
+            gpt_shape,
+            "attention: each character looks at all before it in the window",
+            {**TEXT, "epochs": 25, "patience": 3, "width": 128, "layers": 4, "dropout": 0.1},
+            SEQUENCE_USES,
+            {"adamw": 1e-3, "adam": 1e-3},
+        ),
+        **{
+            kind: Network(
+                make_char_rnn,
+                char_rnn_shape,
+                why,
+                {**TEXT, "epochs": 25, "patience": 3, "width": 256, "layers": 1, "dropout": 0.1},
+                SEQUENCE_USES,
+                {"adamw": 3e-3, "adam": 3e-3},
+            )
+            for kind, why in RECURRENCE.items()
+        },
+    },
+    "forecast": {
+        kind: Network(make_forecaster, forecaster_shape, why, SERIES, SEQUENCE_USES,
+                      {"adamw": 5e-3, "adam": 5e-3})
+        for kind, why in RECURRENCE.items()
+    },
+}  # fmt: skip
+
+OBJECTIVE_OF = {
+    "classify": "cross_entropy",
+    "generate": "gan",
+    "continue": "cross_entropy",
+    "forecast": "mse",
+}
