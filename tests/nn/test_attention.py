@@ -201,6 +201,7 @@ def test_blocks_drop_the_share_of_weights_that_was_asked_for(small_blocks):
     assert (first != second).any()
     assert (first[:, 0] != first[:, 1]).any() and (first[:, :, 0] != first[:, :, 20]).any()
     kept = first != 0
+    assert (kept[:, :, :16] != kept[:, :, 16:32]).any()  # blocks of 16 queries draw their own
     np.testing.assert_allclose(first[kept], 1 / n / 0.75, rtol=1e-12)
     # 16,384 draws: the standard deviation of the share is 0.0034
     assert abs(kept.mean() - 0.75) < 0.014

@@ -191,6 +191,18 @@ def test_a_compiled_training_step_equals_torch():
         close(g.numpy().T if g.ndim == 2 else g, np.ascontiguousarray(wanted), what=name)
 
 
+def test_lengths_may_be_an_argument_of_a_compiled_function():
+    ours, theirs = pair("GRU", num_layers=2, bidirectional=True)
+    x = inputs("GRU")[0]
+    run = pellucid.compile(lambda x, lengths: ours(x, lengths=lengths))
+    for lengths in ([4, 1, 2], [1, 3, 4]):
+        found = flat(run(Tensor(x), Tensor(np.array(lengths))))
+        wanted = flat(packed(lengths, T)(theirs, torch.tensor(x)))
+        for a, b in zip(found, wanted, strict=True):
+            close(a, b)
+    assert len(run._steps) == 1
+
+
 def test_dropout_between_layers_zeroes_what_the_next_layer_reads_in_training_only():
     pellucid.random.seed(0)
     ours, theirs = pair("RNN", num_layers=2, dropout=1.0)

@@ -230,6 +230,16 @@ def test_one_step_at_a_time_equals_the_whole_decoder():
     close(np.concatenate(found, 1), whole.numpy())
 
 
+def test_rotary_positions_are_those_of_the_target_only():
+    """The order of the memory, whose places are not the target's, means nothing to a decoder layer."""
+    layer = nn.TransformerDecoderLayer(E, HEADS, WIDE, 0.0, rotary=True, dtype="float64")
+    x, memory = normal(B, T, E), normal(B, S, E, seed=1)
+    y = layer(Tensor(x), Tensor(memory)).numpy()
+    close(layer(Tensor(x), Tensor(memory[:, ::-1].copy())), y)
+    other = layer(Tensor(x[:, ::-1].copy()), Tensor(memory)).numpy()[:, ::-1]
+    assert np.abs(other - y).max() > 1e-3
+
+
 # ---- names, forms, errors
 
 
