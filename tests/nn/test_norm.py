@@ -64,11 +64,11 @@ def test_running_norms_equal_torch_in_training_and_prediction(name, case):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("d", [0, 1, 2, 3])
-@pytest.mark.parametrize("kind", ["Batch", "Instance"])
+@pytest.mark.parametrize(
+    ("kind", "d"),
+    [*(("Batch", d) for d in (0, 1, 2, 3)), *(("Instance", d) for d in (1, 2, 3))],
+)
 def test_running_norms_of_all_ranks_equal_torch(kind, d, dtype):
-    if kind == "Instance" and d == 0:
-        pytest.skip("one value has no variance")
     name = f"{kind}Norm{max(1, d)}d"
     ours, theirs = pair(name, 17, affine=True, track_running_stats=True, dtype=dtype)
     x = batch((4, *PLACES[d], 17), dtype)
@@ -129,11 +129,10 @@ def same_axes(ours, theirs, x):
         close(g, p.grad, what=name)
 
 
-@pytest.mark.parametrize("d", [0, 1, 2, 3])
-@pytest.mark.parametrize("groups", [1, 2, 6])
+@pytest.mark.parametrize(
+    ("groups", "d"), [(1, 0), (2, 0), (1, 1), (6, 1), (1, 2), (2, 2), (6, 2), (3, 3)]
+)
 def test_group_norm_equals_torch(groups, d):
-    if d == 0 and groups == 6:
-        pytest.skip("one value has no variance")
     ours, theirs = pair("GroupNorm", groups, 6)
     compare(ours, theirs, batch((3, *PLACES[d], 6)))
 

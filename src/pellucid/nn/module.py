@@ -81,8 +81,8 @@ class Module:
             if not text.startswith(type(self).__name__):
                 text = f"{type(self).__name__}({self.extra_repr()}): {text}"
         elif inner is not self:
-            name = next((name for name, child in self.children() if child is inner), None)
-            if name is None:  # a list or a private attribute holds it: what is known stays
+            name = next((name for name, child in self.modules() if child is inner), None)
+            if name is None:  # a private attribute holds it: what is known stays
                 return
             path = f"{name}.{path}" if path else name
         error.args = (f"layer '{path}': {text}" if path else text,)
