@@ -472,6 +472,19 @@ def test_embedding_equals_torch(padding, dtype):
     close(grad((y * Tensor(w)).sum(), ours.weight), theirs.weight.grad)
 
 
+@pytest.mark.parametrize("freeze", [True, False])
+def test_vectors_from_elsewhere_are_kept_and_learned_unless_frozen(freeze):
+    rows = normal(7, 3)
+    ours = nn.Embedding.from_pretrained(rows, freeze, padding_idx=2)
+    theirs = torch.nn.Embedding.from_pretrained(torch.tensor(rows), freeze, padding_idx=2)
+    tokens = np.array([6, 2, 2, 0])
+    close(ours(tokens), theirs(torch.tensor(tokens)), 0)
+    learned = [n for n, p in theirs.named_parameters() if p.requires_grad]
+    assert [n for n, _ in ours.named_parameters()] == learned
+    assert list(ours.state_dict()) == ["weight"]
+    assert ours.config() == {"num_embeddings": 7, "embedding_dim": 3, "padding_idx": 2}
+
+
 def test_weights_shared_with_the_output_layer_equal_torch():
     tokens = np.array([[3, 0, 10, 3]])
 
@@ -571,6 +584,7 @@ X = Tensor(np.zeros((2, 5, 12)))
         (lambda: nn.Embedding(11, 3).check([4, 5, 99]), IndexRangeError, r"token 99 .* \[2\]"),
         (lambda: nn.Embedding(11, 3)(np.zeros(3)), DTypeError, "float64.*astype"),
         (lambda: nn.Embedding(11, 3, padding_idx=11), OptionError, "from -11 to 10"),
+        (lambda: nn.Embedding.from_pretrained(np.zeros(3)), ShapeError, r"float64 of shape \(3,\)"),
         (lambda: nn.Embedding(0, 3), OptionError, "num_embeddings .* got 0"),
         (lambda: nn.Embedding(11, 3).attend(X), ShapeError, r"\(2, 5, 12\).*must be 3"),
         (

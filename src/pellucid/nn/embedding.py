@@ -49,6 +49,22 @@ class Embedding(Module):
             rows[self.padding_idx] = 0
         self.weight = Tensor.parameter(rows)
 
+    @classmethod
+    def from_pretrained(
+        cls, embeddings: Any, freeze: bool = True, padding_idx: int | None = None
+    ) -> "Embedding":
+        """A layer with these vectors (num_embeddings, embedding_dim); freeze: they are stored, not learned."""
+        values = as_tensor(embeddings)
+        if values.ndim != 2 or values.dtype.kind != "f":
+            raise ShapeError(
+                f"Embedding.from_pretrained got {values.dtype} of shape {tuple(values.shape)}: it needs floats "
+                "(num_embeddings, embedding_dim), one row for each token."
+            )
+        layer = cls(*values.shape, padding_idx, dtype=values.dtype)
+        layer.weight.assign(values)
+        layer.weight.requires_grad = not freeze
+        return layer
+
     def forward(self, tokens: Tensor) -> Tensor:
         tokens = as_tensor(tokens)
         if tokens.dtype.kind != "i":
