@@ -6,6 +6,7 @@ import pytest
 import pellucid
 import pellucid.nn as nn
 from pellucid.base.errors import OptionError, ShapeError
+from pellucid.runtime.team import get_threads, set_threads
 from pellucid.tensor import random
 from pellucid.tensor.gradient import grad
 from pellucid.tensor.tensor import Tensor
@@ -216,10 +217,10 @@ def network():
     )
 
 
-def trained(n_steps):
+def trained(n_steps, batch=8, places=(9, 10)):
     """Weights and losses after some steps of plain gradient descent in a compiled step."""
     net = network()
-    x, labels = Tensor(data(8, 9, 10, 2)), Tensor(np.arange(8) % 3)
+    x, labels = Tensor(data(batch, *places, 2)), Tensor(np.arange(batch) % 3)
 
     @pellucid.compile
     def step(x, labels):
@@ -249,3 +250,17 @@ def test_the_engines_agree_on_a_network_in_training(monkeypatch):
     np.testing.assert_allclose(losses, wanted, rtol=1e-5)
     for name, value in reference.items():
         np.testing.assert_allclose(state[name], value, rtol=1e-3, atol=2e-5, err_msg=name)
+
+
+def test_the_number_of_threads_does_not_change_a_bit():
+    """A batch that is large enough to be shared out."""
+    before, found = get_threads(), []
+    try:
+        for n in (1, 2, 3, 4):
+            set_threads(n)
+            found.append(trained(3, 33, (24, 26)))
+    finally:
+        set_threads(before)
+    for losses, state in found[1:]:
+        assert losses == found[0][0]
+        assert all(np.array_equal(v, found[0][1][k]) for k, v in state.items())

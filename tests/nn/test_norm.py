@@ -153,8 +153,12 @@ def test_batch_norm_of_any_shape_equals_torch(sizes, channels):
     compare(ours, theirs, batch((*sizes, channels)))
 
 
-def test_second_derivatives_of_batch_norm_equal_torch():
-    ours, theirs = pair("BatchNorm2d", 3)
+SECOND = {"BatchNorm2d": (3,), "InstanceNorm2d": (3,), "GroupNorm": (3, 3)}
+
+
+@pytest.mark.parametrize("name", SECOND)
+def test_second_derivatives_equal_torch(name):
+    ours, theirs = pair(name, *SECOND[name], affine=True)
     x = batch((2, 4, 3, 3))
     a, b = Tensor.parameter(x), first(x)
     w = data(x.shape, seed=1)
