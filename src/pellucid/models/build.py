@@ -29,8 +29,7 @@ from ..nn.build import build as build_of
 from ..nn.build import describe as describe_with
 from .autoencoder import Autoencoder
 from .bert import BERT
-from .char_rnn import KINDS as RECURRENT
-from .char_rnn import CharRNN
+from .char_rnn import CELLS, CharRNN
 from .dcgan import DCGAN
 from .forecaster import Forecaster
 from .gpt import GPT
@@ -64,7 +63,7 @@ _GAN: dict[str, Check] = {"image_size": _is_pixels, **_sizes("channels", "latent
 _CODER: dict[str, Check] = {
     "shape": is_list, "hidden": is_list, "code": is_size, "activation": is_activation,
 }  # fmt: skip
-_is_recurrent = one_of(*RECURRENT)
+_is_recurrent = one_of(*CELLS)
 
 # model -> (class, {argument: is this value possible?})
 MODELS: dict[str, Kind] = {
@@ -94,14 +93,14 @@ MODELS: dict[str, Kind] = {
         CharRNN,
         {
             **_sizes("vocab_size", "embed_dim", "hidden_size"), "num_layers": is_count,
-            "kind": _is_recurrent, "dropout": is_chance,
+            "cell": _is_recurrent, "dropout": is_chance,
         },
     ),
     "Forecaster": (
         Forecaster,
         {
             **_sizes("n_features", "hidden_size", "n_outputs"), "num_layers": is_count,
-            "kind": _is_recurrent, "dropout": is_chance, "is_residual": is_flag,
+            "cell": _is_recurrent, "dropout": is_chance, "is_residual": is_flag,
         },
     ),
     "Seq2Seq": (

@@ -11,7 +11,7 @@ from ..base import dtypes
 from ..tensor.tensor import Tensor, as_tensor, assign
 from .model import Model, chance, whole
 
-KINDS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+CELLS: dict[str, Any] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 
 
 class State:
@@ -39,7 +39,7 @@ class CharRNN(Model):
     """Embedding, recurrent layers, and at every place a score for each symbol that may come next.
 
     tokens   (B, T) integers below vocab_size
-    kind     'lstm', 'gru' or 'rnn'
+    cell     'lstm', 'gru' or 'rnn'
     dropout  between recurrent layers and before the output, in training
     memory   what memory() gave: the state before the first token is read there and overwritten
     returns  (B, T, vocab_size) scores"""
@@ -50,7 +50,7 @@ class CharRNN(Model):
         embed_dim: int = 64,
         hidden_size: int = 128,
         num_layers: int = 1,
-        kind: str = "lstm",
+        cell: str = "lstm",
         dropout: float = 0.0,
         dtype: Any = dtypes.float32,
     ):
@@ -59,17 +59,17 @@ class CharRNN(Model):
         )
         [self.num_layers] = whole(self, num_layers=num_layers)
         [self.dropout] = chance(self, dropout=dropout)
-        self.kind = nn.init.nearest(kind, KINDS, "kind of CharRNN")
+        self.cell = nn.init.nearest(cell, CELLS, "cell of CharRNN")
         between = dropout if num_layers > 1 else 0.0
         self.embedding = nn.Embedding(vocab_size, embed_dim, dtype=dtype)
-        self.rnn = KINDS[kind](embed_dim, hidden_size, num_layers, dropout=between, dtype=dtype)
+        self.rnn = CELLS[cell](embed_dim, hidden_size, num_layers, dropout=between, dtype=dtype)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, vocab_size, init="torch", dtype=dtype)
 
     def memory(self, batch_size: int = 1) -> State:
         """An empty state, for generation symbol by symbol."""
         shape = (self.num_layers, batch_size, self.hidden_size)
-        return State(2 if self.kind == "lstm" else 1, shape, self.head.weight.dtype)
+        return State(2 if self.cell == "lstm" else 1, shape, self.head.weight.dtype)
 
     def forward(self, tokens: Tensor, memory: State | None = None) -> Tensor:
         x = self.embedding(as_tensor(tokens))

@@ -8,7 +8,7 @@ from .. import nn
 from ..base import dtypes
 from ..base.errors import ShapeError
 from ..tensor.tensor import Tensor, as_tensor
-from .char_rnn import KINDS
+from .char_rnn import CELLS
 from .model import Model, chance, whole
 
 
@@ -17,7 +17,7 @@ class Forecaster(Model):
 
     x           (B, T, n_features): each step's measurements, best with mean 0 and variance 1
     n_outputs   values to forecast: of the next step, or of several
-    kind        'gru', 'lstm' or 'rnn'
+    cell        'gru', 'lstm' or 'rnn'
     is_residual  forecasts the change from the last measurement: x[:, -1, :1] is added. The model then begins
                  near the persistence forecast, which is hard to beat on slow series
     returns     (B, n_outputs)"""
@@ -28,7 +28,7 @@ class Forecaster(Model):
         hidden_size: int = 64,
         num_layers: int = 1,
         n_outputs: int = 1,
-        kind: str = "gru",
+        cell: str = "gru",
         dropout: float = 0.0,
         is_residual: bool = False,
         dtype: Any = dtypes.float32,
@@ -38,10 +38,10 @@ class Forecaster(Model):
         )
         [self.n_outputs] = whole(self, n_outputs=n_outputs)
         [self.dropout] = chance(self, dropout=dropout)
-        self.kind = nn.init.nearest(kind, KINDS, "kind of Forecaster")
+        self.cell = nn.init.nearest(cell, CELLS, "cell of Forecaster")
         self.is_residual = bool(is_residual)
         between = dropout if num_layers > 1 else 0.0
-        self.rnn = KINDS[kind](n_features, hidden_size, num_layers, dropout=between, dtype=dtype)
+        self.rnn = CELLS[cell](n_features, hidden_size, num_layers, dropout=between, dtype=dtype)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, n_outputs, init="torch", dtype=dtype)
 

@@ -172,7 +172,7 @@ def generate(
         raise ShapeError(
             f"generate got a prompt of shape {tokens.shape}: it needs (T,), or (B, T) for B texts at once."
         )
-    rows = tokens.reshape(-1, tokens.shape[-1])
+    rows = tokens if tokens.ndim == 2 else tokens[None]
     reader = model if isinstance(model, Reader) else Reader(model, len(rows))
     found: list[list[int]] = [[] for _ in rows]
     for steps in _write(reader, rows, max_new_tokens, temperature, top_k, top_p, seed, stop, 0):

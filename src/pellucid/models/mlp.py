@@ -34,7 +34,8 @@ class MLP(Model):
                 "MLP: activation 'step' has the gradient 0 everywhere: hidden layers would never learn. Use "
                 "'sigmoid', its smooth form, or 'relu'."
             )
-        self.activation, self.init = activation, init
+        self.activation = nn.init.nearest(activation, nn.ACTIVATIONS, "activation of MLP")
+        self.init = init
         layers: list[nn.Module] = []
         for i, (n_in, n_out) in enumerate(zip(self.sizes, self.sizes[1:], strict=False)):
             if i:
