@@ -33,6 +33,13 @@ def _size(layer: str, name: str, value: Any) -> int:
 # ---- one step: gates of x (B, gates * H), the state, weight_hh, bias_hh where it is not yet in the gates
 
 
+def _gate(x: Tensor) -> Tensor:
+    """sigmoid(x) = (1 + tanh(x / 2)) / 2. The derivative of tanh reads its value only, so that a step
+    keeps one array for each gate; near 0 the relative error is that of a number near 1, which is enough
+    for a factor."""
+    return (x * 0.5).tanh() * 0.5 + 0.5
+
+
 def _rnn_step(activation: str):
     def step(gates: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor | None) -> State:
         """h' = tanh(W_ih x + b_ih + W_hh h + b_hh). Elman (1990)."""
@@ -49,8 +56,8 @@ def _lstm_step(gates: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor |
     h, c = state
     n = h.shape[-1]
     i, f, g, o = F.split(gates + h @ weight_hh, n, -1)
-    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
-    return o.sigmoid() * c.tanh(), c
+    c = _gate(f) * c + _gate(i) * g.tanh()
+    return _gate(o) * c.tanh(), c
 
 
 def _gru_step(gates: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor | None) -> State:
@@ -63,7 +70,7 @@ def _gru_step(gates: Tensor, state: State, weight_hh: Tensor, bias_hh: Tensor | 
         own = own + bias_hh
     xr, xz, xn = F.split(gates, size, -1)
     hr, hz, hn = F.split(own, size, -1)
-    r, z = (xr + hr).sigmoid(), (xz + hz).sigmoid()
+    r, z = _gate(xr + hr), _gate(xz + hz)
     n = (xn + r * hn).tanh()
     return (n + z * (h - n),)
 
