@@ -405,10 +405,16 @@ class GroupNorm(Module):
         name = f"GroupNorm({self.num_groups}, {self.num_channels})"
         if x.ndim != 2 or x.shape[1] != self.num_channels:
             check_images(name, x.shape, min(max(x.ndim - 2, 1), 3), self.num_channels)
-        split = (*x.shape[:-1], self.num_groups, self.num_channels // self.num_groups)
-        d, _, var = _centred(x.reshape(split), (*range(1, x.ndim - 1), x.ndim))
-        y = (d * (var + self.eps).rsqrt()).reshape(x.shape)
+        d = x - self._group_means(x)
+        y = d * (self._group_means(d * d) + self.eps).rsqrt()
         return y if self.weight is None else y * self.weight + self.bias
+
+    def _group_means(self, x: Tensor) -> Tensor:
+        """(N, 1.., C): of each channel first, along the channels as they lie, then of each group's."""
+        n = self.num_channels // self.num_groups
+        means = x.mean(tuple(range(1, x.ndim - 1))) if x.ndim > 2 else x
+        means = means.reshape((x.shape[0], self.num_groups, n)).mean(-1)
+        return F.repeat(means, n, -1).reshape((x.shape[0], *(1,) * (x.ndim - 2), self.num_channels))
 
     def config(self) -> dict:
         """Constructor arguments, as model.json stores them."""
