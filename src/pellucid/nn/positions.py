@@ -136,21 +136,20 @@ class RotaryPositions(Positions):
     ):
         super().__init__(dim, max_len, True)
         self.base, self.interleaved = float(base), bool(interleaved)
-        self._sine, self._cosine = _angles(self.max_len, self.dim, self.base, dtype)
+        sine, cosine = _angles(self.max_len, self.dim, self.base, dtype)
+        # (max_len, D / 2, 2) or (max_len, 2, D / 2): where the two of a pair stand in a head's features
+        self._pair = -1 if self.interleaved else -2
+        self._cosine = Tensor(cosine.unsqueeze(self._pair).numpy())
+        self._sine = Tensor(F.stack([-sine, sine], self._pair).numpy())
 
     def forward(self, x: Tensor, offset: int | Tensor = 0) -> Tensor:
         x = as_tensor(x)
         self._check_input(x, 2, "batch, heads, time")
-        t = x.shape[-2]
+        t, half = x.shape[-2], self.dim // 2
         sine, cosine = self._rows(self._sine, t, offset), self._rows(self._cosine, t, offset)
-        if self.interleaved:
-            pairs = x.reshape(*x.shape[:-1], self.dim // 2, 2)
-            a, b = pairs[..., 0], pairs[..., 1]
-        else:
-            a, b = F.split(x, self.dim // 2, -1)
-        # (a + ib) * e^(i angle)
-        turned = [a * cosine - b * sine, a * sine + b * cosine]
-        return F.stack(turned, -1).reshape(x.shape) if self.interleaved else F.concat(turned, -1)
+        pairs = x.reshape(*x.shape[:-1], *((half, 2) if self.interleaved else (2, half)))
+        # (a + ib) e^(i angle): (a, b) cos + (b, a) (-sin, sin); a flip is read in place, a concat is not
+        return (pairs * cosine + pairs.flip(self._pair) * sine).reshape(x.shape)
 
     def config(self) -> dict:
         """Constructor arguments, as model.json stores them."""
@@ -164,9 +163,9 @@ class RotaryPositions(Positions):
 
 def _angles(max_len: int, dim: int, base: float, dtype: Any) -> tuple[Tensor, Tensor]:
     """sin and cos of t * base^(-2i / dim), (max_len, dim / 2): computed in float64, rounded once, with our
-    own sine, so that the table has the same bits everywhere."""
+    own functions, so that the table has the same bits everywhere."""
     with outside():
-        rates = Tensor(np.array([math.pow(base, -2 * i / dim) for i in range(dim // 2)]))
+        rates = (F.arange(dim // 2, dtype=dtypes.float64) * (-2.0 * math.log(base) / dim)).exp()
         angles = F.arange(max_len, dtype=dtypes.float64).reshape(-1, 1) * rates
         sine, cosine = angles.sin().astype(dtype), angles.cos().astype(dtype)
         sine.realize(), cosine.realize()
