@@ -92,7 +92,9 @@ def divides(model: Model, heads: str, width: str) -> None:
     """OptionError unless the number of heads divides the width."""
     n, size = getattr(model, heads), getattr(model, width)
     if size % n:
-        near = min((d for d in range(1, size + 1) if size % d == 0), key=lambda d: abs(d - n))
+        near = min(
+            (d for d in range(1, min(size, 2 * n) + 1) if size % d == 0), key=lambda d: abs(d - n)
+        )
         raise OptionError(
             f"{type(model).__name__}: {heads} = {n} must divide {width} = {size}, as each head takes an equal part. "
             f"Use {heads}={near}, or {width}={-(-size // n) * n}."

@@ -18,6 +18,7 @@ from .model import Model
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
 SHOWN = 20  # so many entries of each kind are listed in an error
+SPARE = 8  # a model so many times larger than its file is made, to say what is missing
 
 Arrays = dict[str, np.ndarray]
 
@@ -51,7 +52,8 @@ class Pretrained(Model):
                 f"them, or {CONFIG}. Make the model yourself and use load_file, which lists what does not fit."
             )
         try:
-            with blank():
+            # A config.json may ask for more than there is memory for: far beyond its weights is refused.
+            with blank(SPARE * sum(a.size for a in arrays.values()) + 2**16):
                 model = cls(**{**arguments, **changed})
         except (PellucidError, TypeError) as error:
             raise FormatError(f"{path}: its {cls.__name__} cannot be made: {error}") from error
