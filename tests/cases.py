@@ -11,6 +11,7 @@ import numpy as np
 from pellucid.base import dtypes
 from pellucid.base.dtypes import DType
 from pellucid.graph.infer import constant, make
+from pellucid.graph.loop import Scan
 from pellucid.graph.node import Node, Shape, leaf
 from pellucid.graph.ops import OPS
 
@@ -345,6 +346,32 @@ def _windowed(m: Maker, kinds: str):
     return m.input(shape, m.dtype(kinds)), size, stride, dilation, axis
 
 
+def _scan(m: Maker) -> Node:
+    """A tap of a loop whose body adds, multiplies and moves its leaves, in ways that are exact."""
+    dtype, length = m.dtype("if"), m.integer(1, 4)
+    shape = m.shape(max_rank=2)
+    while math.prod(shape) > 64:
+        shape = shape[1:]
+    carries = [leaf(shape, dtype) for _ in range(m.integer(1, 2))]
+    xs = [leaf(shape, dtype) for _ in range(m.integer(0, 2))]
+    consts = [leaf(shape, dtype) for _ in range(m.integer(0, 1))]
+    nodes = [*carries, *xs, *consts]
+    leaves = len(nodes)
+    for _ in range(m.integer(1, 4)):
+        op, x = m.pick(("add", "sub", "mul")), m.pick(nodes)
+        if shape and m.chance(30):
+            x = make("flip", (x,), (m.subset(range(len(shape))),))
+        nodes.append(make(op, (x, nodes[m.integer(0, leaves - 1)])))
+    scan = Scan(
+        [(c, m.input(shape, dtype), m.pick(nodes)) for c in carries],
+        [(x, m.input((length, *shape), dtype)) for x in xs],
+        [(x, m.input(shape, dtype)) for x in consts],
+        length,
+        bool(m.integer(0, 1)),
+    )
+    return scan.final(0) if m.chance(40) else scan.stack(m.pick(nodes))
+
+
 CASES: dict[str, Callable[[Maker], Node]] = {
     **{op.name: _elementwise(op.name) for op in OPS.values() if op.is_elementwise},
     "leaf": lambda m: m.input(m.shape(), m.dtype("bif")),
@@ -370,6 +397,7 @@ CASES: dict[str, Callable[[Maker], Node]] = {
     "gather": _gather,
     "scatter_add": _scatter_add,
     "contract": _contract,
+    "scan": _scan,
 }
 
 # ---- gradients: op -> range of its float inputs in which it is smooth
@@ -409,6 +437,7 @@ DIFFERENTIABLE: dict[str, tuple[float, float]] = {
     "gather": (-2, 2),
     "scatter_add": (-2, 2),
     "contract": (-2, 2),
+    "scan": (-2, 2),
 }
 
 NOT_DIFFERENTIABLE: dict[str, str] = {

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
         ShapeError,
         TraceError,
     )
-    from .tensor import Tensor, assign, compile, functions, grad, random, seed
+    from .tensor import Tensor, assign, compile, functions, grad, random, scan, seed
     from .tensor.create import tensor
     from .tensor.tensor import realize
 
@@ -59,7 +59,9 @@ _ERRORS = (
 _HOME = {
     **dict.fromkeys(("bool_", "uint8", "int32", "int64", "float32", "float64"), "base.dtypes"),
     **dict.fromkeys(_ERRORS, "base.errors"),
-    **dict.fromkeys(("Tensor", "assign", "compile", "grad", "realize", "seed", "tensor"), "tensor"),
+    **dict.fromkeys(
+        ("Tensor", "assign", "compile", "grad", "realize", "scan", "seed", "tensor"), "tensor"
+    ),
     "functions": "tensor.functions",
     "random": "tensor.random",
     **{name: name for name in ("data", "formats", "models", "nn", "optim", "train")},
@@ -93,6 +95,7 @@ __all__ = [
     "optim",
     "random",
     "realize",
+    "scan",
     "seed",
     "tensor",
     "train",

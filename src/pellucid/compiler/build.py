@@ -1,6 +1,7 @@
 """Build: the passes from a Graph to a Program, in order. The only place that knows the order.
 
     simplify    (transform) shorter, same bits
+    tidy        (transform) loops with small bodies
     convolve    sums of windows of contractions as convolutions
     legalize    contractions in canonical form, long reductions in chunks
     schedule    groups of nodes, by level
@@ -8,19 +9,22 @@
     emit        kernel record -> LLVM text, named by its own hash
     memory      arrays that do not live at once share the arena
 
-`stages` returns what each of them produced, for `show`."""
+A loop's body goes through the passes from convolve on as a graph of its own, and lies in the program as
+launches between its start and a Repeat. `stages` returns what each pass produced, for `show`."""
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from ..base import dtypes, machine
+from ..base import machine
 from ..graph.infer import make
+from ..graph.loop import Loop
 from ..graph.node import Node
 from ..graph.show import show as show_graph
 from ..program.graph import Graph
 from ..program.program import Kernel as Code
-from ..program.program import Launch, Program, Slot
+from ..program.program import Launch, Program, Repeat, Slot
+from ..transform.loops import tidy
 from ..transform.simplify import simplify
 from . import gemm, loops
 from .convolve import convolve
@@ -52,7 +56,7 @@ from .kernel import (
 from .legalize import legalize, size
 from .lower import Lowering
 from .memory import plan_arena
-from .schedule import HEAVY, Group, Output, Schedule
+from .schedule import HEAVY, Carry, Group, Output, Schedule, array_of
 from .values import COST, Emitter
 
 BARRIER_SECONDS = 0.6e-6  # two threads meet, and what one waits for the other
@@ -92,19 +96,127 @@ def build(graph: Graph, options: Options = Options()) -> Program:
 def stages(graph: Graph, options: Options = Options()) -> Stages:
     """All passes, keeping what they made."""
     roots = list(graph.outputs) + [v for _, v in graph.updates]
-    simplified = simplify(roots) if options.simplify else roots
+    simplified = tidy(simplify(roots), simplify) if options.simplify else tidy(roots, list)
+    part = _part(graph, simplified, options)
+    bits = options.vector_bits or machine.read().vector_bits
+    return Stages(roots, simplified, part.levels, part.all_kernels(), _assemble(part, bits))
+
+
+@dataclass(eq=False)
+class Part:
+    """A scheduled graph, the program's or the body of a loop.
+
+    rows     (level, what computes): kernels, and groups that are loops, in order
+    loops    the bodies of those
+    offsets  array (or group, for all of a body's arrays) -> its place in this part's memory
+    nbytes   size of that memory"""
+
+    graph: Graph
+    schedule: Schedule
+    levels: list[list[Group]]
+    rows: list[tuple[int, Group, Kernel | None]] = field(default_factory=list)
+    loops: dict[Group, "Part"] = field(default_factory=dict)
+    offsets: dict[object, int] = field(default_factory=dict)
+    nbytes: int = 0
+
+    def node(self, array: object) -> Node:
+        """A node of an array's shape and dtype."""
+        if isinstance(array, Output):
+            return self.schedule.outputs[array.number]
+        node = array.leaf if isinstance(array, Carry) else array
+        assert isinstance(node, Node)
+        return node
+
+    def all_kernels(self) -> list[tuple[Group, Kernel]]:
+        """Those of the bodies too."""
+        out = []
+        for _, g, kernel in self.rows:
+            out += [(g, kernel)] if kernel is not None else self.loops[g].all_kernels()
+        return out
+
+
+def _part(graph: Graph, roots: Sequence[Node], options: Options, own: Sequence[Node] = ()) -> Part:
+    """The passes after tidy, up to the memory of what is neither given nor returned, and of states that
+    are the part's `own`."""
     states = {s for s, _ in graph.updates}
     n = len(graph.outputs)
     # A state that receives another state's old value needs a value of its own.
     values = [
         make("cast", (v,), (v.dtype.name,)) if v in states and v is not s else v
-        for (s, _), v in zip(graph.updates, simplified[n:], strict=True)
+        for (s, _), v in zip(graph.updates, roots[n:], strict=True)
     ]
-    legal = legalize(convolve(simplified[:n] + values))
+    legal = legalize(convolve([*roots[:n], *values]))
     schedule = Schedule(graph, legal, options.fuse)
-    groups = schedule.run()
-    bits = options.vector_bits or machine.read().vector_bits
-    return _assemble(graph, roots, simplified, schedule, groups, bits)
+    part = Part(graph, schedule, schedule.run())
+    # Arrays live from the level that writes them to the last one that reads them.
+    life: dict[object, tuple[int, int]] = {}
+
+    def use(array: object, at: int) -> None:
+        first, _ = life.get(array, (at, at))
+        life[array] = (first, at)
+
+    def add(at: int, g: Group) -> None:
+        kernel = make_kernel(g, schedule.stored)
+        stores = _stores(kernel)
+        if any(part.node(s.array).size for s in stores) or isinstance(kernel, ScatterKernel):
+            part.rows.append((at, g, kernel))
+            for array in arrays_of(kernel):
+                use(array, at)
+
+    for at, level in enumerate(part.levels):
+        inner = [g for g in level if g.kind == "scan"]
+        for g in level:
+            if g.kind != "scan":
+                add(at, g)
+        for g in inner:
+            for first in _first_carries(g):
+                add(at, first)
+        for g in inner:
+            part.loops[g] = _body(g, options)
+            part.rows.append((at, g, None))
+            n = len(g.root.params[0].carries)
+            for array in (g, *g.members, *map(array_of, g.root.inputs[n:])):
+                use(array, at)
+    given = {*graph.inputs, *graph.state, *schedule.outputs}
+    arrays = {
+        a: span for a, span in life.items() if a not in given and not isinstance(a, (Output, Carry))
+    }
+    arrays.update((x, (0, len(part.levels))) for x in own)
+    sizes = [
+        part.loops[a].nbytes
+        if isinstance(a, Group)
+        else part.node(a).size * part.node(a).dtype.itemsize
+        for a in arrays
+    ]
+    offsets, part.nbytes = plan_arena(
+        [(nbytes, *span) for nbytes, span in zip(sizes, arrays.values(), strict=True)]
+    )
+    part.offsets = dict(zip(arrays, offsets, strict=True))
+    return part
+
+
+def _first_carries(g: Group) -> list[Group]:
+    """Copies of the first carries into the arrays of a loop, those of one size together."""
+    loop: Loop = g.root.params[0]
+    copies: dict[int, Group] = {}
+    for x, first in zip(loop.carries, g.root.inputs, strict=False):
+        copy = copies.setdefault(x.size, Group("copy", []))
+        if first not in copy.members:
+            copy.members.append(first)
+        copy.stores.setdefault(first, []).append(Carry(g.number, x))
+    return list(copies.values())
+
+
+def _body(g: Group, options: Options) -> Part:
+    """The body of a loop: x and const leaves are its inputs, carries its state, the stacked nodes its outputs."""
+    loop = g.root.params[0]
+    taps = [tap.params[1] for tap in g.members]
+    stacked = tuple(what for kind, what in taps if kind == "stack")
+    last = {loop.carries[what] for kind, what in taps if kind == "final"}
+    updates = tuple(zip(loop.carries, loop.nexts, strict=True))
+    graph = Graph(loop.xs + loop.consts, loop.carries, stacked, updates)
+    own = [c for c in loop.carries if c not in last]
+    return _part(graph, [*stacked, *loop.nexts], options, own)
 
 
 # --- lower
@@ -488,102 +600,139 @@ def summary(kernel: Kernel, names) -> str:
 
 
 # --- program
-def _assemble(
-    graph, roots, simplified, schedule: Schedule, levels: list[list[Group]], bits: int
-) -> Stages:
-    slots: list[Slot] = [Slot("scratch")]
-    place: dict[object, int] = {}
-    sizes: dict[object, int] = {}
-    dtype: dict[object, dtypes.DType] = {}
+class _Assembly:
+    """Slots and launches: places of all arrays first, then what runs on them."""
 
-    def nbytes(a: object) -> int:
-        return sizes[a] * dtype[a].itemsize
+    def __init__(self, part: Part, bits: int):
+        self.bits = bits
+        self.slots: list[Slot] = [Slot("scratch")]
+        self.places: dict[Part, dict[object, int]] = {}  # part -> array -> slot
+        self.moves: dict[Group, list[tuple[int, int]]] = {}  # loop -> pointers that it moves
+        self.kernels: list[Code] = []
+        self.number: dict[str, int] = {}
+        self.launches: list[Launch | Repeat] = []
+        self.scratch = 0
+        self.seconds = 0.0
+        self.n_barriers = 0
 
-    def add(key: object, kind: str, node: Node, index: int, label: str, offset: int = 0) -> None:
-        sizes[key], dtype[key] = node.size, node.dtype
-        place[key] = len(slots)
-        slots.append(Slot(kind, index, offset, nbytes(key), label))
+        place: dict[object, int] = {}
+        graph = part.graph
+        for kind, name, nodes in (("input", "in", graph.inputs), ("state", "state", graph.state)):
+            for i, x in enumerate(nodes):
+                place[x] = self.slot(kind, i, 0, _nbytes(x), x.params[1] or f"{name}{i}")
+        for i, (key, n) in enumerate(_results(part, place)):
+            place[key] = self.slot("output", i, 0, _nbytes(n), f"out{i}")
+        given = sum(slot.nbytes for slot in self.slots)
+        near = part.nbytes + given < machine.read().l2_bytes * 3 // 4
+        self.speed = NEAR_BYTES_PER_SECOND if near else FAR_BYTES_PER_SECOND
+        self.place(part, place, 0, [])
+        self.launch(part, 1)
 
-    for i, x in enumerate(graph.inputs):
-        add(x, "input", x, i, x.params[1] or f"in{i}")
-    for i, x in enumerate(graph.state):
-        add(x, "state", x, i, x.params[1] or f"state{i}")
-    for i, n in enumerate(schedule.outputs):
-        if n.op in ("leaf", "const") or n in place:
-            add(Output(i), "output", n, i, f"out{i}")
-        else:
-            add(n, "output", n, i, f"out{i}")
-    kernels: list[tuple[Group, Kernel]] = []
-    level_of: list[int] = []
-    for at, level in enumerate(levels):
-        for g in level:
-            kernel = make_kernel(g, schedule.stored)
-            if any(sizes_of(s, schedule) for s in _stores(kernel)) or isinstance(
-                kernel, ScatterKernel
-            ):
-                kernels.append((g, kernel))
-                level_of.append(at)
-    # What is left lives in the arena from the level that writes it to the last one that reads it.
-    life: dict[Node, tuple[int, int]] = {}
-    for (_, kernel), at in zip(kernels, level_of, strict=True):
-        for a in arrays_of(kernel):
-            if a not in place and isinstance(a, Node):
-                first, _ = life.get(a, (at, at))
-                life[a] = (first, at)
-    offsets, arena = plan_arena([(a.size * a.dtype.itemsize, *life[a]) for a in life])
-    for number, (a, offset) in enumerate(zip(life, offsets, strict=True)):
-        add(a, "arena", a, 0, f"t{number}", offset)
-    codes: dict[str, int] = {}
-    made: list[Code] = []
-    launches: list[Launch] = []
-    scratch = 0
-    seconds = 0.0
-    footprint = arena + sum(map(nbytes, place))
-    speed = (
-        NEAR_BYTES_PER_SECOND
-        if footprint < machine.read().l2_bytes * 3 // 4
-        else FAR_BYTES_PER_SECOND
-    )
+    def slot(self, kind: str, index: int, offset: int, nbytes: int, label: str) -> int:
+        self.slots.append(Slot(kind, index, offset, nbytes, label))
+        return len(self.slots) - 1
 
-    def label(a: object) -> str:
-        return slots[place[a]].label
+    def place(self, part: Part, place: dict[object, int], base: int, around: list[list]) -> None:
+        """Slots of a part's own arrays, which begin at `base`, and of its loops.
 
-    for i, ((_, kernel), at) in enumerate(zip(kernels, level_of, strict=True)):
-        text, tasks, need = emit(kernel, sizes, bits)
-        scratch = max(scratch, need)
+        around  the moves of the loops that this part lies in"""
+        self.places[part] = place
+        for number, (array, offset) in enumerate(part.offsets.items()):
+            if isinstance(array, Node):
+                label = array.params[1] if array.op == "leaf" else f"t{number}"
+                place[array] = self.slot("arena", 0, base + offset, _nbytes(array), label)
+        for g, body in part.loops.items():
+            self.place_loop(place, g, body, base + part.offsets[g], around)
+
+    def place_loop(
+        self, outer: dict[object, int], g: Group, body: Part, base: int, around: list[list]
+    ) -> None:
+        loop, moves = g.root.params[0], self.moves.setdefault(g, [])
+        inner: dict[object, int] = {}
+
+        def entry(array: Node, x: Node, label: str) -> int:
+            """A slot that walks along a stacked array."""
+            whole, step = outer[array], _nbytes(x)
+            s, skipped = self.slots[whole], step * loop.steps[0]
+            new = self.slot(s.kind, s.index, s.offset + skipped, step, label)
+            for other in around:
+                other += [(new, by) for slot, by in other if slot == whole]
+            moves.append((new, -step if loop.reverse else step))
+            return new
+
+        arrays = [array_of(x) for x in g.root.inputs[len(loop.carries) :]]
+        for x, array in zip(loop.xs, arrays, strict=False):
+            inner[x] = entry(array, x, f"{self.slots[outer[array]].label}[t]")
+        for x, array in zip(loop.consts, arrays[len(loop.xs) :], strict=True):
+            inner[x] = outer[array]
+        for tap in g.members:
+            kind, what = tap.params[1]
+            if kind == "final":
+                inner[loop.carries[what]] = outer[tap]
+        stacks = [tap for tap in g.members if tap.params[1][0] == "stack"]
+        for tap, (key, n) in zip(stacks, _results(body, inner), strict=True):
+            inner[key] = entry(tap, n, f"{self.slots[outer[tap]].label}[t]")
+        self.place(body, inner, base, [*around, moves])
+        outer.update((Carry(g.number, c), inner[c]) for c in loop.carries)
+
+    def launch(self, part: Part, times: int) -> None:
+        """The launches of a part that runs so many times."""
+        for number, (at, g, kernel) in enumerate(part.rows):
+            if kernel is not None:
+                following = part.rows[number + 1] if number + 1 < len(part.rows) else (-1, g, None)
+                self.launch_kernel(part, kernel, following[0] != at or following[2] is None, times)
+                continue
+            start, loop = len(self.launches), g.root.params[0]
+            self.launch(part.loops[g], times * loop.length)
+            if len(self.launches) > start:
+                counter = self.slot("counter", 0, 0, 8, "count")
+                self.launches.append(Repeat(start, loop.length, counter, tuple(self.moves[g])))
+
+    def launch_kernel(self, part: Part, kernel: Kernel, barrier: bool, times: int) -> None:
+        place, arrays = self.places[part], arrays_of(kernel)
+        sizes = {a: part.node(a).size for a in arrays}
+        text, tasks, need = emit(kernel, sizes, self.bits)
+        self.scratch = max(self.scratch, need)
         name = "k" + hashlib.sha256(text.encode()).hexdigest()[:20]
-        if name not in codes:
-            flops, moved = _work(kernel, sizes, lambda a: dtype[a].itemsize)
-            codes[name] = len(made)
-            made.append(
-                Code(name, text.replace("KERNEL", name), summary(kernel, label), flops, moved)
-            )
-        code = made[codes[name]]
-        seconds += max(code.flops / FLOPS_PER_SECOND, code.bytes / speed)
-        last = i + 1 == len(kernels) or level_of[i + 1] != at
-        launches.append(
-            Launch(codes[name], tuple(place[a] for a in arrays_of(kernel)), tasks, last)
-        )
-    program = Program(
-        tuple(made),
-        tuple(launches),
-        tuple(slots),
-        tuple((n.shape, n.dtype.name) for n in schedule.outputs),
-        tuple(x.size * x.dtype.itemsize for x in graph.inputs),
-        arena,
-        scratch,
+        if name not in self.number:
+            flops, moved = _work(kernel, sizes, lambda a: part.node(a).dtype.itemsize)
+            does = summary(kernel, lambda a: self.slots[place[a]].label)
+            self.number[name] = len(self.kernels)
+            self.kernels.append(Code(name, text.replace("KERNEL", name), does, flops, moved))
+        code = self.kernels[self.number[name]]
+        self.seconds += times * max(code.flops / FLOPS_PER_SECOND, code.bytes / self.speed)
+        self.n_barriers += times * barrier
+        args = tuple(place[a] for a in arrays)
+        self.launches.append(Launch(self.number[name], args, tasks, barrier))
+
+
+def _nbytes(x: Node) -> int:
+    return x.size * x.dtype.itemsize
+
+
+def _results(part: Part, place: dict[object, int]) -> list[tuple[object, Node]]:
+    """The outputs, and the key of the array of each: its own where it is computed once, for this."""
+    out: list[tuple[object, Node]] = []
+    taken = set(place)
+    for i, n in enumerate(part.schedule.outputs):
+        out.append((Output(i) if n.op in ("leaf", "const") or n in taken else n, n))
+        taken.add(n)
+    return out
+
+
+def _assemble(part: Part, bits: int) -> Program:
+    made = _Assembly(part, bits)
+    return Program(
+        tuple(made.kernels),
+        tuple(made.launches),
+        tuple(made.slots),
+        tuple((n.shape, n.dtype.name) for n in part.schedule.outputs),
+        tuple(map(_nbytes, part.graph.inputs)),
+        part.nbytes,
+        made.scratch,
         (),
-        seconds / 2 > WAKE_SECONDS + BARRIER_SECONDS * (len(levels) + 1),
+        made.seconds / 2 > WAKE_SECONDS + BARRIER_SECONDS * (made.n_barriers + 1),
     )
-    return Stages(roots, simplified, levels, kernels, program)
-
-
-def sizes_of(s: Store, schedule: Schedule) -> int:
-    """Number of elements of a store's array; a kernel that stores none is left out."""
-    if isinstance(s.array, Output):
-        return schedule.outputs[s.array.number].size
-    assert isinstance(s.array, Node)
-    return s.array.size
 
 
 def show(graph: Graph, stage: str = "kernels", options: Options = Options()) -> str:

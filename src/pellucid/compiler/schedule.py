@@ -34,7 +34,8 @@ SMALL = 8192  # elements that one thread may as well do alone
 class Group:
     """Nodes that one kernel computes.
 
-    kind     map | row | column | gemm | serial | scatter | copy
+    kind     map | row | column | gemm | serial | scatter | copy | scan: all taps of a loop, whose body is a
+             graph with a schedule of its own
     members  inputs first
     rows, length   of a row group
     stores   member -> the arrays that receive it
@@ -53,11 +54,26 @@ class Group:
         return self.members[0]
 
 
+def array_of(x: Node) -> Node:
+    """The node in whose array, element by element, an input of a loop lies."""
+    while x.op == "reshape":
+        (x,) = x.inputs
+    return x
+
+
 @dataclass(frozen=True)
 class Output:
     """The array of output `number`, where that is not simply a node's own."""
 
     number: int
+
+
+@dataclass(frozen=True)
+class Carry:
+    """The array of a loop's carry, in the schedule around the loop. group: the loop's number there."""
+
+    group: int
+    leaf: Node
 
 
 class Schedule:
@@ -80,6 +96,7 @@ class Schedule:
         self._reads: dict[Node, frozenset[Node]] = {}
         self.groups: list[Group] = []
         self.home: dict[Node, Group] = {}
+        self.loops: dict[tuple, Group] = {}  # (inputs, loop) -> its taps
         self.before: dict[Group, set[Group]] = {}
         self.after: dict[Group, set[Group]] = {}
 
@@ -99,7 +116,9 @@ class Schedule:
     def choose_stored(self) -> None:
         results = set(self.outputs) | {v for _, v in self.targets}
         weight: dict[Node, int] = {}  # operations folded into one element, this node's own included
-        drawn: set[Node] = set()  # masks: random numbers and what is made of them and constants alone
+        drawn: set[Node] = (
+            set()
+        )  # masks: random numbers and what is made of them and constants alone
         for n in self.order:
             if n.op in ("leaf", "const"):
                 weight[n] = 0
@@ -118,7 +137,12 @@ class Schedule:
             folded = own + sum(weight[x] for x in n.inputs)
             if n.op in ("concat", "gather", "pad"):
                 folded += 2
-            keep = n in results or n.op in HEAVY or (n.op not in MOVEMENT and folded > INLINE_LIMIT)
+            keep = (
+                n in results
+                or n.op in HEAVY
+                or n.op == "scan"
+                or (n.op not in MOVEMENT and folded > INLINE_LIMIT)
+            )
             keep = keep or (not self.fuse and n.op not in VIEWS)
             if not keep and n.op not in MOVEMENT and n.op != "iota" and self.n_readers(n) > 1:
                 keep = folded >= KEEP_COST
@@ -129,6 +153,8 @@ class Schedule:
             if n.op == "contract":
                 for x in n.inputs:
                     self.store_operand(x)
+            elif n.op == "scan":  # first carries are copied, wherever they come from
+                self.stored.update(array_of(x) for x in n.inputs[len(n.params[0].carries) :])
         # A constant or a leaf is never computed; where it is a result, a copy group stores it.
         self.stored = {n for n in self.stored if n.op not in ("leaf", "const")}
 
@@ -157,6 +183,10 @@ class Schedule:
 
     # --- 2. groups and their edges
     def start_group(self, n: Node) -> None:
+        if n.op == "scan" and (n.inputs, n.params[0]) in self.loops:
+            g = self.home[n] = self.loops[n.inputs, n.params[0]]
+            g.members.append(n)
+            return
         g = Group("map", [n])
         if n.op == "contract":
             g.kind = "gemm"
@@ -164,6 +194,9 @@ class Schedule:
             g.kind = "serial"
         elif n.op == "scatter_add":
             g.kind = "scatter"
+        elif n.op == "scan":
+            g.kind = "scan"
+            self.loops[n.inputs, n.params[0]] = g
         elif n.op in HEAVY:
             x = n.inputs[0]
             row = is_row_reduction(x.shape, n.params[0])
@@ -218,6 +251,7 @@ class Schedule:
             host = self.home.get(v)
             others = [g for g in readers.get(s, ()) if g is not host]
             direct = host is not None and not any(self.reaches(host, g) for g in others)
+            direct = direct and host is not None and host.kind != "scan"
             if direct and host is not None and s in self.reads_of(host):
                 direct = host.kind in ("map", "column") and all(
                     self.same_place(host, n, s) for n in host.members
@@ -339,7 +373,7 @@ class Schedule:
 
     def try_merge(self, p: Group, g: Group) -> bool:
         """Joins g to p if the result is one legal kernel."""
-        if len(p.members) + len(g.members) > 24 or p.kind in ("serial", "scatter", "copy"):
+        if len(p.members) + len(g.members) > 24 or p.kind in ("serial", "scatter", "copy", "scan"):
             return False
         if self.reaches(p, g, skip_direct=True) or self.reaches(g, p):
             return False
@@ -451,7 +485,7 @@ class Schedule:
                 if (
                     n in outside
                     or n in results
-                    or g.kind == "scatter"
+                    or g.kind in ("scatter", "scan")
                     or (not arrays and len(g.members) == 1)
                 ):
                     arrays.insert(0, n)

@@ -396,6 +396,22 @@ def _fold(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
     return (axis, length, stride, dilation), shape, dtype
 
 
+def _scan(row: Op, inputs: tuple[Node, ...], params: tuple) -> Inferred:
+    """Loops are made by loop.Scan, whose callers have told the user what does not fit."""
+    loop, (kind, what) = params
+    assert len(inputs) == len(loop.leaves), f"{loop} takes {len(loop.leaves)} inputs"
+    assert loop.length >= 1, f"{loop} of {loop.length} steps"
+    for x, leaf in zip(inputs, loop.leaves, strict=True):
+        shape = (loop.length, *leaf.shape) if leaf in loop.xs else leaf.shape
+        assert (x.shape, x.dtype) == (shape, leaf.dtype), f"{loop}: {leaf} stands for {x}"
+    for leaf, after in zip(loop.carries, loop.nexts, strict=True):
+        assert (after.shape, after.dtype) == (leaf.shape, leaf.dtype), f"{loop}: {leaf} to {after}"
+    if kind == "final":
+        return params, loop.carries[what].shape, loop.carries[what].dtype
+    assert kind == "stack", kind
+    return params, (loop.length, *what.shape), what.dtype
+
+
 RULES: dict[str, Callable[[Op, tuple[Node, ...], tuple], Inferred]] = {
     "leaf": _leaf,
     "const": _const,
@@ -421,4 +437,5 @@ RULES: dict[str, Callable[[Op, tuple[Node, ...], tuple], Inferred]] = {
     "gather": _gather,
     "scatter_add": _scatter_add,
     "contract": _contract,
+    "scan": _scan,
 }

@@ -57,8 +57,10 @@ def _build(op: str, inputs: tuple[Node, ...], params: tuple, shape: Shape, dtype
 
 def intern(op: str, inputs: tuple[Node, ...], params: tuple, shape: Shape, dtype: DType) -> Node:
     """The one node with these fields; shape and dtype are inferred already (infer.make does)."""
-    # repr of params tells 1 from True from 1.0 and 0.0 from -0.0, which hash alike.
-    key = (op, tuple(map(id, inputs)), repr(params), shape, dtype.name)
+    # repr of params tells 1 from True from 1.0 and 0.0 from -0.0, which hash alike; a loop and the nodes
+    # of its body are one object where they are equal.
+    told = params if op == "scan" else repr(params)
+    key = (op, tuple(map(id, inputs)), told, shape, dtype.name)
     found = _interned.get(key)
     if found is None:
         found = _interned[key] = _build(op, inputs, params, shape, dtype)

@@ -21,7 +21,7 @@ class Op:
 
     arity    number of input nodes, or VARIADIC
     params   names of Node.params, in order
-    kind     unary | binary | ternary | reduce | movement | index | contract | source
+    kind     unary | binary | ternary | reduce | movement | index | contract | loop | source
     takes    kinds of dtype of the inputs that carry values, not of an index, condition or key
     gives    dtype of the result: "same" as those inputs, a dtype's name, or "named" by a parameter
     meaning  what it computes, exactly; cases that hardware answers differently are settled here
@@ -246,6 +246,19 @@ _ROWS = (
         "axis, occurs once in an operand and in at least two of a, b, output; labels are numbered "
         "by first use",
         "Einstein (1916), summation convention; numpy.einsum",
+    ),
+    # -- loop
+    Op(
+        "scan",
+        VARIADIC,
+        ("loop", "tap"),
+        "loop",
+        ANY,
+        "named",
+        "one result of a loop over the leading axis of arrays: inputs (*first carries, *xs, *consts); "
+        "tap = (final, i): carry i after the last step; (stack, node): a node of the body at every step, "
+        "that of step t at place t (graph/loop.py)",
+        "jax.lax.scan",
     ),
 )
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from .loop import Loop, Tap, taps_by_loop
 from .node import Node, topological_order
 
 Array = np.ndarray
@@ -51,11 +52,19 @@ def compute(roots: Sequence[Node], leaves: dict[Node, Array]) -> list[Array]:
         for x in node.inputs:
             n_uses[x] = n_uses.get(x, 0) + 1
     values: dict[Node, Array] = {}
+    loops = taps_by_loop(order)
     with np.errstate(all="ignore"):
         for node in order:
             if node.op == "leaf":
                 assert node in leaves, f"no array was given for {node}"
                 value = leaves[node]
+            elif node.op == "scan":  # with the first of its taps a loop gives all
+                if node not in values:
+                    taps = loops[node.inputs, node.params[0]]
+                    arrays = [values[x] for x in node.inputs]
+                    found = run_loop(node.params[0], arrays, [x.params[1] for x in taps])
+                    values.update(zip(taps, found, strict=True))
+                value = values[node]
             else:
                 value = np.asarray(
                     REFERENCE[node.op](*(values[x] for x in node.inputs), *node.params)
@@ -187,6 +196,22 @@ def _fold(x: Array, axis, length, stride, dilation) -> Array:
     return np.moveaxis(out, 0, axis)
 
 
+def run_loop(loop: Loop, arrays: Sequence[Array], taps: Sequence[Tap]) -> list[Array]:
+    """The taps of a loop, its inputs given: Python's own loop over the body."""
+    n, m = len(loop.carries), len(loop.carries + loop.xs)
+    carries, xs = list(arrays[:n]), arrays[n:m]
+    consts = dict(zip(loop.consts, arrays[m:], strict=True))
+    stacked = [node for kind, node in taps if kind == "stack"]
+    out = {node: np.empty((loop.length, *node.shape), node.dtype.numpy) for node in stacked}
+    for t in loop.steps:
+        now = dict(zip(loop.carries + loop.xs, (*carries, *(x[t] for x in xs)), strict=True))
+        values = compute([*loop.nexts, *stacked], {**consts, **now})
+        carries = values[:n]
+        for node, value in zip(stacked, values[n:], strict=True):
+            out[node][t] = value
+    return [carries[what] if kind == "final" else out[what] for kind, what in taps]
+
+
 # Rows in the order of ops.OPS.
 REFERENCE: dict[str, Callable[..., Array]] = {
     "leaf": _leaf,
@@ -237,4 +262,7 @@ REFERENCE: dict[str, Callable[..., Array]] = {
     "gather": _gather,
     "scatter_add": _scatter_add,
     "contract": _contract,
+    "scan": lambda *arrays_loop_tap: run_loop(
+        arrays_loop_tap[-2], arrays_loop_tap[:-2], arrays_loop_tap[-1:]
+    )[0],
 }

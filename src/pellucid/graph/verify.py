@@ -15,5 +15,13 @@ def verify(nodes: Iterable[Node]) -> None:
             assert not node.inputs and len(node.params) == 2, f"a leaf with inputs: {node}"
             assert all(isinstance(d, int) and d >= 0 for d in node.shape), f"sizes of {node}"
             continue
+        if node.op == "scan":
+            loop, (kind, what) = node.params
+            body = [*loop.nexts, *([what] if kind == "stack" else [])]
+            outside = [
+                x for x in topological_order(body) if x.op == "leaf" and x not in loop.leaves
+            ]
+            assert not outside, f"{loop} reads {outside}"
+            verify(body)
         again = make(node.op, node.inputs, node.params)
         assert again is node, f"{node} infers to {again}"

@@ -14,8 +14,8 @@ from ..base import dtypes
 from ..base.errors import DTypeError, IndexRangeError, OptionError, ShapeError
 from ..tensor import functions as F
 from ..tensor.attention import dropped, known_values
+from ..tensor.scan import scan
 from ..tensor.tensor import Tensor, as_tensor
-from ..tensor.unrolled import scan
 from . import init as initial
 from .module import Module
 

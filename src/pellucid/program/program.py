@@ -9,7 +9,7 @@ import functools
 import hashlib
 from dataclasses import dataclass
 
-SLOT_KINDS = ("scratch", "input", "state", "output", "arena", "const")
+SLOT_KINDS = ("scratch", "input", "state", "output", "arena", "const", "counter")
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,27 @@ class Launch:
 
 
 @dataclass(frozen=True)
+class Repeat:
+    """Stands in the list of launches at the end of a loop: back to launch `start`, until it ran n times.
+
+    The launch before it has a barrier. Each thread counts for itself and moves its own copies of the pointers;
+    when the loop ends, they are what they were.
+
+    counter  slot that counts; no pointer
+    moves    (slot, bytes) that a pointer moves by after each time"""
+
+    start: int
+    n: int
+    counter: int
+    moves: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
 class Slot:
-    """A pointer that kernels read and write through.
+    """A pointer that kernels read and write through, or a counter of a loop.
 
     index   which input, state, output or const it is
-    offset  bytes from the start of the arena
+    offset  bytes from the start of that, or of the arena
     nbytes  how much may be touched"""
 
     kind: str
@@ -57,7 +73,7 @@ class Slot:
 
 @dataclass(frozen=True)
 class Program:
-    """Kernels, and the list of launches that a team of threads walks in step.
+    """Kernels, and the list of launches (and ends of loops) that a team of threads walks in step.
 
     outputs        (shape, dtype name) of each output
     input_bytes    size of each input, of one step
@@ -65,7 +81,7 @@ class Program:
     parallel       whether more than one thread pays"""
 
     kernels: tuple[Kernel, ...]
-    launches: tuple[Launch, ...]
+    launches: tuple[Launch | Repeat, ...]
     slots: tuple[Slot, ...]
     outputs: tuple[tuple[tuple[int, ...], str], ...] = ()
     input_bytes: tuple[int, ...] = ()
@@ -80,7 +96,12 @@ class Program:
             assert slot.kind in SLOT_KINDS, slot
             if slot.kind == "arena":
                 assert slot.offset >= 0 and slot.offset + slot.nbytes <= self.arena_bytes, slot
-        for launch in self.launches:
+        for i, launch in enumerate(self.launches):
+            if isinstance(launch, Repeat):
+                assert 0 <= launch.start < i and launch.n >= 1, launch
+                assert all(0 < slot < len(self.slots) for slot, _ in launch.moves), launch
+                assert self.slots[launch.counter].kind == "counter", launch
+                continue
             assert 0 <= launch.kernel < len(self.kernels) and launch.n_tasks >= 0, launch
             assert all(0 <= a < len(self.slots) for a in launch.args), launch
 
@@ -89,10 +110,29 @@ class Program:
         """A name for what is computed and how: equal programs have equal digests."""
         return hashlib.sha256(repr(self).encode()).hexdigest()
 
+    @functools.cached_property
+    def times(self) -> tuple[int, ...]:
+        """How often each launch runs in a step."""
+        times = [1] * len(self.launches)
+        for end, launch in enumerate(self.launches):
+            if isinstance(launch, Repeat):
+                for i in range(launch.start, end):
+                    times[i] *= launch.n
+        return tuple(times)
+
+    def _counts(self) -> list[int]:
+        """How often each kernel runs in a step."""
+        counts = [0] * len(self.kernels)
+        for launch, times in zip(self.launches, self.times, strict=True):
+            if isinstance(launch, Launch):
+                counts[launch.kernel] += times
+        return counts
+
     def show(self) -> str:
-        """The launches in order, one line each, below one line of totals."""
-        flops = sum(self.kernels[launch.kernel].flops for launch in self.launches)
-        moved = sum(self.kernels[launch.kernel].bytes for launch in self.launches)
+        """The launches in order, one line each, below one line of totals; those of a loop indented."""
+        runs = list(zip(self.kernels, self._counts(), strict=True))
+        flops = sum(kernel.flops * n for kernel, n in runs)
+        moved = sum(kernel.bytes * n for kernel, n in runs)
         lines = [
             f"program {self.sha256[:12]}: {len(self.launches)} launches of {len(self.kernels)} "
             f"kernels, {flops:,} flop and {_size(moved)} moved a step, "
@@ -100,23 +140,28 @@ class Program:
         ]
         names = [kernel.name for kernel in self.kernels]
         width = max(map(len, names), default=0)
+        starts = [launch.start for launch in self.launches if isinstance(launch, Repeat)]
+        depth = 0
         for i, launch in enumerate(self.launches):
+            if isinstance(launch, Repeat):
+                depth -= 1
+                moves = ", ".join(f"{self._slot_name(s)} by {n}" for s, n in launch.moves)
+                lines.append(f"{i:4} {'  ' * depth}{launch.n} times from {launch.start}: {moves}")
+                continue
+            depth += starts.count(i)
             kernel = self.kernels[launch.kernel]
             args = " ".join(self._slot_name(a) for a in launch.args)
             wait = "|" if launch.barrier else " "
             does = "; ".join(kernel.summary.splitlines())
             lines.append(
-                f"{i:4} {kernel.name:{width}} x{launch.n_tasks:<5}{wait} {args}   {does}".rstrip()
+                f"{i:4} {'  ' * depth}{kernel.name:{width}} x{launch.n_tasks:<5}{wait} {args}   {does}".rstrip()
             )
         return "\n".join(lines)
 
     def show_kernels(self) -> str:
         """What each kernel computes, and how often it is launched."""
-        counts = [0] * len(self.kernels)
-        for launch in self.launches:
-            counts[launch.kernel] += 1
         blocks = []
-        for kernel, count in zip(self.kernels, counts, strict=True):
+        for kernel, count in zip(self.kernels, self._counts(), strict=True):
             head = f"{kernel.name}: {count} x {kernel.flops:,} flop, {_size(kernel.bytes)}"
             blocks.append(
                 "\n".join([head, *("    " + line for line in kernel.summary.splitlines())])
@@ -131,7 +176,7 @@ class Program:
         """The memory plan: every slot, its place and the launches that it lives through."""
         used: dict[int, list[int]] = {}
         for i, launch in enumerate(self.launches):
-            for a in launch.args:
+            for a in launch.args if isinstance(launch, Launch) else (launch.counter,):
                 used.setdefault(a, []).append(i)
         lines = [
             f"arena {_size(self.arena_bytes)}, scratch {_size(self.scratch_bytes)} a thread, "
@@ -139,6 +184,8 @@ class Program:
         ]
         for number, slot in enumerate(self.slots):
             place = f"@{slot.offset}" if slot.kind == "arena" else f"#{slot.index}"
+            if slot.kind != "arena" and slot.offset:
+                place += f"@{slot.offset}"
             at = used.get(number)
             life = f"launches {at[0]}..{at[-1]}" if at else ""
             size = _size(slot.nbytes)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ..program.program import Program
+from ..program.program import Program, Repeat
 from . import jit, team
 from .buffers import aligned
 
@@ -91,11 +91,11 @@ class Executable:
                 continue
             results.append(fixed)
             for number in numbers:
-                self._table[number] = fixed.ctypes.data
+                self._table[number] = fixed.ctypes.data + slots[number].offset
         self._kept: list[np.ndarray | None] = [None] * len(self._large)
         self._copies = [r.copy for r in results]
 
-        self._launches, self._args = _launch_table(program, addresses)
+        self._launches, *self._args = _launch_table(program, addresses)
         self._call = (ctypes.c_int64 * team.CALL_WORDS)()
         self._call_pointer = ctypes.c_void_p(ctypes.addressof(self._call))
         self._stepped = (ctypes.c_int64 * (2 * len(slots)))()
@@ -244,7 +244,7 @@ class Executable:
             )
         pointer = _pointer(array)
         for number in self._inputs[i]:
-            self._table[number] = pointer
+            self._table[number] = pointer + self.program.slots[number].offset
         # Stepped inputs are bound anew each time: only here is their number of entries checked.
         self._bound_inputs[i] = None if moves else array
 
@@ -265,7 +265,7 @@ class Executable:
                         f"the program needs {needed}, C-contiguous and writeable."
                     )
                 for number in numbers:
-                    self._table[number] = _pointer(array)
+                    self._table[number] = _pointer(array) + self.program.slots[number].offset
             self._state_ids = ids
         self._bound_state = state if type(state) is tuple else tuple(state)
 
@@ -278,7 +278,7 @@ class Executable:
             if self._kept[i] is None or _references(self._kept, i) != _FREE:
                 array = self._kept[i] = aligned(shape, dtype)
                 for number in numbers:
-                    self._table[number] = _pointer(array)
+                    self._table[number] = _pointer(array) + self.program.slots[number].offset
         return list(self._kept)  # type: ignore[arg-type]
 
     def _collect(self, large: list[np.ndarray] | None) -> list[np.ndarray]:
@@ -305,14 +305,25 @@ def _check_array(array: np.ndarray, kind: str, i: int) -> None:
 
 
 def _launch_table(program: Program, addresses: dict[str, int]):
-    """The launches as the walker reads them, and the argument numbers that they point to."""
-    total = sum(len(launch.args) for launch in program.launches)
+    """The launches as the walker reads them, and the numbers that they point to: arguments, loops."""
+    total = sum(len(x.args) for x in program.launches if not isinstance(x, Repeat))
+    loops_total = sum(
+        team.LOOP_WORDS + 2 * len(x.moves) for x in program.launches if isinstance(x, Repeat)
+    )
     args = (ctypes.c_int32 * max(1, total))()
+    loops = (ctypes.c_int64 * max(1, loops_total))()
     table = (ctypes.c_int64 * max(1, team.LAUNCH_WORDS * len(program.launches)))()
-    place = 0
+    place = loop_place = 0
     for i, launch in enumerate(program.launches):
         last = i == len(program.launches) - 1  # a step ends when all are done
         row = i * team.LAUNCH_WORDS
+        if isinstance(launch, Repeat):
+            table[row + 1] = ctypes.addressof(loops) + 8 * loop_place
+            words = [launch.counter, launch.n, launch.start, len(launch.moves)]
+            for word in (*words, *(x for move in launch.moves for x in move)):
+                loops[loop_place] = word
+                loop_place += 1
+            continue
         table[row] = addresses[program.kernels[launch.kernel].name]
         table[row + 1] = ctypes.addressof(args) + 4 * place
         table[row + 2] = launch.n_tasks
@@ -320,7 +331,7 @@ def _launch_table(program: Program, addresses: dict[str, int]):
         for number in launch.args:
             args[place] = number
             place += 1
-    return table, args
+    return table, args, loops
 
 
 def _constant(data: bytes) -> np.ndarray:

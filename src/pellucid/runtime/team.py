@@ -2,7 +2,8 @@
 
 Takes a Call (launches, slot table, steps), gives it to `walk`, emitted here as LLVM text. Each
 thread copies the slot table, puts its own scratch into slot 0, points the stepped inputs at the
-step's entry, and then does its share of each launch: tasks n*t/T .. n*(t+1)/T - 1. A barrier is an
+step's entry, and then does its share of each launch: tasks n*t/T .. n*(t+1)/T - 1. At the end of a loop it
+moves the pointers of its own table and goes back, without meeting the others. A barrier is an
 atomic counter and a phase, a cache line apart. Whoever waits spins briefly, then yields, then
 sleeps on a condition variable: beside a busy process a spinning thread would keep the core that the
 late thread needs (oneTBB #190, xgboost #7653).
@@ -41,7 +42,9 @@ THREADS, SPINS, YIELDS_WORK, YIELDS_BARRIER, MUTEX, COND, LOCK, UNLOCK, WAIT, BR
 )
 BLOCK_WORDS = 5 * LINE
 
-# Words of a call. A launch is four words: address, argument numbers, tasks, barrier.
+# Words of a call. A launch is four words: address, argument numbers, tasks, barrier. With address 0 it is
+# the end of a loop: the second word points to the counter's slot, the number of times, the launch to go back
+# to, the number of moves, then pairs: slot, bytes from one time to the next.
 (
     N_LAUNCHES,
     LAUNCHES,
@@ -58,6 +61,7 @@ BLOCK_WORDS = 5 * LINE
 ) = range(12)
 CALL_WORDS = 12
 LAUNCH_WORDS = 4
+LOOP_WORDS = 4
 
 # A wait spins for a moment, then yields its core some hundred times (about 0.25 us each), then
 # sleeps (waking takes 10 to 130 us). Yielding early matters where the scheduler has put two threads
@@ -250,13 +254,16 @@ input:
   %i1 = add i64 %i, 1
   br label %inputs
 loop:
-  %k = phi i64 [0, %inputs], [%k1, %next]
+  %k = phi i64 [0, %inputs], [%k1, %next], [%back, %again], [%k1.l, %over]
   %more = icmp slt i64 %k, %n_launches
   br i1 %more, label %launch, label %step_done
 launch:
   %place = mul i64 %k, {LAUNCH_WORDS}
   %kernel.p = getelementptr i64, ptr %launches, i64 %place
   %kernel = load ptr, ptr %kernel.p
+  %is_loop = icmp eq ptr %kernel, null
+  br i1 %is_loop, label %repeat, label %kernel_launch
+kernel_launch:
 {pointer("args", "kernel.p", 1)}{field("n_tasks", "kernel.p", 2)}
   br i1 %shared, label %share, label %run
 share:
@@ -266,8 +273,8 @@ share:
   %hi.t = udiv i64 %hi.n, %threads
   br label %run
 run:
-  %lo = phi i64 [0, %launch], [%lo.t, %share]
-  %hi = phi i64 [%n_tasks, %launch], [%hi.t, %share]
+  %lo = phi i64 [0, %kernel_launch], [%lo.t, %share]
+  %hi = phi i64 [%n_tasks, %kernel_launch], [%hi.t, %share]
   %some = icmp ult i64 %lo, %hi
   br i1 %some, label %go, label %gone
 go:
@@ -283,6 +290,44 @@ meet:
   br label %next
 next:
   %k1 = add i64 %k, 1
+  br label %loop
+repeat:
+{pointer("record", "kernel.p", 1)}\
+{field("counter", "record", 0)}{field("times", "record", 1)}\
+{field("back", "record", 2)}{field("n_moves", "record", 3)}
+  %count.p = getelementptr i64, ptr %area, i64 %counter
+  %count = load i64, ptr %count.p
+  %count1 = add i64 %count, 1
+  %goes_on = icmp slt i64 %count1, %times
+  %restored = sub i64 1, %times
+  %factor = select i1 %goes_on, i64 1, i64 %restored
+  %count2 = select i1 %goes_on, i64 %count1, i64 0
+  store i64 %count2, ptr %count.p
+  br label %moves
+moves:
+  %j = phi i64 [0, %repeat], [%j1, %move]
+  %more_moves = icmp slt i64 %j, %n_moves
+  br i1 %more_moves, label %move, label %moved
+move:
+  %pair.n = shl i64 %j, 1
+  %move.n = add i64 %pair.n, {LOOP_WORDS}
+  %moved_slot.p = getelementptr i64, ptr %record, i64 %move.n
+  %moved_slot = load i64, ptr %moved_slot.p
+  %by.p = getelementptr i64, ptr %moved_slot.p, i64 1
+  %by = load i64, ptr %by.p
+  %by.all = mul i64 %by, %factor
+  %own.p = getelementptr ptr, ptr %area, i64 %moved_slot
+  %own = load ptr, ptr %own.p
+  %own1 = getelementptr i8, ptr %own, i64 %by.all
+  store ptr %own1, ptr %own.p
+  %j1 = add i64 %j, 1
+  br label %moves
+moved:
+  br i1 %goes_on, label %again, label %over
+again:
+  br label %loop
+over:
+  %k1.l = add i64 %k, 1
   br label %loop
 step_done:
   %step1 = add i64 %step, 1

@@ -6,12 +6,14 @@ reductions.py   sum, max, any, argmin, prod          indexing.py x[...] and x[..
 contraction.py  matmul and einsum                    realize.py  expressions become values
 tensor.py       Tensor                               gradient.py grad
 create.py       zeros, arange, from_dlpack           functions.py everything as a function
-random.py       counter-based random numbers         trace.py    compile(fn)"""
+random.py       counter-based random numbers         trace.py    compile(fn)
+scan.py         a loop over time"""
 
 from . import functions, random
 from .create import tensor
 from .gradient import grad
 from .random import seed
+from .scan import scan
 from .tensor import Tensor, assign, realize
 from .trace import compile
 
@@ -23,6 +25,7 @@ __all__ = [
     "grad",
     "random",
     "realize",
+    "scan",
     "seed",
     "tensor",
 ]

@@ -16,8 +16,8 @@ from ..graph.infer import make
 from . import functions as F
 from . import random
 from .create import is_tracing
+from .scan import scan
 from .tensor import Tensor, as_tensor, from_node
-from .unrolled import scan
 
 # B batch, H query heads, G key heads, T queries, S keys, D features of a head
 

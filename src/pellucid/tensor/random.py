@@ -45,6 +45,11 @@ def set_state(state: np.ndarray) -> None:
 
 
 def _draw(shape: tuple[int, ...]) -> Node:
+    if active.n_loops:
+        raise TraceError(
+            "a random draw inside the step of a scan: every step would have the same numbers. Draw them "
+            "before, for all steps, and give them to the step by xs."
+        )
     key = _generator.node
     if active:
         _generator.assign(from_node(make("add", (key, make("iota", (), ((2,), 0, "int64"))))))

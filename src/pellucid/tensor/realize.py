@@ -183,7 +183,7 @@ def compute(roots: Sequence[Node]) -> tuple[list[np.ndarray], Walk]:
 
 
 _UNKNOWN = (
-    "a value was asked for while a compiled function is being traced, and it depends on {}: it is "
+    "a value was asked for while a compiled function or a scan is being traced, and it depends on {}: it is "
     "only known when the function runs. Python's if, while, int(), float(), print of values and NumPy "
     "cannot look at it. Use where(condition, a, b) instead of if, return the tensor and look at it "
     "outside, or leave this function uncompiled."

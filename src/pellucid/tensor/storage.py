@@ -153,13 +153,21 @@ class Trace:
 
 
 class _Active(threading.local):
-    """The traces that run in this thread, innermost last: none, or one. False when there is none."""
+    """The traces that run in this thread, innermost last: none, or one. False when there is none.
+
+    n_loops  how many steps of a scan are being traced, one inside the other"""
 
     def __init__(self) -> None:
         self.stack: list[Trace] = []
+        self.n_loops = 0
 
     def __bool__(self) -> bool:
         return bool(self.stack)
+
+    @property
+    def is_recording(self) -> bool:
+        """Whether values may not be known: in a trace, or in the step of a scan."""
+        return bool(self.stack) or self.n_loops > 0
 
 
 active = _Active()

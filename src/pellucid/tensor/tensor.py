@@ -810,7 +810,7 @@ def plain_item(item: Any) -> Any:
     if isinstance(item, (bool, np.bool_)):
         return indexing.ArrayIndex(np.asarray(item), None)
     if isinstance(item, Tensor):
-        if active:  # state, whose values may be others at the next call
+        if active.is_recording:  # state, whose values may be others at the next call
             return indexing.ArrayIndex(None, item.node)
         return indexing.ArrayIndex(item._array(), None)
     if isinstance(item, (list, np.ndarray)):
@@ -857,6 +857,11 @@ def _check_assignable(target: Tensor, value: Tensor) -> None:
 
 def assign(*pairs: tuple[Tensor, Any]) -> None:
     """Overwrite several tensors: all new values are computed first, in one program."""
+    if active.n_loops:
+        raise TraceError(
+            "assign inside the step of a scan: the step runs once, to be recorded. Make the value a part of "
+            "the carry, and assign it after the loop."
+        )
     values: list[Tensor] = []
     for target, value in pairs:
         new = as_tensor(value, target.dtype)

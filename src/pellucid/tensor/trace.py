@@ -140,7 +140,7 @@ class Compiled(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         # The fast path: positional arrays of known shapes. Everything else takes the careful one.
-        if not kwargs and not active.stack:
+        if not kwargs and not active.is_recording:
             arrays: list[np.ndarray] = []
             key: list = []
             for a in args:
@@ -164,7 +164,7 @@ class Compiled(Generic[P, R]):
         return self._careful(args, kwargs)
 
     def _careful(self, args: tuple, kwargs: dict) -> Any:
-        if active:  # inside another compiled function: part of it
+        if active.is_recording:  # inside another compiled function, or a scan: part of it
             return self.fn(*args, **kwargs)
         found: list = []
         structure = flatten((args, kwargs), found, _is_array)
@@ -180,8 +180,10 @@ class Compiled(Generic[P, R]):
         entries; step i uses entry (start + i) % n_batches. Returns the result of the last step."""
         if n_steps < 1:
             raise OptionError(f"many got n_steps = {n_steps}; it must be 1 or more.")
-        if active:
-            raise TraceError("many() cannot run inside another compiled function; call it outside.")
+        if active.is_recording:
+            raise TraceError(
+                "many() cannot run inside another compiled function or a scan; call it outside."
+            )
         found: list = []
         structure = flatten((args, kwargs), found, _is_array)
         arrays, tensors = _arrays_of(found)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 from ..base.errors import ShapeError
 from ..graph.infer import make
+from ..graph.loop import taps_by_loop
 from ..graph.node import Node, topological_order
+from .reverse import loop_gradients
 from .vjp import VJP
 
 
@@ -40,8 +42,18 @@ def gradients(
         if output in active and output.dtype.kind == "f":
             arrive(output, cotangent)
     kept = set(wrt)
+    loops = {taps[0]: taps for taps in taps_by_loop(order).values()}
     for node in reversed(order):
-        if node not in total:
+        if node in loops:  # the first tap: everything that reads any of them has been walked
+            taps = loops[node]
+            given = {tap: total[tap] for tap in taps if tap in total}
+            if any(x in active for x in node.inputs) and given:
+                parts = loop_gradients(taps, given, active, gradients)
+                for x, part in zip(node.inputs, parts, strict=True):
+                    if part is not None and x in active:
+                        arrive(x, part)
+            continue
+        if node not in total or node.op == "scan":
             continue
         # Dropped once passed on, except where it is an answer: a long chain would keep all of them.
         cotangent = total[node] if node in kept else total.pop(node)

@@ -213,4 +213,5 @@ VJP: dict[str, Callable[..., Cotangents]] = {
     "gather": lambda g, y, x, index, _: (make("scatter_add", (index, g), (x.shape[0],)), None),
     "scatter_add": lambda g, y, index, updates, _: (None, make("gather", (g, index))),
     "contract": _contract,
+    "scan": _none,  # gradient.py walks all taps of a loop at once
 }
