@@ -257,9 +257,9 @@ UNFIT = {
     "batch of one": (
         nn.BatchNorm1d(3),
         (1, 3),
-        r"BatchNorm1d\(3\) got shape \(1, 3\): 1 values for each channel have no variance .* batches of 2",
+        r"BatchNorm1d\(3\) got shape \(1, 3\): values of each channel: 1, and a variance needs 2. Use batches of 2",
     ),
-    "one pixel": (nn.BatchNorm2d(3), (1, 1, 1, 3), "1 values for each channel"),
+    "one pixel": (nn.BatchNorm2d(3), (1, 1, 1, 3), "values of each channel: 1"),
     "one place": (nn.InstanceNorm1d(3), (4, 1, 3), "a sample has 1 places"),
     "features": (nn.BatchNorm1d(3), (4, 5), r"must be 3 features. For 5 use BatchNorm1d\(5\)"),
     "channels first": (

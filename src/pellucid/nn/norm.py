@@ -169,9 +169,8 @@ class _BatchNorm(_RunningNorm):
         n = prod(x.shape[:-1])
         if n < 2:
             raise ShapeError(
-                f"{type(self).__name__}({self.num_features}) got shape {x.shape}: {n} values for each channel have "
-                f"no variance to learn from. Use batches of 2 or more (drop a last batch of 1), or call eval() "
-                f"to predict."
+                f"{type(self).__name__}({self.num_features}) got shape {x.shape}: values of each channel: {n}, and "
+                f"a variance needs 2. Use batches of 2 or more (drop a last batch of 1), or eval() to predict."
             )
         axes = tuple(range(x.ndim - 1))
         shift = x[(0,) * (x.ndim - 1)].detach()
