@@ -217,3 +217,25 @@ def test_a_prompt_must_be_there():
         list(stream(model, [[1, 2]], 3))
     with pytest.raises(ShapeError, match="Reader got tokens of shape"):
         Reader(model, 2).feed([[1, 2]])
+
+
+def test_a_target_is_written_from_its_source():
+    random.seed(2)
+    model = models.Seq2Seq(9, V, 16, 2, 1, 2, 32, max_len=12, padding=0)
+    for p in model.parameters():
+        if p.ndim == 2:
+            p.assign(p * 1.5)
+    sources = np.array([[1, 2, 3, 4], [5, 6, 0, 0]])
+    start = np.array([[1], [1]])
+    got = generate(model.writer(sources), start, 8, temperature=0)
+    assert model.training
+    model.eval()
+    for source, row in zip(sources, got, strict=True):
+        text = [1]
+        for _ in range(8):
+            scores = model(Tensor(source[None]), Tensor(np.array([text + [0] * (12 - len(text))])))
+            text.append(int(scores.numpy()[0, len(text) - 1].argmax()))
+        assert row == text[1:]
+    assert got[0] != got[1]
+    with pytest.raises(ShapeError, match="has read 2 sources, and 1 targets"):
+        generate(model.writer(sources), [1], 2)

@@ -7,8 +7,9 @@ from typing import Any
 
 from .. import nn
 from ..base import dtypes
-from ..base.errors import OptionError
+from ..base.errors import OptionError, ShapeError
 from ..tensor.tensor import Tensor, as_tensor
+from .gpt import Memory
 from .model import Model, chance, divides, whole
 
 # B batch, S source length, T target length, E d_model
@@ -79,20 +80,72 @@ class Seq2Seq(Model):
         x = self._embedded(self.source, source)
         return self.transformer.encoder(x, None, hidden), hidden
 
-    def decode(self, target: Tensor, encoded: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """Scores (B, T, target_vocab) from what encode() gave."""
+    def decode(
+        self,
+        target: Tensor,
+        encoded: Tensor,
+        hidden: Tensor | None = None,
+        memory: Memory | None = None,
+    ) -> Tensor:
+        """Scores (B, T, target_vocab) from what encode() gave; memory: of the target tokens before."""
         target = as_tensor(target)
+        # A copy: the caches move their positions on below.
+        before = 0 if memory is None else memory.caches[0].position + 0
         # Padding at the target's end needs no mask: a causal place never sees what comes after it.
         x = self.transformer.decoder(
-            self._embedded(self.target, target),
+            self._embedded(self.target, target, before),
             encoded,
             memory_key_padding_mask=hidden,
             tgt_is_causal=True,
+            cache=None if memory is None else memory.caches,
         )
         return self.head(x)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         return self.decode(target, *self.encode(source))
 
-    def _embedded(self, table: nn.Embedding, tokens: Tensor) -> Tensor:
-        return self.drop(self.positions(table(tokens) * math.sqrt(self.d_model)))
+    def writer(self, source: Tensor) -> "Writer":
+        """What generate.py writes a target with: generate(model.writer(source), start, n)."""
+        return Writer(self, source)
+
+    def _embedded(self, table: nn.Embedding, tokens: Tensor, before: int | Tensor = 0) -> Tensor:
+        return self.drop(self.positions(table(tokens) * math.sqrt(self.d_model), before))
+
+
+class Writer:
+    """A Seq2Seq that has read its source and writes the target: a language model for generate.py.
+
+    source  (B, S): one for each sequence that is written"""
+
+    def __init__(self, model: Seq2Seq, source: Tensor):
+        self.model = model
+        was_training = model.training
+        model.eval()
+        self.encoded, self.hidden = model.encode(source)
+        self.encoded.realize()
+        model.train(was_training)
+
+    @property
+    def training(self) -> bool:
+        """The model's mode."""
+        return self.model.training
+
+    def eval(self) -> Seq2Seq:
+        """Puts the model in evaluation mode."""
+        return self.model.eval()
+
+    def train(self, mode: bool = True) -> Seq2Seq:
+        """Puts the model in this mode."""
+        return self.model.train(mode)
+
+    def memory(self, batch_size: int) -> Memory:
+        """An empty memory of the target, for max_len tokens."""
+        if batch_size != self.encoded.shape[0]:
+            raise ShapeError(
+                f"Seq2Seq has read {self.encoded.shape[0]} sources, and {batch_size} targets are to be written: give "
+                "one start for each source."
+            )
+        return Memory(self.model.transformer.decoder.cache(batch_size, self.model.max_len))
+
+    def __call__(self, tokens: Tensor, memory: Memory) -> Tensor:
+        return self.model.decode(tokens, self.encoded, self.hidden, memory)
