@@ -171,6 +171,7 @@ def test_channel_dropout_zeroes_whole_channels(kind):
     assert np.array_equal(g.numpy(), y.numpy())  # d(x m)/dx = m, and x = 1
     channels = y.numpy().reshape(shape[0], -1, shape[-1])
     assert (channels == channels[:, :1]).all()
+    assert (channels[0] != channels[1]).any()  # each sample's mask is its own
     assert set(np.unique(channels)) == {np.float32(0), np.float32(1 / 0.75)}
     # 2,000 channels: the kept share's deviation is 0.01
     assert (channels[:, 0] > 0).mean() == pytest.approx(0.75, abs=0.04)

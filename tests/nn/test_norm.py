@@ -208,6 +208,20 @@ def test_running_statistics_are_state_of_a_compiled_step():
     same_buffers(traced, theirs)
 
 
+def test_gradients_do_not_flow_through_what_is_remembered():
+    """Training and prediction in one compiled step: the second depends on the first as on a constant."""
+    layer = nn.BatchNorm1d(3)
+
+    @pellucid.compile
+    def both(x, other):
+        layer.train()(x)
+        return grad(layer.eval()(other).sum(), x)
+
+    x, other = (Tensor(batch((6, 3), "float32", seed)) for seed in (0, 1))
+    assert not both(x, other).numpy().any()
+    assert layer.running_mean.numpy().all()
+
+
 def test_prediction_changes_no_state_and_a_sample_does_not_depend_on_its_batch():
     layer = nn.BatchNorm2d(3)
     layer(Tensor(batch((4, 5, 5, 3), "float32")))
