@@ -351,23 +351,30 @@ def _row(g: Group, stored: set[Node]) -> LoopKernel:
 
 
 def _column(g: Group, stored: set[Node]) -> ColumnKernel:
-    root, x, axes = g.root, g.root.inputs[0], g.root.params[0]
+    """Reductions of one shape over leading axes, side by side, then elementwise work on their results."""
+    sums = [m for m in g.members if m.op in HEAVY]
+    x, axes = g.root.inputs[0], g.root.params[0]
     lane_size = size(x.shape[max(axes) + 1 :])
-    outer, lane = Var("outer", root.size // max(lane_size, 1)), Var("j", lane_size)
+    outer, lane = Var("outer", g.root.size // max(lane_size, 1)), Var("j", lane_size)
     along = tuple(Var(f"k{a}", x.shape[a]) for a in axes)
     flat = var(outer).scaled(lane_size) + var(lane)
-    kept = iter(unflatten(flat, root.shape))
+    kept = iter(unflatten(flat, g.root.shape))
     inside = iter(along)
     place = tuple(var(next(inside)) if a in axes else next(kept) for a in range(len(x.shape)))
     low = Lowering(stored, {})
-    value = low.at(x, place)
-    acc = Ref("acc", root.dtype)
-    low.local[root] = (flat, acc)
-    stores = tuple(Store(array, flat, acc) for array in g.stores[root])
-    stores += _members(g, low, flat, 1)
-    return ColumnKernel(
-        (outer,), lane, along, (Accumulate("acc", OPERATION[root.op], value),), stores
+    values = [low.at(m.inputs[0], place) for m in sums]
+    names = ["acc"] if len(sums) == 1 else [f"acc{i}" for i in range(len(sums))]
+    stores: tuple[Store, ...] = ()
+    for name, m in zip(names, sums, strict=True):
+        acc = Ref(name, m.dtype)
+        low.local[m] = (flat, acc)
+        stores += tuple(Store(array, flat, acc) for array in g.stores[m])
+    stores += _members(g, low, flat, len(sums))
+    accumulates = tuple(
+        Accumulate(name, OPERATION[m.op], value)
+        for name, m, value in zip(names, sums, values, strict=True)
     )
+    return ColumnKernel((outer,), lane, along, accumulates, stores)
 
 
 def _gemm(g: Group, stored: set[Node]) -> GemmKernel:

@@ -7,10 +7,11 @@ In: a legal graph. Out: groups in an order that respects every read and write. T
               numbers is drawn again by each reader
 2. grouped    each stored node starts a group; movement and cheap elementwise work is folded into readers
 3. epilogue   an elementwise group that reads another group's result at the same place joins it
-4. rows       reductions along rows and elementwise work on the same rows join: the row stays in cache
-5. in place   a state array is overwritten by the group that computes its new value, after every
+4. columns    reductions of the same columns join
+5. rows       reductions along rows and elementwise work on the same rows join: the row stays in cache
+6. in place   a state array is overwritten by the group that computes its new value, after every
               other reader; where that would be circular, through a copy at the end
-6. dropped    a node that only its own group reads is never stored"""
+7. dropped    a node that only its own group reads is never stored"""
 
 from dataclasses import dataclass, field
 
@@ -340,7 +341,7 @@ class Schedule:
         """Joins groups in the order of their nodes, each to the latest producer that can take it."""
         for n in self.order:
             g = self.home.get(n)
-            if g is None or n is not g.members[0] or g.kind not in ("map", "row"):
+            if g is None or n is not g.members[0] or g.kind not in ("map", "row", "column"):
                 continue
             producers = {self.home[x] for x in self.reads_of(g) if x in self.home} - {g}
             candidates = sorted(producers, key=lambda p: -max(self.position[m] for m in p.members))
@@ -356,6 +357,16 @@ class Schedule:
                     and (n.size <= SMALL or self.reads_of(h) & self.reads_of(g))
                 ]
                 candidates += near[-4:]
+            elif g.kind == "column":  # a second reduction of the same columns
+                candidates = [
+                    h
+                    for h in self.groups
+                    if h.kind == "column"
+                    and h is not g
+                    and (h.root.inputs[0].shape, h.root.params) == (n.inputs[0].shape, n.params)
+                    and self.position[h.root] < self.position[n]
+                    and self.reads_of(h) & self.reads_of(g)
+                ]
             elif n.op in HEAVY:  # a second reduction of the same rows
                 candidates += [
                     h
@@ -378,6 +389,8 @@ class Schedule:
         if self.reaches(p, g, skip_direct=True) or self.reaches(g, p):
             return False
         kind, rows, length = p.kind, p.rows, p.length
+        if g.kind == "column" and p.kind != "column":
+            return False
         if g.kind == "row":
             if p.kind == "row" and (p.rows, p.length) != (g.rows, g.length):
                 return False
@@ -401,8 +414,7 @@ class Schedule:
             return False
         p.kind, p.rows, p.length = kind, rows, length
         if kind in ("gemm", "column"):
-            members.remove(p.root)
-            members.insert(0, p.root)
+            members.sort(key=lambda m: m.op not in HEAVY)
         p.members = members
         for m in g.members:
             self.home[m] = p
