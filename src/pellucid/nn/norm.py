@@ -96,7 +96,7 @@ class _RunningNorm(Module):
         count = self.num_batches_tracked + 1
         share = 1.0 / count.astype(mean.dtype) if self.momentum is None else self.momentum
         pairs = [
-            (old, old + share * (new.detach() - old))
+            (old, old + share * (new - old))
             for old, new in (
                 (self.running_mean, mean),
                 (self.running_var, var * (n / (n - 1))),
