@@ -203,10 +203,10 @@ def report_pictures(result: dict, run: str) -> list[str]:
     width = max(len(name) for name, _ in rows)
     return [
         f"{made['n']} made pictures among real ones. Precision: how many lie as near to a picture that was",
-        "learned from as these lie to each other. Recall: how many held-out ones have a made one as near.",
-        f"{'':{width}}  {'precision':>9}  {'recall':>7}",
+        "learned from as these lie to each other. Coverage: how many held-out ones have a made one as near.",
+        f"{'':{width}}  {'precision':>9}  {'coverage':>8}",
         *(
-            f"{name:{width}}  {percent(e['precision']):>9}  {percent(e['recall']):>7}"
+            f"{name:{width}}  {percent(e['precision']):>9}  {percent(e['coverage']):>8}"
             for name, e in rows
         ),
         f"Copies of a picture that was learned from: {percent(made['copies'])}.",

@@ -94,13 +94,23 @@ def distances(pictures: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.sqrt(np.maximum(squares, 0))
 
 
-def covered(pictures: np.ndarray, centres: np.ndarray, k: int = 3) -> float:
-    """The part of the pictures that lies in a ball around some centre; balls reach to the k-th nearest centre.
+def precision_and_coverage(
+    made: np.ndarray, known: np.ndarray, held_out: np.ndarray, k: int = 3
+) -> tuple[float, float]:
+    """(precision, coverage) of made pictures; a ball around a real picture reaches to its k-th nearest of its kind.
 
-    Of made pictures around real centres it is the precision (do they look real?), of real pictures around made
-    centres the recall (is all that is real made?). Kynkaanniemi et al. (2019), on pixels."""
+    precision  the part of made pictures that lies in a ball around a known one: do they look real?
+               Kynkaanniemi et al. (2019), on pixels
+    coverage   the part of held-out pictures whose ball has a made one in it: is all made that is real?
+               Naeem et al. (2020)"""
+    looks_real = distances(made, known) <= radii(known, k)
+    reached = distances(made, held_out) <= radii(held_out, k)
+    return float(looks_real.any(1).mean()), float(reached.any(0).mean())
+
+
+def radii(centres: np.ndarray, k: int) -> np.ndarray:
+    """(N,) how far the k-th nearest other picture is."""
     own = distances(centres, centres)
     np.fill_diagonal(own, np.inf)
     k = min(k, len(centres) - 1)
-    radius = np.partition(own, k - 1, axis=1)[:, k - 1]
-    return float((distances(pictures, centres) <= radius).any(1).mean())
+    return np.partition(own, k - 1, axis=1)[:, k - 1]

@@ -99,7 +99,7 @@ def measure_pictures(made: Any, network: Any, data: Dataset, parts: Split, score
     """Made pictures among real ones, by nearest neighbours; beside real pictures and mixed pixels.
 
     precision  the part of made pictures that lies as near to a training picture as these lie to each other
-    recall     the part of held-out real pictures that has a made one as near
+    coverage   the part of held-out real pictures that has a made one as near as other real ones
     copies     the part of made pictures that lies so near to a training picture, that it is a copy
     per_class  how many made pictures are nearest to a real one of each class: all should appear"""
     # Not the noise of the sheets: another seed, so that what was watched is not what is judged.
@@ -114,20 +114,24 @@ def measure_pictures(made: Any, network: Any, data: Dataset, parts: Split, score
     mixed = np.take_along_axis(flat, rng.integers(0, len(flat), (N_MADE, flat.shape[1])), 0)
     as_many = train[np.linspace(0, len(train) - 1, N_MADE).astype(int)]
 
-    def among(found: np.ndarray, centres: np.ndarray) -> dict:
-        return {
-            "precision": baselines.covered(found, train),
-            "recall": baselines.covered(real, centres),
-        }
+    def among(found: np.ndarray) -> dict:
+        precision, coverage = baselines.precision_and_coverage(found, train, real)
+        return {"precision": precision, "coverage": coverage}
 
     return {
         "pictures": {
             "n": N_MADE,
-            **among(pictures, pictures),
+            **among(pictures),
             "copies": float(np.mean(apart.min(1) < COPY * usual)),
             "per_class": counts.tolist(),
         },
-        "baseline": {"real": among(real, as_many), "mixed_pixels": among(mixed, mixed)},
+        "baseline": {
+            "real": {
+                "precision": among(real)["precision"],
+                "coverage": among(as_many)["coverage"],
+            },
+            "mixed_pixels": among(mixed),
+        },
         "classes": list(data.classes),
     }
 
