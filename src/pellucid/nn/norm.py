@@ -102,9 +102,8 @@ class _RunningNorm(Module):
                 (self.running_var, var * (n / (n - 1))),
             )
         ]
-        if isinstance(
-            self, _BatchNorm
-        ):  # PyTorch's instance norm has the number, and leaves it at 0
+        # PyTorch's instance norm has the number too, and leaves it at 0.
+        if isinstance(self, _BatchNorm):
             pairs.append((self.num_batches_tracked, count))
         assign(*pairs)
 
