@@ -1,11 +1,14 @@
 """Attention, embeddings and positions equal PyTorch's or a direct computation; a cache equals the whole."""
 
+import os
+
 import numpy as np
 import pytest
 
 import pellucid
 import pellucid.nn as nn
 from pellucid.base.errors import DTypeError, IndexRangeError, OptionError, ShapeError
+from pellucid.graph.node import topological_order
 from pellucid.tensor import attention as core
 from pellucid.tensor import functions as F
 from pellucid.tensor.gradient import grad
@@ -173,7 +176,7 @@ def test_second_derivatives_equal_torch():
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    """Blocks of 16 queries from 100 scores on."""
+    """Blocks of 32 queries from 100 scores on."""
     monkeypatch.setattr(core, "LIMIT", 100)
     monkeypatch.setattr(core, "BLOCK_SCORES", 100)
 
@@ -194,6 +197,40 @@ def test_blocks_of_queries_give_what_all_at_once_gives(form, small_blocks):
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["LIMIT", "LIMIT_OF_ALL"])
+def test_blocks_begin_above_either_limit(name, monkeypatch):
+    monkeypatch.setattr(core, name, 40 * 40 * (1 if name == "LIMIT" else B * H))
+
+    def is_by_blocks(t):
+        y = core.attention(*map(Tensor, qkv(t, t)))
+        return any(x.op == "scan" for x in topological_order([y.node]))
+
+    assert not is_by_blocks(40) and is_by_blocks(41)
+
+
+@pytest.mark.skipif(
+    os.environ.get("PELLUCID_ENGINE") == "reference", reason="NumPy plans no memory"
+)
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_memory_grows_with_the_length_not_with_its_square(dropout):
+    def arena(t):
+        arrays = [normal(1, 1, t, 8, dtype="float32")] * 3
+
+        @pellucid.compile
+        def step(q, k, v):
+            y = core.attention(q, k, v, causal=True, dropout=dropout)
+            return grad((y * y).sum(), [q, k, v])
+
+        step(*map(Tensor, arrays))
+        return step.last.executable.program.arena_bytes
+
+    short, long = arena(2048), arena(4096)
+    # Blocks take the same room at every length. The rest are ten arrays (T, 8) at most: q, the output and
+    # what comes back to it in blocks and whole, and the gradients.
+    assert long - short <= 10 * 2048 * 8 * 4
+    assert long < 4096 * 4096 * 4 / 10
+
+
 def test_blocks_drop_the_share_of_weights_that_was_asked_for(small_blocks):
     pellucid.random.seed(0)
     n = 64
@@ -204,7 +241,7 @@ def test_blocks_drop_the_share_of_weights_that_was_asked_for(small_blocks):
     assert (first != second).any()
     assert (first[:, 0] != first[:, 1]).any() and (first[:, :, 0] != first[:, :, 20]).any()
     kept = first != 0
-    assert (kept[:, :, :16] != kept[:, :, 16:32]).any()  # blocks of 16 queries draw their own
+    assert (kept[:, :, :32] != kept[:, :, 32:]).any()  # blocks of 32 queries draw their own
     np.testing.assert_allclose(first[kept], 1 / n / 0.75, rtol=1e-12)
     # 16,384 draws: the standard deviation of the share is 0.0034
     assert abs(kept.mean() - 0.75) < 0.014

@@ -1,5 +1,7 @@
 """RNN, LSTM and GRU and their cells equal PyTorch's, whole batches and sequences of different lengths."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -190,6 +192,27 @@ def test_a_compiled_training_step_equals_torch():
     for (name, _), g in zip(ours.named_parameters(), found, strict=True):
         wanted = dict(theirs.named_parameters())[name].grad.numpy()
         close(g.numpy().T if g.ndim == 2 else g, np.ascontiguousarray(wanted), what=name)
+
+
+@pytest.mark.skipif(
+    os.environ.get("PELLUCID_ENGINE") == "reference", reason="NumPy compiles nothing"
+)
+@pytest.mark.parametrize("kind", ["RNN", "LSTM", "GRU"])
+def test_a_long_sequence_is_no_longer_program(kind):
+    ours = getattr(nn, kind)(3, 4)
+
+    @pellucid.compile
+    def step(x):
+        y, _ = ours(x)
+        return grad((y * y).sum(), list(ours.parameters()))
+
+    counts = []
+    for time in (20, 2000):
+        step(Tensor(np.zeros((2, time, 3), np.float32)))
+        program = step.last.executable.program
+        counts.append((len(program.kernels), len(program.launches)))
+    # Sums over 2,000 steps are cut in chunks, which are added up by one more kernel for each.
+    assert counts[1][0] - counts[0][0] <= 4 and counts[1][1] - counts[0][1] <= 8, counts
 
 
 def test_lengths_may_be_an_argument_of_a_compiled_function():

@@ -22,8 +22,10 @@ from .tensor import Tensor, as_tensor, from_node
 # B batch, H query heads, G key heads, T queries, S keys, D features of a head
 
 LIMIT = 1024 * 1024  # scores of one head: above this many, blocks of queries
-BLOCK_SCORES = 256 * 1024  # scores of one head in a block
-SMALLEST_BLOCK = 16
+LIMIT_OF_ALL = 32 * LIMIT  # of all heads: 128 MiB that the backward pass would keep
+BLOCK_SCORES = 256 * 1024  # scores of one head in a block: they stay in the second cache
+BLOCK_SCORES_OF_ALL = 4 * 1024 * 1024
+SMALLEST_BLOCK = 32
 
 
 def attention(
@@ -76,7 +78,8 @@ def attend(
     if q.size == 0 or k.size == 0 or v.size == 0:
         out = F.zeros((*q.shape[:3], v.shape[3]), q.dtype)
         return out, F.zeros((*q.shape[:3], s), q.dtype) if need_weights else None
-    if t * s > LIMIT and t > SMALLEST_BLOCK:
+    is_long = t * s > LIMIT or q.shape[0] * q.shape[1] * t * s > LIMIT_OF_ALL
+    if is_long and t > SMALLEST_BLOCK:
         weights = attention_weights(q, k, mask, causal, scale, offset) if need_weights else None
         return _by_blocks(q, k, v, mask, causal, scale, dropout, offset), weights
     e, total = _exponentials(q, k, mask, causal, scale, offset)
@@ -190,7 +193,8 @@ def _by_blocks(
     A dropout mask is drawn from a key of its block: the backward pass draws it again."""
     b, h, t, d = q.shape
     s, dv = k.shape[2], v.shape[3]
-    size = max(SMALLEST_BLOCK, BLOCK_SCORES // s // 16 * 16)
+    most = min(BLOCK_SCORES // s, BLOCK_SCORES_OF_ALL // (b * h * s), t)
+    size = max(SMALLEST_BLOCK, most // 16 * 16)
     n = -(-t // size)
     more = n * size - t
     blocks = F.pad(q, [(0, 0), (0, 0), (0, more), (0, 0)]).reshape(b, h, n, size, d)
