@@ -2,16 +2,20 @@
 
 Joins compiler and runtime, which do not know each other. PELLUCID_ENGINE=reference chooses NumPy."""
 
+import functools
+import hashlib
 import importlib.util
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from ..base.errors import OptionError
 from ..graph import reference
+from ..graph.digest import digest
 from ..program.graph import Graph
 
 ENGINES = ("compiled", "reference")
@@ -92,4 +96,42 @@ def load(graph: Graph, options=None) -> Executable:
     from ..compiler import build  # LLVM is loaded when the first kernel is needed
     from ..runtime import executor
 
-    return executor.Executable(build.build(graph, options or build.Options()))
+    return executor.Executable(_program(graph, options or build.Options()))
+
+
+def _program(graph: Graph, options):
+    """The graph's program, from the cache on disk where an earlier run has left it."""
+    from ..base import machine
+    from ..compiler import build
+    from ..program import record
+    from ..runtime import cache
+
+    roots = [*graph.outputs, *(x for pair in graph.updates for x in pair)]
+    parts = (
+        sources(),
+        digest([*graph.inputs, *graph.state], roots),
+        repr((len(graph.inputs), len(graph.outputs), options, machine.read())),
+    )
+    name = hashlib.sha256("\0".join(parts).encode()).hexdigest() + ".program"
+    kept = cache.read(name)
+    if kept is not None:
+        try:
+            return record.from_bytes(kept)
+        except (ValueError, TypeError):
+            pass  # of another version, or damaged: built again
+    program = build.build(graph, options)
+    cache.write(name, record.to_bytes(program))
+    return program
+
+
+@functools.cache
+def sources() -> str:
+    """Names the compiler that makes a program: a digest of its files, so that no change meets an old program."""
+    from ..compiler import build
+
+    found = hashlib.sha256()
+    root = Path(build.__file__).parent.parent
+    for folder in ("base", "graph", "transform", "program", "compiler"):
+        for path in sorted((root / folder).glob("*.py")):
+            found.update(path.read_bytes())
+    return found.hexdigest()
