@@ -610,6 +610,7 @@ def test_an_offset_inside_a_compiled_function_equals_a_number(kind):
 # ---- what cannot be
 
 X = Tensor(np.zeros((2, 5, 12)))
+ELEVEN = nn.Embedding(11, 3)
 
 
 @pytest.mark.parametrize(
@@ -622,6 +623,11 @@ X = Tensor(np.zeros((2, 5, 12)))
         ),
         (lambda: nn.Embedding(11, 3)(np.array([4, -1])), IndexRangeError, r"token -1 .* \[1\]"),
         (lambda: nn.Embedding(11, 3).check([4, 5, 99]), IndexRangeError, r"token 99 .* \[2\]"),
+        (
+            lambda: pellucid.compile(lambda: ELEVEN(np.array([[0, 12]])))(),
+            IndexRangeError,
+            r"token 12 .* \[0, 1\]",
+        ),
         (lambda: nn.Embedding(11, 3)(np.zeros(3)), DTypeError, "float64.*astype"),
         (lambda: nn.Embedding(11, 3, padding_idx=11), OptionError, "from -11 to 10"),
         (lambda: nn.Embedding.from_pretrained(np.zeros(3)), ShapeError, r"float64 of shape \(3,\)"),

@@ -307,6 +307,13 @@ X = Tensor(np.zeros((B, S, E)))
             ShapeError,
             "self_attn.*leaves out all 5 keys of batch entry 0",
         ),
+        (
+            lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(E, HEADS), 2)(
+                X, None, np.ones((B, S), bool)
+            ),
+            ShapeError,
+            r"layer 'layers\.0\.self_attn'",
+        ),
         (lambda: nn.TransformerEncoderLayer(8, 2)(X), ShapeError, r"\(2, 5, 12\).*8"),
         (
             lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(E, HEADS), 0),

@@ -60,18 +60,19 @@ class Embedding(Module):
                 f"Embedding.from_pretrained got {values.dtype} of shape {tuple(values.shape)}: it needs floats "
                 "(num_embeddings, embedding_dim), one row for each token."
             )
-        layer = cls(*values.shape, padding_idx, dtype=values.dtype)
+        n, dim = values.shape
+        layer = cls(n, dim, padding_idx, values.dtype)
         layer.weight.assign(values)
         layer.weight.requires_grad = not freeze
         return layer
 
     def forward(self, tokens: Tensor) -> Tensor:
-        tokens = as_tensor(tokens)
+        given, tokens = tokens, as_tensor(tokens)
         if tokens.dtype.kind != "i":
             raise DTypeError(
                 f"{self._title} got tokens of {tokens.dtype}: they must be integers. Use astype(int64)."
             )
-        self.check(tokens)
+        self.check(given)  # an array is known even while a function is traced
         rows = F.take(self.weight, tokens, 0)
         if self.padding_idx is None:
             return rows
