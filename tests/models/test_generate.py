@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pellucid import models
-from pellucid.base.errors import OptionError, ShapeError
+from pellucid.base.errors import IndexRangeError, OptionError, ShapeError
 from pellucid.models.generate import Reader, _Draws, choose, generate, stream
 from pellucid.tensor import random
 from pellucid.tensor.tensor import Tensor
@@ -217,6 +217,15 @@ def test_a_prompt_must_be_there():
         list(stream(model, [[1, 2]], 3))
     with pytest.raises(ShapeError, match="Reader got tokens of shape"):
         Reader(model, 2).feed([[1, 2]])
+
+
+def test_a_token_outside_the_vocabulary_is_named():
+    for name in ("gpt", "lstm"):
+        for wrong in (V, -1):
+            with pytest.raises(
+                IndexRangeError, match=f"the token {wrong} is not in .* 0 to {V - 1}"
+            ):
+                generate(made(name), [1, wrong], 3)
 
 
 def test_a_target_is_written_from_its_source():

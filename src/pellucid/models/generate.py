@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from ..base.errors import OptionError, ShapeError
+from ..base.errors import IndexRangeError, OptionError, ShapeError
 from ..tensor import functions as F
 from ..tensor.tensor import Tensor
 from ..tensor.trace import compile
@@ -22,7 +22,8 @@ class LanguageModel(Protocol):
     """What can be written with: models.GPT and models.CharRNN, or a model of your own.
 
     memory(B)  what keeps the tokens so far, with reset() and `capacity` (None: no limit)
-    model(tokens, memory)  scores (B, T, V) of what follows each token; the tokens are remembered"""
+    model(tokens, memory)  scores (B, T, V) of what follows each token; the tokens are remembered
+    vocab_size  V, where it has one: tokens are checked against it"""
 
     training: bool
 
@@ -85,6 +86,7 @@ class Reader:
             raise ShapeError(
                 f"Reader got tokens of shape {tokens.shape}: it needs ({self.batch_size}, T), T 1 or more."
             )
+        self._check_vocabulary(tokens)
         self.tokens += list(tokens.T)
         capacity = self.memory.capacity
         was_training = self.model.training
@@ -99,6 +101,16 @@ class Reader:
             return self._feed(tokens, len(self.tokens) - tokens.shape[1])
         finally:
             self.model.train(was_training)
+
+    def _check_vocabulary(self, tokens: np.ndarray) -> None:
+        # A compiled function cannot look at its tokens: it would take the nearest one without a word.
+        n = getattr(self.model, "vocab_size", None)
+        if n is not None and (tokens.min() < 0 or tokens.max() >= n):
+            wrong = tokens[(tokens < 0) | (tokens >= n)][0]
+            raise IndexRangeError(
+                f"the token {wrong} is not in the model's vocabulary: it must be from 0 to {n - 1}. Encode the text "
+                "with the vocabulary that the model was trained with."
+            )
 
     def _feed(self, tokens: np.ndarray, n_before: int) -> np.ndarray:
         n = tokens.shape[1]

@@ -118,7 +118,7 @@ class Writer:
     source  (B, S): one for each sequence that is written"""
 
     def __init__(self, model: Seq2Seq, source: Tensor):
-        self.model = model
+        self.model, self.vocab_size = model, model.target_vocab
         was_training = model.training
         model.eval()
         self.encoded, self.hidden = model.encode(source)
