@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 
-from pellucid.program.program import Kernel, Launch, Program, Slot
+from pellucid.program.program import Kernel, Launch, Program, Repeat, Slot
 
 
 def program(**changes) -> Program:
@@ -59,6 +59,25 @@ def test_kernels_and_their_text_can_be_printed():
     assert "define void @add_3" in program().show_llvm()
 
 
+def looped(**changes) -> Program:
+    """The first launch 5 times, within it the second one 3 times."""
+    first, second = program().launches
+    repeats = Repeat(1, 3, 5, ((1, -12),)), Repeat(0, 5, 6, ((4, 4),))
+    slots = (*program().slots, Slot("counter", nbytes=8), Slot("counter", nbytes=8))
+    return program(**{"launches": (first, second, *repeats), "slots": slots, **changes})
+
+
+def test_a_loop_is_listed_indented_and_counts_as_often_as_it_runs():
+    lines = looped().show().splitlines()
+    assert looped().times == (5, 15, 5, 1)
+    assert "60 flop and 720 B" in lines[0]
+    assert [len(line[4:]) - len(line[4:].lstrip()) for line in lines[1:]] == [3, 5, 3, 1]
+    assert lines[3].split() == "2 3 times from 1: x by -12".split()
+    assert lines[4].split() == "3 5 times from 0: out by 4".split()
+    assert looped().show_kernels().startswith("add_3: 20 x 3 flop")
+    assert looped().show_memory().splitlines()[6].split()[-2:] == ["launches", "2..2"]
+
+
 def test_equal_programs_have_equal_digests_and_others_do_not():
     assert program().sha256 == program().sha256
     text = dataclasses.replace(program().kernels[0], text="other")
@@ -75,6 +94,8 @@ def test_equal_programs_have_equal_digests_and_others_do_not():
         {"launches": (Launch(1, (), 1),)},
         {"launches": (Launch(0, (5,), 1),)},
         {"launches": (Launch(0, (1,), -1),)},
+        {"launches": (Repeat(0, 2, 0, ()),)},
+        {"launches": (Launch(0, (1,), 1), Repeat(0, 2, 1, ()))},
     ],
 )
 def test_a_program_that_would_touch_foreign_memory_cannot_be_made(wrong):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from ..graph.infer import constant, make
 from ..graph.loop import Loop, Scan, substitute, varying
 from ..graph.node import Node, leaf, topological_order
+from ..graph.ops import OPS
 
 KEPT = frozenset(
     "contract reduce_sum reduce_max reduce_min argmax cumsum fold gather scatter_add scan".split()
@@ -120,27 +121,46 @@ def _nodes(taps: Sequence[Node]) -> list[Node]:
 
 
 def _read(loop: Loop, taps: Sequence[Node], roots: list[Node], room: int) -> dict[Node, Node]:
-    """What the reversed loop reads of the forward one at step t: node of the body -> its values stacked."""
+    """What the reversed loop reads of the forward one at step t: node of the body -> its values stacked.
+
+    Where only one elementwise node reads a costly one, its result is stacked instead: h w + x + b, not h w."""
     inputs = taps[0].inputs
     forward = [*loop.nexts, *_nodes(taps)]
-    changing = varying(loop, forward)
-    own = set(topological_order(forward)) & changing
+    own = set(topological_order(forward)) & varying(loop, forward)
     given = dict(zip(loop.xs, inputs[len(loop.carries) :], strict=False))
-    out: dict[Node, Node] = {}
+    costly = {x for x in own if x.op in KEPT and x.size <= room}
+    free = {*given, *loop.carries, *_nodes(taps)}  # stacked already, or a carry
+    while True:
+        found = _readers(roots, costly.union(given, loop.carries))
+        raised = {}
+        for node in (x for x in found if x in costly and x not in free):
+            (reader, *others) = found[node]
+            same = (reader.size, reader.dtype) == (node.size, node.dtype)
+            if not others and same and reader in own and OPS[reader.op].is_elementwise:
+                raised[node] = reader
+        if not raised:
+            break
+        costly = costly - raised.keys() | set(raised.values())
+    return {
+        x: given[x] if x in given else make("scan", inputs, (loop, ("stack", x))) for x in found
+    }
+
+
+def _readers(roots: list[Node], ends: set[Node]) -> dict[Node, list[Node]]:
+    """The ends that the roots are computed from, and the nodes on the way that read each (a root: itself)."""
+    found: dict[Node, list[Node]] = {}
     seen: set[Node] = set()
-    stack = list(roots)
+    stack = [(root, root) for root in roots]
     while stack:
-        node = stack.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        if node in given:
-            out[node] = given[node]
-        elif node in loop.carries or (node in own and node.op in KEPT and node.size <= room):
-            out[node] = make("scan", inputs, (loop, ("stack", node)))
-        else:
-            stack.extend(node.inputs)
-    return out
+        node, reader = stack.pop()
+        if node in ends:
+            readers = found.setdefault(node, [])
+            if reader not in readers:
+                readers.append(reader)
+        elif node not in seen:
+            seen.add(node)
+            stack.extend((x, node) for x in node.inputs)
+    return found
 
 
 class _Sums:
