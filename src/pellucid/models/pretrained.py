@@ -55,7 +55,7 @@ class Pretrained(Model):
             # A config.json may ask for more than there is memory for: far beyond its weights is refused.
             with blank(SPARE * sum(a.size for a in arrays.values()) + 2**16):
                 model = cls(**{**arguments, **changed})
-        except (PellucidError, TypeError) as error:
+        except (PellucidError, TypeError, ValueError) as error:
             raise FormatError(f"{path}: its {cls.__name__} cannot be made: {error}") from error
         _load(model, layout, arrays, path)
         return model.eval()
