@@ -46,7 +46,9 @@ def check(graph: Graph, **options) -> None:
     rng = np.random.default_rng(0)
     arrays = [rng.standard_normal(n.shape) for n in graph.inputs]
     want = reference.evaluate(graph, arrays, [])
-    for y, z in zip(Executable(build(graph, Options(**options))).run(arrays, ()), want, strict=True):
+    for y, z in zip(
+        Executable(build(graph, Options(**options))).run(arrays, ()), want, strict=True
+    ):
         np.testing.assert_allclose(y, z, rtol=1e-11, atol=1e-11)
 
 

@@ -6,11 +6,14 @@ import pellucid as pl
 from pellucid import nn, optim
 from pellucid.base import dtypes
 from pellucid.compiler import build
-from pellucid.compiler.kernel import GemmKernel, LoopKernel
+from pellucid.compiler.kernel import GemmKernel, Guard, LoopKernel, walk
+from pellucid.graph import reference
 from pellucid.graph.infer import make
 from pellucid.graph.node import leaf
 from pellucid.program.graph import Graph
+from pellucid.runtime.executor import Executable
 from pellucid.tensor import engine
+from pellucid.transform.gradient import gradients
 
 
 def kernels(graph: Graph) -> list:
@@ -119,3 +122,29 @@ def test_equal_layers_share_kernels():
     forward(np.zeros((16, 32), np.float32))
     program = forward.last.executable.program
     assert len(program.launches) == 6 and len(program.kernels) == 1
+
+
+def test_the_gradient_of_a_split_is_stored_part_by_part():
+    """Gates of a recurrent step: four parts, one loop over a part, no range tests; the same bits as unfused."""
+    x = leaf((6, 80), dtypes.float32, "x")
+    weights = [leaf((6, 20), dtypes.float32, f"w{i}") for i in range(4)]
+    parts = [make("slice", (x,), ((0, 20 * i), (6, 20 * i + 20), (1, 1))) for i in range(4)]
+    shared = make("tanh", (parts[0],))
+    ys = [make("mul", (make("mul", (p, shared)), w)) for p, w in zip(parts, weights, strict=True)]
+    y = make("add", (make("add", (ys[0], ys[1])), make("add", (ys[2], ys[3]))))
+    g = leaf((6, 20), dtypes.float32, "g")
+    (dx,) = gradients([y], [g], [x])
+    graph = Graph((x, *weights, g), (), (dx,))
+    (kernel,) = kernels(graph)
+    stores = kernel.stages[0].stores
+    assert len(stores) == 4 and not [
+        v for v in walk([s.value for s in stores]) if isinstance(v, Guard)
+    ]
+    rng = np.random.default_rng(0)
+    arrays = [rng.standard_normal(n.shape).astype(np.float32) for n in graph.inputs]
+    (got,), (plain,) = (
+        Executable(build.build(graph, build.Options(fuse=fuse))).run(arrays, ())
+        for fuse in (True, False)
+    )
+    np.testing.assert_array_equal(got, plain)
+    np.testing.assert_allclose(got, reference.evaluate(graph, arrays, [])[0], rtol=1e-5, atol=1e-6)

@@ -239,6 +239,9 @@ def _members(g: Group, low: Lowering, flat: Index, first: int = 0) -> tuple[Stor
     """Stores of the elementwise members, each computed at `flat`."""
     out = []
     for m in g.members[first:]:
+        if m in g.joined:
+            out += _parts(g, m, low, flat)
+            continue
         value = (
             low.at_flat(m, flat) if g.kind == "copy" else low.computed(m, unflatten(flat, m.shape))
         )
@@ -248,20 +251,37 @@ def _members(g: Group, low: Lowering, flat: Index, first: int = 0) -> tuple[Stor
     return tuple(out)
 
 
+def _parts(g: Group, m: Node, low: Lowering, flat: Index) -> list[Store]:
+    """Stores of a joined concatenation: element `flat` of each part, at its place."""
+    axis, start, out = m.params[0], 0, []
+    for x in m.inputs:
+        place = list(unflatten(flat, x.shape))
+        place[axis] = place[axis] + start
+        start += x.shape[axis]
+        value = low.at_flat(x, flat)
+        out += [Store(array, flatten(place, m.shape), value) for array in g.stores[m]]
+    return out
+
+
+def _divides(index: Index, lane: Var) -> bool:
+    """Whether an address divides the lane's counter."""
+    return any(
+        isinstance(a, Quot | Rem) and any(t == lane for t, _ in a.index.terms)
+        for a, _ in index.terms
+    )
+
+
 def _clean(stores: Sequence[Store], lane: Var) -> bool:
     """Whether no address divides the lane's counter: every load is a vector, a scalar or a plain stride."""
-    for v in walk([s.value for s in stores]):
-        if isinstance(v, Load):
-            for a, _ in v.index.terms:
-                if isinstance(a, Quot | Rem) and any(t == lane for t, _ in a.index.terms):
-                    return False
-    return True
+    loads = (v for v in walk([s.value for s in stores]) if isinstance(v, Load))
+    return not any(_divides(x.index, lane) for x in (*loads, *stores))
 
 
 def _map(g: Group, stored: set[Node]) -> LoopKernel:
     """One loop where addresses allow, else rows of the last axis, else one loop with divisions."""
-    shape = g.root.shape
-    flat = Var("i", g.root.size)
+    shape = g.root.inputs[0].shape if g.root in g.joined else g.root.shape
+    total = size(shape)
+    flat = Var("i", total)
     stores = _members(g, Lowering(stored, {}), var(flat))
     if _clean(stores, flat) or not shape:
         return LoopKernel((), flat, (Stage("map", stores),))
@@ -270,12 +290,14 @@ def _map(g: Group, stored: set[Node]) -> LoopKernel:
         inner_size = size(shape[split:])
         if inner_size < 8 and (split > 1 or inner_size < 4):
             break
-        row, inner = Var("row", g.root.size // max(inner_size, 1)), Var("i", inner_size)
+        row, inner = Var("row", total // max(inner_size, 1)), Var("i", inner_size)
         attempt = _members(g, Lowering(stored, {}), var(row).scaled(inner_size) + var(inner))
         if _clean(attempt, inner):
             found = LoopKernel((row,), inner, (Stage("map", attempt),))
             if row.extent >= ROWS:
                 break
+        elif g.joined and found is None and not any(_divides(s.index, inner) for s in attempt):
+            found = LoopKernel((row,), inner, (Stage("map", attempt),))
     if found is not None:
         return found
     return LoopKernel((), flat, (Stage("map", stores),))

@@ -3,6 +3,7 @@
 contract    the second operand has the result's last axis (the lanes run along it); a contraction without
             such an axis is a sum of products; a long sum with few results -> chunks
 fold        with a stride -> one without, phase by phase
+add         of arrays that are zero but for pieces side by side -> concat
 reduce_*    a long reduction with few results -> two, in a number of chunks that depends on the shape alone"""
 
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ NARROW = 4096  # results of a column reduction that are few
 def legalize(roots: Sequence[Node]) -> list[Node]:
     """The same values in legal form."""
     new: dict[Node, Node] = {}
+    pieces: dict[Node, Pieces] = {}
     for node in topological_order(roots):
         inputs = tuple(new[x] for x in node.inputs)
         if node.op in ("contract", "reduce_sum") and any(x.size == 0 for x in inputs):
@@ -32,6 +34,14 @@ def legalize(roots: Sequence[Node]) -> list[Node]:
             new[node] = make("broadcast", (zero,), (node.shape,)) if node.shape else zero
         elif node.op == "surrogate":
             new[node] = inputs[0]
+        elif node.op == "pad":
+            new[node] = padded = make("pad", inputs, node.params)
+            axes = [i for i, w in enumerate(node.params[0]) if any(w)]
+            if len(axes) == 1 and node.params[1] == 0 and inputs[0].size:
+                lo = node.params[0][axes[0]][0]
+                pieces[padded] = axes[0], ((lo, lo + inputs[0].shape[axes[0]], inputs[0]),)
+        elif node.op == "add" and all(x in pieces for x in inputs):
+            new[node] = joined(inputs, pieces)
         elif node.op == "contract":
             new[node] = contract(inputs, *node.params)
         elif node.op in ("reduce_sum", "reduce_max", "reduce_min"):
@@ -43,6 +53,24 @@ def legalize(roots: Sequence[Node]) -> list[Node]:
         else:
             new[node] = make(node.op, inputs, node.params)
     return [new[r] for r in roots]
+
+
+Pieces = tuple[int, tuple[tuple[int, int, Node], ...]]  # axis, (start, stop, part) in order; else 0
+
+
+def joined(terms: tuple[Node, ...], pieces: dict[Node, Pieces]) -> Node:
+    """The sum of arrays that are zero but for pieces along one axis: side by side where they fill it.
+
+    The gradient of what was split: nothing is added but zeros. A -0.0 stays one."""
+    total = make("add", terms)
+    (axis, some), (other, more) = (pieces[x] for x in terms)
+    parts = sorted((*some, *more), key=lambda part: part[:2])
+    if axis != other or any(a[1] > b[0] for a, b in zip(parts, parts[1:], strict=False)):
+        return total
+    if sum(stop - start for start, stop, _ in parts) == total.shape[axis]:
+        return make("concat", tuple(x for _, _, x in parts), (axis,))
+    pieces[total] = axis, tuple(parts)
+    return total
 
 
 def reshape(x: Node, shape: tuple[int, ...]) -> Node:

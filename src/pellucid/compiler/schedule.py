@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from ..graph.infer import is_constant
 from ..graph.node import Node, topological_order
 from ..program.graph import Graph
+from .emit import LANES
 from .kernel import Index, Load, Value, Var, unflatten, var, walk
 from .legalize import is_row_reduction, size
 from .lower import ELEMENTWISE, MOVEMENT, Lowering
@@ -40,6 +41,7 @@ class Group:
     members  inputs first
     rows, length   of a row group
     stores   member -> the arrays that receive it
+    joined   members that are concatenations of equal parts: part after part is stored in one walk over a part
     number   order of making: groups that could run in any order run in this one"""
 
     kind: str
@@ -48,6 +50,7 @@ class Group:
     length: int = 1
     stores: dict[Node, list[object]] = field(default_factory=dict)
     number: int = 0
+    joined: set[Node] = field(default_factory=set)
 
     @property
     def root(self) -> Node:
@@ -206,8 +209,24 @@ class Schedule:
                 if row
                 else ("column", 1, 1)
             )
+        elif self.is_joined(n):
+            g.joined.add(n)
         self.add_group(g)
         self.home[n] = g
+
+    def is_joined(self, n: Node) -> bool:
+        """Whether n concatenates equal parts, long enough to be walked at once, each stored in its place."""
+        return (
+            n.op == "concat"
+            and 2 <= len(n.inputs) <= 8
+            and len({x.shape for x in n.inputs}) == 1
+            and size(n.inputs[0].shape[n.params[0] :]) >= LANES
+            and all(v is not n for _, v in self.targets)
+        )
+
+    def domain(self, g: Group, n: Node) -> int:
+        """How many elements of n the group walks over: of a joined concatenation, those of a part."""
+        return n.inputs[0].size if n in g.joined else n.size
 
     def add_group(self, g: Group) -> None:
         g.number = len(self.groups)
@@ -352,7 +371,7 @@ class Schedule:
                     if h.kind == "map"
                     and h is not g
                     and h not in producers
-                    and h.members[0].size == n.size
+                    and self.domain(h, h.members[0]) == self.domain(g, n)
                     and self.position[h.members[0]] < self.position[n]
                     and (n.size <= SMALL or self.reads_of(h) & self.reads_of(g))
                 ]
@@ -398,13 +417,17 @@ class Schedule:
                 p.kind == "map" and p.root.size != g.rows * g.length
             ):
                 return False
+            if p.joined:
+                return False
             kind, rows, length = "row", g.rows, g.length
         if kind == "row" and not (rows >= ROWS_AT_LEAST or rows * length <= SMALL):
             return False
+        if kind == "row" and g.joined:
+            return False
         members = sorted(p.members + g.members, key=self.position.__getitem__)
-        root_size = rows * length if kind == "row" else p.root.size
+        root_size = rows * length if kind == "row" else self.domain(p, p.root)
         if any(
-            m.size not in (root_size, rows if kind == "row" else root_size)
+            self.domain(g, m) not in (root_size, rows if kind == "row" else root_size)
             for m in g.members
             if m.op not in HEAVY
         ):
@@ -416,6 +439,7 @@ class Schedule:
         if kind in ("gemm", "column"):
             members.sort(key=lambda m: m.op not in HEAVY)
         p.members = members
+        p.joined |= g.joined
         for m in g.members:
             self.home[m] = p
         for h in self.before.pop(g):
@@ -437,8 +461,11 @@ class Schedule:
         if kind != "row":
             if m.op in HEAVY:
                 return False
-            i = var(Var("i", m.size))
-            return all(v.index == i for v in self.loads(m, i) if v.array in watched)
+            parts = m.inputs if self.is_joined(m) else ()
+            i = var(Var("i", parts[0].size if parts else m.size))
+            low = Lowering(self.stored)
+            found = walk([low.at_flat(x, i) for x in parts]) if parts else self.loads(m, i)
+            return all(v.index == i for v in found if isinstance(v, Load) and v.array in watched)
         r, c = var(Var("row", rows)), var(Var("along", length))
         full = r.scaled(length) + c
         if m.op in HEAVY:
