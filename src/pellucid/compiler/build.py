@@ -286,6 +286,9 @@ def _map(g: Group, stored: set[Node]) -> LoopKernel:
     if _clean(stores, flat) or not shape:
         return LoopKernel((), flat, (Stage("map", stores),))
     found = None
+    if g.joined:  # at least the run of a part must be one loop
+        run = Schedule.run_length(next(iter(g.joined)))
+        shape = (total // run, run)
     for split in range(1, len(shape)):  # the longest rows of which there are enough
         inner_size = size(shape[split:])
         if inner_size < 8 and (split > 1 or inner_size < 4):
@@ -296,7 +299,7 @@ def _map(g: Group, stored: set[Node]) -> LoopKernel:
             found = LoopKernel((row,), inner, (Stage("map", attempt),))
             if row.extent >= ROWS:
                 break
-        elif g.joined and found is None and not any(_divides(s.index, inner) for s in attempt):
+        elif g.joined:
             found = LoopKernel((row,), inner, (Stage("map", attempt),))
     if found is not None:
         return found

@@ -18,6 +18,7 @@ An Index is kept in a normal form in which splitting and merging axes cancels, s
 transposed or broadcast view costs nothing: its movement is folded into the addresses."""
 
 from dataclasses import dataclass, field
+from math import gcd
 
 from ..base import dtypes
 from ..base.dtypes import DType
@@ -168,7 +169,9 @@ def quotient(x: Index, n: int) -> Index:
         return x
     whole, rest = _split(x, n)
     low, high = rest.bounds()
-    return whole if low >= 0 and high < n else whole + Index(0, ((Quot(rest, n), 1),))
+    if low >= 0 and high < n:
+        return whole
+    return whole + Index(0, ((Quot(_coarse_and_fine(rest, n)[0], n), 1),))
 
 
 def remainder(x: Index, n: int) -> Index:
@@ -177,7 +180,25 @@ def remainder(x: Index, n: int) -> Index:
         return Index()
     _, rest = _split(x, n)
     low, high = rest.bounds()
-    return rest if low >= 0 and high < n else Index(0, ((Rem(rest, n), 1),))
+    if low >= 0 and high < n:
+        return rest
+    coarse, fine = _coarse_and_fine(rest, n)
+    return Index(0, ((Rem(coarse, n), 1),)) + fine
+
+
+def _coarse_and_fine(x: Index, n: int) -> tuple[Index, Index]:
+    """x = coarse + fine, coarse in steps of a divisor of n that fine stays below: fine changes no
+    quotient by n, and is all of the remainder that the coarse part leaves."""
+    if any(c < 0 for _, c in x.terms) or x.const < 0:
+        return x, Index()
+    terms = sorted(x.terms, key=lambda t: t[1])
+    for at in range(len(terms), 0, -1):
+        step = gcd(n, *(c for _, c in terms[at:]))
+        const = x.const % step
+        fine = Index(const, tuple(terms[:at]))
+        if fine.bounds()[1] < step:
+            return combine(x.const - const, tuple(terms[at:])), combine(const, fine.terms)
+    return x, Index()
 
 
 def count(loops) -> int:

@@ -220,9 +220,26 @@ class Schedule:
             n.op == "concat"
             and 2 <= len(n.inputs) <= 8
             and len({x.shape for x in n.inputs}) == 1
-            and size(n.inputs[0].shape[n.params[0] :]) >= LANES
+            and self.run_length(n) >= LANES
             and all(v is not n for _, v in self.targets)
         )
+
+    @staticmethod
+    def run_length(n: Node) -> int:
+        """Neighbouring elements of one part of a concatenation."""
+        return size(n.inputs[0].shape[n.params[0] :])
+
+    @staticmethod
+    def lanes_of(g: Group) -> int:
+        """A length that the loop of the lanes divides, in a group whose root fixes that loop."""
+        if g.kind == "column":
+            return size(g.root.inputs[0].shape[max(g.root.params[0]) + 1 :])
+        n, (a_labels, _, out) = 1, g.root.params
+        for label, d in zip(reversed(out), reversed(g.root.shape), strict=True):
+            if label in a_labels:
+                break
+            n *= d
+        return n
 
     def domain(self, g: Group, n: Node) -> int:
         """How many elements of n the group walks over: of a joined concatenation, those of a part."""
@@ -422,7 +439,10 @@ class Schedule:
             kind, rows, length = "row", g.rows, g.length
         if kind == "row" and not (rows >= ROWS_AT_LEAST or rows * length <= SMALL):
             return False
-        if kind == "row" and g.joined:
+        runs = {self.run_length(m) for m in p.joined | g.joined}
+        if runs and (kind == "row" or len(runs) > 1):
+            return False
+        if kind in ("gemm", "column") and any(r % self.lanes_of(p) for r in runs):
             return False
         members = sorted(p.members + g.members, key=self.position.__getitem__)
         root_size = rows * length if kind == "row" else self.domain(p, p.root)
