@@ -273,8 +273,8 @@ def _divides(index: Index, lane: Var) -> bool:
 
 def _clean(stores: Sequence[Store], lane: Var) -> bool:
     """Whether no address divides the lane's counter: every load is a vector, a scalar or a plain stride."""
-    loads = (v for v in walk([s.value for s in stores]) if isinstance(v, Load))
-    return not any(_divides(x.index, lane) for x in (*loads, *stores))
+    places = [v.index for v in walk([s.value for s in stores]) if isinstance(v, Load)]
+    return not any(_divides(x, lane) for x in (*places, *(s.index for s in stores)))
 
 
 def _map(g: Group, stored: set[Node]) -> LoopKernel:

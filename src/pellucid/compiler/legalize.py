@@ -7,6 +7,7 @@ add         of arrays that are zero but for pieces side by side -> concat
 reduce_*    a long reduction with few results -> two, in a number of chunks that depends on the shape alone"""
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from ..graph.infer import make
 from ..graph.node import Node, topological_order
@@ -65,7 +66,7 @@ def joined(terms: tuple[Node, ...], pieces: dict[Node, Pieces]) -> Node:
     total = make("add", terms)
     (axis, some), (other, more) = (pieces[x] for x in terms)
     parts = sorted((*some, *more), key=lambda part: part[:2])
-    if axis != other or any(a[1] > b[0] for a, b in zip(parts, parts[1:], strict=False)):
+    if axis != other or any(a[1] > b[0] for a, b in pairwise(parts)):
         return total
     if sum(stop - start for start, stop, _ in parts) == total.shape[axis]:
         return make("concat", tuple(x for _, _, x in parts), (axis,))
