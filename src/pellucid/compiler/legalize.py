@@ -121,9 +121,20 @@ def contract(inputs: tuple[Node, ...], a_labels, b_labels, out_labels) -> Node:
             new = max(extent) + 1
             a, a_labels = _split(a, a_labels, k[0], new, chunks)
             b, b_labels = _split(b, b_labels, k[0], new, chunks)
-            parts = make("contract", (a, b), (a_labels, b_labels, (new, *out_labels)))
+            parts = lanes_last(a, b, a_labels, b_labels, (new, *out_labels))
             return make("reduce_sum", (parts,), ((0,),))
-    return make("contract", (a, b), (a_labels, b_labels, out_labels))
+    return lanes_last(a, b, a_labels, b_labels, out_labels)
+
+
+def lanes_last(a: Node, b: Node, a_labels, b_labels, out_labels) -> Node:
+    """The contraction with the lanes' axis of b its last one; a view, unless b is worth a copy."""
+    axis = b_labels.index(out_labels[-1])
+    order = (*(i for i in range(len(b_labels)) if i != axis), axis)
+    return make(
+        "contract",
+        (a, permute(b, order)),
+        (a_labels, tuple(b_labels[i] for i in order), out_labels),
+    )
 
 
 def _split(x: Node, labels, label: int, new: int, chunks: int) -> tuple[Node, tuple[int, ...]]:

@@ -157,6 +157,7 @@ class Schedule:
             if n.op == "contract":
                 for x in n.inputs:
                     self.store_operand(x)
+                self.store_weights(*n.inputs)
             elif n.op == "scan":  # first carries are copied, wherever they come from
                 self.stored.update(array_of(x) for x in n.inputs[len(n.params[0].carries) :])
         # A constant or a leaf is never computed; where it is a result, a copy group stores it.
@@ -184,6 +185,20 @@ class Schedule:
         value = Lowering(self.stored).at(x, loops)
         if not (isinstance(value, Load) and value.index.is_affine()):
             self.stored.add(x)
+
+    def store_weights(self, a: Node, b: Node) -> None:
+        """The weights of a convolution by its input's gradient lie across the lanes: each task would turn
+        them for itself, so they are turned once."""
+        x = a
+        while x.op in VIEWS and x.op != "window" and x not in self.stored:
+            x = x.inputs[0]
+        if x.op != "window" or x in self.stored or b in self.stored or b.size > a.size:
+            return
+        loops = tuple(Var(f"axis{i}", d) for i, d in enumerate(b.shape))
+        value = Lowering(self.stored).at(b, tuple(map(var, loops)))
+        assert isinstance(value, Load)
+        if b.shape[-1] > 1 and value.index.coefficient(loops[-1]) != 1:
+            self.stored.add(b)
 
     # --- 2. groups and their edges
     def start_group(self, n: Node) -> None:
