@@ -168,3 +168,8 @@ def test_the_kernels_of_a_long_loop_are_those_of_a_short_one():
         for p in (short, long)
     ]  # fmt: skip
     assert inside[0] == inside[1] and len(short.launches) == len(long.launches)
+
+
+def test_a_state_that_becomes_a_scatter_is_written():
+    s, index, updates = leaf((4, 3), I64), leaf((5,), I64), leaf((5, 3), I64)
+    check(Graph((index, updates), (s,), (), ((s, make("scatter_add", (index, updates), (4,))),)))

@@ -303,7 +303,7 @@ class Schedule:
             host = self.home.get(v)
             others = [g for g in readers.get(s, ()) if g is not host]
             direct = host is not None and not any(self.reaches(host, g) for g in others)
-            direct = direct and host is not None and host.kind != "scan"
+            direct = direct and host is not None and host.kind not in ("scan", "scatter")
             if direct and host is not None and s in self.reads_of(host):
                 direct = host.kind in ("map", "column") and all(
                     self.same_place(host, n, s) for n in host.members
