@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pellucid as pl
-from pellucid.base.errors import OptionError, ShapeError, TraceError
+from pellucid.base.errors import DTypeError, OptionError, ShapeError, TraceError
 from pellucid.runtime import team
 from pellucid.tensor import functions as F
 
@@ -305,7 +305,7 @@ MISUSES = {
     ),
     "other dtype": (
         lambda: pl.scan(lambda c, x: (c + x, None), H2[0], H2.astype(np.float64)),
-        ShapeError,
+        DTypeError,
         r"use astype\(float32\)",
     ),
     "other structure": (lambda: pl.scan(lambda c, x: ((c, c), None), H2, H2), ShapeError, "same structure"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import OptionError, ShapeError
+from ..base.errors import DTypeError, OptionError, PellucidError, ShapeError
 from ..graph.infer import constant, make
 from ..graph.loop import Scan
 from ..graph.node import Node, intern, leaf
@@ -32,7 +32,8 @@ def scan(
 
     Equal to a Python loop, but compiled once whatever T is. Tensors that step reads from outside are
     constants of the loop, with gradients. No assign and no random draw inside: carry the value on, draw before
-    and give it by xs. Raises ShapeError where a carry changes its shape or dtype. As jax.lax.scan.
+    and give it by xs. Raises ShapeError where a carry changes its shape, DTypeError where it changes its dtype. As
+    jax.lax.scan.
 
         def step(total, x):
             total = total + x
@@ -127,8 +128,11 @@ def _check_carry(form: Any, before: list[Tensor], after_form: Any, after: list[T
         )
     for a, b, name in zip(before, after, _paths(form, "carry"), strict=True):
         if (a.shape, a.dtype) != (b.shape, b.dtype):
-            fix = f"use astype({a.dtype})" if a.shape == b.shape else "keep its shape"
-            raise ShapeError(
+            error: type[PellucidError] = ShapeError
+            fix = "keep its shape"
+            if a.shape == b.shape:
+                error, fix = DTypeError, f"use astype({a.dtype})"
+            raise error(
                 f"scan: {name} begins as {a.dtype}{list(a.shape)}, and step returns it as "
                 f"{b.dtype}{list(b.shape)}: a carry keeps shape and dtype. In step, {fix}; or begin with "
                 f"{b.dtype}{list(b.shape)}."

@@ -263,5 +263,6 @@ _STACKED: dict[str, Callable[..., tuple]] = {
     "permute": lambda n, axes: ((0, *(a + 1 for a in axes)),),
     "slice": lambda n, starts, stops, steps: ((0, *starts), (n, *stops), (1, *steps)),
     "flip": lambda n, axes: (tuple(a + 1 for a in axes),),
+    "pad": lambda n, widths, value: (((0, 0), *widths), value),
     "window": lambda n, axis, *rest: (axis + 1, *rest),
 }
