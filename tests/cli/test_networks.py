@@ -139,6 +139,12 @@ def test_a_series_is_reported_beside_persistence_and_an_autoregression(runs):
     assert result["forecast"]["rmse"] < persistence["rmse"]
     assert 1 <= result["baseline"]["autoregression"]["order"] <= 13
     assert result["metrics"]["test"]["n"] == 146
+    ahead = {e["steps"]: e for e in result["mae_ahead"]}
+    assert list(ahead) == [1, 3, 6, 12]
+    assert ahead[1]["forecast"] == result["forecast"]["mae"]
+    # Saying the last value again three months on: the value before the test part is for its third.
+    three = np.abs(values[-147:-3] - values[-144:]).mean()
+    assert ahead[3]["persistence"] == pytest.approx(three)
 
 
 def test_made_pictures_are_reported_beside_real_and_mixed_ones(runs):

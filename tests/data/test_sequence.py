@@ -93,7 +93,7 @@ def test_a_series_batch_is_the_window_scaled_and_the_change_that_follows():
     assert y.tolist() == [(5 - 2) / 0.5, (6 - 7) / 0.5]
     assert x.shape == (2, 3, 1) and len(data) == 4
     # and back: the last value and the change give the next
-    assert data.forecast([2.0, 7.0], y).tolist() == [5.0, 6.0]
+    assert data.scales.forecast([2.0, 7.0], y).tolist() == [5.0, 6.0]
 
 
 # Orders

@@ -41,6 +41,9 @@ def test_an_autoregression_finds_the_rule_of_its_series():
     found = baselines.autoregression(values, np.arange(5, 50), np.arange(50, 60), 5)
     at = np.arange(60, 82)
     assert baselines.errors(found.forecast(values, at), values[at]).rmse < 1e-9
+    # Further ahead it goes on from its own forecasts.
+    rolled = found.roll(values[None, 55:60], 20)
+    np.testing.assert_allclose(rolled[0], values[60:80], rtol=1e-8)
     exact = baselines.autoregression(values, np.arange(2, 50), np.arange(50, 60), 2)
     np.testing.assert_allclose([*exact.weights, exact.constant], [1.5, -0.9, 2], rtol=1e-8)
 

@@ -12,13 +12,13 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError
 from ..data.image import read_image
-from ..data.sequence import Text, encode
+from ..data.sequence import Scales, Text, encode
 from ..data.series import read_series
 from ..data.table import read_pixels
 from ..tensor import functions as F
 from ..tensor.tensor import Tensor
 from ..train.loop import evaluate
-from ..train.loop import predict as predict_rows
+from ..train.measure import roll
 from ..train.recipe import recipe
 from ..train.run import SavedModel, load_model
 
@@ -84,12 +84,8 @@ def predict_series(
             raise DataError(
                 f"{name}: {len(values)} values; this network looks back at {window}. Give {window} or more."
             )
-        seen = [float(v) for v in values[-window:]]
-        for _ in range(steps):
-            x = (np.array(seen[-window:]) - model.shift) / model.scale
-            change = predict_rows(model.network, x[None, :, None], probabilities=False)
-            seen.append(seen[-1] + float(change.reshape(-1)[0]) * model.step)
-        found = seen[window:]
+        scales = Scales(model.shift, model.scale, model.step)
+        found = roll(model.network, scales, values[None, -window:], steps)[0].tolist()
         told.append({"file": name, "after": times[-1], "unit": model.unit, "forecast": found})
         lines.append(f"{name}, after {times[-1]}:")
         lines += [f"{i:>4}  {v:.4g} {model.unit}".rstrip() for i, v in enumerate(found, 1)]

@@ -183,6 +183,15 @@ def report_series(result: dict, run: str) -> list[str]:
         f"One step ahead over the last {test['n']} values, in {unit or 'the unit of the series'}:",
         f"{'':{width}}  {'MAE':>8}  {'RMSE':>8}",
         *(f"{name:{width}}  {e['mae']:8.3f}  {e['rmse']:8.3f}" for name, e in rows),
+        "",
+        "Mean absolute error further ahead, from forecasts of forecasts:",
+        f"{'steps':>{width}}  " + "  ".join(f"{e['steps']:>7}" for e in result["mae_ahead"]),
+        *(
+            f"{name:{width}}  " + "  ".join(f"{e[key]:7.3f}" for e in result["mae_ahead"])
+            for key, (name, _) in zip(
+                ("forecast", "persistence", "autoregression"), rows, strict=True
+            )
+        ),
     ]
     return lines + warning(ours["rmse"], {name: e["rmse"] for name, e in rows[1:]})
 

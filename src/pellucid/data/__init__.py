@@ -7,7 +7,7 @@ image.py a picture of a digit   table.py a CSV of pixels"""
 from .dataset import Dataset, Learnable, Split
 from .digits import load_digits
 from .image import read_image
-from .sequence import Series, Text, decode, encode, split_series, split_text
+from .sequence import Scales, Series, Text, decode, encode, split_series, split_text
 from .series import load_series, read_series
 from .shuffle import permutation
 from .split import split
@@ -18,6 +18,7 @@ __all__ = [
     "Dataset",
     "Learnable",
     "PixelRows",
+    "Scales",
     "Series",
     "Split",
     "Text",

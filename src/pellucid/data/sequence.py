@@ -81,6 +81,23 @@ class Text:
         ).hexdigest()
 
 
+@dataclass(frozen=True)
+class Scales:
+    """How the values of a series become what a network takes, and its outputs values again."""
+
+    shift: float = 0.0
+    scale: float = 1.0
+    step: float = 1.0
+
+    def inputs(self, values: np.ndarray) -> np.ndarray:
+        """(values - shift) / scale: float32, with one more axis for the feature."""
+        return ((np.asarray(values) - self.shift) / self.scale).astype(np.float32)[..., None]
+
+    def forecast(self, last: np.ndarray, output: np.ndarray) -> np.ndarray:
+        """The next value, in the series' unit: the last one and output * step."""
+        return np.asarray(last, np.float64) + np.asarray(output, np.float64) * self.step
+
+
 @dataclass(frozen=True, eq=False)
 class Series:
     """Values that follow each other in time; row i asks for the one after T of them.
@@ -124,18 +141,15 @@ class Series:
     def shape(self) -> tuple[int, ...]:
         return (self.window, 1)
 
-    def inputs(self, values: np.ndarray) -> np.ndarray:
-        """Values as the network takes them: float32, one more axis for the feature."""
-        return ((np.asarray(values) - self.shift) / self.scale).astype(np.float32)[..., None]
-
-    def forecast(self, last: np.ndarray, output: np.ndarray) -> np.ndarray:
-        """The next value, in the series' unit, from the last one and the network's output."""
-        return np.asarray(last, np.float64) + np.asarray(output, np.float64) * self.step
+    @property
+    def scales(self) -> Scales:
+        """shift, scale and step."""
+        return Scales(self.shift, self.scale, self.step)
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         """Scaled values (N, 1), and scaled changes (N,) from the value before (0 for the first)."""
         change = np.diff(self.values, prepend=self.values[:1]) / self.step
-        return self.inputs(self.values), change.astype(np.float32)
+        return self.scales.inputs(self.values), change.astype(np.float32)
 
     def batch(self, stored: Sequence[Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, 1) scaled values and the (B,) scaled change that follows."""

@@ -66,6 +66,14 @@ class Autoregression:
         back = np.arange(1, self.order + 1)
         return values[at[:, None] - back] @ self.weights + self.constant
 
+    def roll(self, windows: np.ndarray, steps: int) -> np.ndarray:
+        """(N, steps) what comes after windows (N, T), T at least the order, from its own forecasts."""
+        seen = np.asarray(windows, np.float64)
+        for _ in range(steps):
+            new = seen[:, : -self.order - 1 : -1] @ self.weights + self.constant
+            seen = np.concatenate([seen, new[:, None]], 1)
+        return seen[:, windows.shape[1] :]
+
 
 def autoregression(
     values: np.ndarray, train: np.ndarray, validation: np.ndarray, longest: int

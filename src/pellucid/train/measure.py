@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from ..data.dataset import Dataset, Split
-from ..data.sequence import Series, Text
+from ..data.sequence import Scales, Series, Text
 from ..models.samples import fixed_noise
 from . import baselines
 from . import metrics as m
 from .loop import evaluate, predict
 from .samples import Sampler
 
+HORIZONS = (1, 3, 6, 12)  # steps ahead at which forecasts are measured
 N_MADE = 500  # pictures that are judged
 COPY = 0.25  # a picture nearer than this part of the usual distance to a real one is called a copy
 
@@ -64,33 +65,58 @@ def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict
     }
 
 
-def forecasts(network: Any, data: Series, rows: np.ndarray) -> np.ndarray:
-    """The value that the network expects after each of these windows, in the series' unit."""
-    windows = data.values[rows[:, None] + np.arange(data.window)]
-    outputs = predict(network, data.inputs(windows), probabilities=False)
-    return data.forecast(windows[:, -1], outputs.reshape(len(rows)))
+def roll(network: Any, scales: Scales, windows: np.ndarray, steps: int) -> np.ndarray:
+    """(N, steps) the values that the network expects after each window (N, T), in the series' unit.
+
+    Beyond the first step it looks at what it has forecast itself."""
+    window = windows.shape[1]
+    seen = np.asarray(windows, np.float64)
+    for _ in range(steps):
+        outputs = predict(network, scales.inputs(seen[:, -window:]), probabilities=False)
+        new = scales.forecast(seen[:, -1], outputs.reshape(len(seen)))
+        seen = np.concatenate([seen, new[:, None]], 1)
+    return seen[:, window:]
 
 
 def measure_series(made: Any, network: Any, data: Series, parts: Split, scores: dict) -> dict:
-    """Errors one step ahead in the series' unit, and those of persistence and of an autoregression."""
+    """Errors in the series' unit, one step ahead and further, and those of persistence and of an autoregression.
+
+    Further ahead each forecasts from its own forecasts; h steps ahead the first h - 1 values have none."""
     train, validation, test = (p + data.window for p in (parts.train, parts.validation, parts.test))
     simple = baselines.autoregression(data.values, train, validation, data.window)
-    ours = forecasts(network, data, parts.test)
+    longest = min(HORIZONS[-1], len(test))
+    back = np.arange(-data.window, 0)
+    # Windows that end before each held-out value, and how each method goes on from there.
+    windows = data.values[test[:, None] + back]
+    expected = {
+        "forecast": roll(network, data.scales, windows, longest),
+        "persistence": np.repeat(windows[:, -1:], longest, 1),
+        "autoregression": simple.roll(windows, longest),
+    }
     truth = data.values[test]
+
+    def at(name: str, h: int) -> dict:
+        return baselines.errors(
+            expected[name][: len(test) - h + 1, h - 1], truth[h - 1 :]
+        ).as_dict()
+
+    further = [
+        {"steps": h, **{name: at(name, h)["mae"] for name in expected}}
+        for h in HORIZONS
+        if h <= longest
+    ]
     return {
         "unit": data.unit,
-        "forecast": baselines.errors(ours, truth).as_dict(),
+        "forecast": at("forecast", 1),
         "baseline": {
-            "persistence": baselines.errors(data.values[test - 1], truth).as_dict(),
-            "autoregression": {
-                "order": simple.order,
-                **baselines.errors(simple.forecast(data.values, test), truth).as_dict(),
-            },
+            "persistence": at("persistence", 1),
+            "autoregression": {"order": simple.order, **at("autoregression", 1)},
         },
+        "mae_ahead": further,
         "test": {
             "times": [data.times[i] for i in test],
             "truth": truth.tolist(),
-            "forecast": ours.tolist(),
+            "forecast": expected["forecast"][:, 0].tolist(),
         },
     }
 
