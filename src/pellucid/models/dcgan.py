@@ -10,6 +10,7 @@ from .. import nn
 from ..base import dtypes
 from ..base.errors import OptionError, ShapeError
 from ..nn import init as initial
+from ..nn.losses_gan import critic_loss, generator_loss
 from ..optim.optimizer import Optimizer
 from ..tensor import random
 from ..tensor.gradient import grad
@@ -144,9 +145,9 @@ class DCGAN(GAN):
         def learn(real: Tensor) -> tuple[Tensor, Tensor]:
             made = self.generator(self.noise(real.shape[0]))
             # detach: how the critic judges these images must not change the generator.
-            loss = nn.critic_loss(self.critic(real), self.critic(made.detach()))
+            loss = critic_loss(self.critic(real), self.critic(made.detach()))
             critic.step(grad(loss, critic.parameters))
-            other = nn.generator_loss(self.critic(made))
+            other = generator_loss(self.critic(made))
             generator.step(grad(other, generator.parameters))
             return loss, other
 

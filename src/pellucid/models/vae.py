@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from math import prod
 from typing import Any
 
-from .. import nn
 from ..base import dtypes
+from ..nn.losses import binary_cross_entropy_with_logits
+from ..nn.losses_gan import gaussian_kl
 from ..tensor import functions as F
 from ..tensor import random
 from ..tensor.tensor import Tensor, as_tensor
@@ -66,8 +67,8 @@ class VAE(Model):
         """Minus the lower bound of log p(x), in nats for each example (eq. 10): how badly x came back, and
         how far its codes are from N(0, 1)."""
         logits, mean, log_variance = self(x)
-        back = nn.binary_cross_entropy_with_logits(logits, x, reduction="sum") / x.shape[0]
-        return back + nn.gaussian_kl(mean, log_variance)
+        back = binary_cross_entropy_with_logits(logits, x, reduction="sum") / x.shape[0]
+        return back + gaussian_kl(mean, log_variance)
 
     def sample(self, n: int) -> Tensor:
         """n new examples, values from 0 to 1: (n, *shape)."""

@@ -5,8 +5,8 @@ Gulrajani et al. (2017), Improved training of Wasserstein GANs; the distance is 
 from collections.abc import Callable
 from typing import Any
 
-from .. import nn
 from ..base import dtypes
+from ..nn.losses_gan import critic_loss, generator_loss, gradient_penalty
 from ..optim.optimizer import Optimizer
 from ..tensor.gradient import grad
 from ..tensor.tensor import Tensor
@@ -45,8 +45,8 @@ class WGAN_GP(GAN):
 
         def learn(real: Tensor) -> Tensor:
             made = self.generator(self.noise(real.shape[0])).detach()
-            loss = nn.critic_loss(self.critic(real), self.critic(made), "wasserstein")
-            loss = loss + self.penalty * nn.gradient_penalty(self.critic, real, made)
+            loss = critic_loss(self.critic(real), self.critic(made), "wasserstein")
+            loss = loss + self.penalty * gradient_penalty(self.critic, real, made)
             critic.step(grad(loss, critic.parameters))
             return loss
 
@@ -56,7 +56,7 @@ class WGAN_GP(GAN):
         """A function for compile: the generator's loss on batch_size images, which it learns from once."""
 
         def learn() -> Tensor:
-            loss = nn.generator_loss(
+            loss = generator_loss(
                 self.critic(self.generator(self.noise(batch_size))), "wasserstein"
             )
             generator.step(grad(loss, generator.parameters))
