@@ -19,6 +19,7 @@ from pellucid.train import baselines
 from pellucid.train.events import EpochDone
 from pellucid.train.loop import Options, evaluate, fit, predict
 from pellucid.train.networks import Adversaries
+from pellucid.train.recipe import recipe
 from pellucid.train.samples import Sampler
 
 
@@ -333,7 +334,18 @@ def test_S_G3_dropout_narrows_the_gap_between_what_was_learned_and_what_is_new()
     assert gaps[1] < 0.7 * gaps[0] and scores[1] < scores[0]
 
 
-# I: series and text
+# I: digits, series and text
+
+
+@pytest.mark.parametrize(("net", "least"), [(None, 0.97), ("cnn", 0.98)])
+def test_S_I1_handwritten_digits(net, least):
+    made = recipe("digits", net=net)
+    data = made.dataset()
+    parts = made.split(data)
+    network = made.network(data)
+    options = {"epochs": made.epochs, "batch_size": made.batch, "patience": made.patience}
+    train(network, data, parts, made.make_optimizer(network), **options)
+    assert evaluate(network, data, parts.test).accuracy >= least
 
 
 def test_S_I14_a_series_is_cut_by_time_and_a_coin_is_not_foreseen():
