@@ -123,7 +123,7 @@ def test_linear_names_both_sizes_and_the_repair():
         (lambda: nn.GELU("tan"), "Did you mean 'tanh'"),
         (lambda: nn.activation("zigmoid"), "Did you mean 'sigmoid'"),
         (lambda: nn.activation(3), "named by a word"),
-        (lambda: nn.CrossEntropyLoss("average"), "reduction 'average' is unknown"),
+        (lambda: nn.CrossEntropyLoss(reduction="average"), "reduction 'average' is unknown"),
     ],
 )
 def test_unknown_options_suggest_the_nearest(make, words):

@@ -38,10 +38,49 @@ from .attention import KVCache, MultiheadAttention
 from .build import build, describe
 from .container import Flatten, ModuleList, Parallel, Residual, Sequential, Unflatten
 from .conv import Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d
+from .ctc import CTCLoss, ctc_loss
 from .dropout import Dropout, Dropout1d, Dropout2d, Dropout3d
 from .embedding import Embedding, TiedLinear
 from .linear import Linear
-from .losses import CrossEntropyLoss, MSELoss, cross_entropy, distance, loss, mse_loss
+from .losses import (
+    BCELoss,
+    BCEWithLogitsLoss,
+    CrossEntropyLoss,
+    HuberLoss,
+    KLDivLoss,
+    L1Loss,
+    MSELoss,
+    NLLLoss,
+    SmoothL1Loss,
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    distance,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    loss,
+    mse_loss,
+    nll_loss,
+    smooth_l1_loss,
+)
+from .losses_gan import critic_loss, gaussian_kl, generator_loss, gradient_penalty
+from .losses_pairs import (
+    CosineEmbeddingLoss,
+    HingeEmbeddingLoss,
+    HingeLoss,
+    MarginRankingLoss,
+    MultiMarginLoss,
+    TripletMarginLoss,
+    cosine_embedding_loss,
+    cosine_similarity,
+    hinge_embedding_loss,
+    hinge_loss,
+    margin_ranking_loss,
+    multi_margin_loss,
+    pairwise_distance,
+    triplet_margin_loss,
+)
 from .module import Layout, Module, flatten_order
 from .neuron import Neuron
 from .norm import (
@@ -83,18 +122,24 @@ from .transformer import (
 from .upsample import Upsample
 
 __all__ = [
-    "ACTIVATIONS", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "AdaptiveAvgPool1d", "AdaptiveAvgPool2d",
-    "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d", "AvgPool1d",
-    "AvgPool2d", "AvgPool3d", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "Conv1d", "Conv2d", "Conv3d",
-    "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d", "CrossEntropyLoss", "Dropout", "Dropout1d",
-    "Dropout2d", "Dropout3d", "Embedding", "Flatten", "GRUCell", "GlobalAvgPool", "GlobalMaxPool", "GroupNorm",
-    "Hardsigmoid", "Hardswish", "Hardtanh", "Identity", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d",
-    "KVCache", "LSTMCell", "LayerNorm", "Layout", "LeakyReLU", "LearnedPositions", "Linear", "LogSigmoid",
-    "LogSoftmax", "MSELoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module", "ModuleList",
-    "MultiheadAttention", "Neuron", "PReLU", "Parallel", "RMSNorm", "RNNCell", "ReLU", "ReLU6", "Residual",
-    "RotaryPositions", "Sequential", "SiLU", "Sigmoid", "SinusoidalPositions", "Softmax", "Softplus", "Step",
-    "SwiGLU", "Tanh", "TiedLinear", "Transformer", "TransformerDecoder", "TransformerDecoderLayer",
-    "TransformerEncoder", "TransformerEncoderLayer", "Unflatten", "Upsample", "activation", "build",
-    "cross_entropy", "describe", "distance", "flatten_order", "init", "loss", "mse_loss",
-    "scaled_dot_product_attention", "step",
+    "ACTIVATIONS", "ELU", "GELU", "GLU", "GRU", "LSTM", "RNN", "SELU", "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AdaptiveMaxPool1d", "AdaptiveMaxPool2d", "AdaptiveMaxPool3d",
+    "AvgPool1d", "AvgPool2d", "AvgPool3d", "BCELoss", "BCEWithLogitsLoss", "BatchNorm1d", "BatchNorm2d",
+    "BatchNorm3d", "CTCLoss", "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d",
+    "ConvTranspose3d", "CosineEmbeddingLoss", "CrossEntropyLoss", "Dropout", "Dropout1d", "Dropout2d",
+    "Dropout3d", "Embedding", "Flatten", "GRUCell", "GlobalAvgPool", "GlobalMaxPool", "GroupNorm",
+    "Hardsigmoid", "Hardswish", "Hardtanh", "HingeEmbeddingLoss", "HingeLoss", "HuberLoss", "Identity",
+    "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "KLDivLoss", "KVCache", "L1Loss", "LSTMCell",
+    "LayerNorm", "Layout", "LeakyReLU", "LearnedPositions", "Linear", "LogSigmoid", "LogSoftmax", "MSELoss",
+    "MarginRankingLoss", "MaxPool1d", "MaxPool2d", "MaxPool3d", "Mish", "Module", "ModuleList",
+    "MultiMarginLoss", "MultiheadAttention", "NLLLoss", "Neuron", "PReLU", "Parallel", "RMSNorm", "RNNCell",
+    "ReLU", "ReLU6", "Residual", "RotaryPositions", "Sequential", "SiLU", "Sigmoid", "SinusoidalPositions",
+    "SmoothL1Loss", "Softmax", "Softplus", "Step", "SwiGLU", "Tanh", "TiedLinear", "Transformer",
+    "TransformerDecoder", "TransformerDecoderLayer", "TransformerEncoder", "TransformerEncoderLayer",
+    "TripletMarginLoss", "Unflatten", "Upsample", "activation", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "build", "cosine_embedding_loss", "cosine_similarity", "critic_loss",
+    "cross_entropy", "ctc_loss", "describe", "distance", "flatten_order", "gaussian_kl", "generator_loss",
+    "gradient_penalty", "hinge_embedding_loss", "hinge_loss", "huber_loss", "init", "kl_div", "l1_loss",
+    "loss", "margin_ranking_loss", "mse_loss", "multi_margin_loss", "nll_loss", "pairwise_distance",
+    "scaled_dot_product_attention", "smooth_l1_loss", "step", "triplet_margin_loss",
 ]  # fmt: skip
