@@ -1,7 +1,8 @@
 """One step ahead on daily temperatures and sunspots: at least as good as an autoregression, 2.21 and 18.3.
 
 The last fifth of each series is held back. A linear autoregression beside a recurrent network, their sum the
-forecast: LSTNet's (Lai et al. 2018, section 3.6)."""
+forecast (Lai et al. 2018, LSTNet, section 3.6), of values less the last one, so that a level never seen before
+does no harm (Zeng et al. 2023, NLinear); the mean of four such networks."""
 
 import csv
 
@@ -11,22 +12,26 @@ from common import Run, cosine, shuffled
 from pellucid import compile, grad, nn, optim
 from pellucid.models.forecaster import Forecaster
 
+N_NETWORKS = 4
+
 # file, window, bar (root of the mean squared error of the best autoregression)
 SERIES = {
     "temperatures": ("daily_min_temperatures/daily-min-temperatures.csv", 24, 2.21),
-    "sunspots": ("sunspots/monthly-sunspots.csv", 36, 18.3),
+    "sunspots": ("sunspots/monthly-sunspots.csv", 30, 18.3),
 }
 
 
 class Network(nn.Module):
-    """A straight line through the window, and what a GRU adds."""
+    """The last value, a weighted sum of the window, and what a GRU adds."""
 
     def __init__(self, window: int):
         self.line = nn.Linear(window, 1, init="torch")
         self.rest = Forecaster(hidden_size=16, dropout=0.2)
 
     def forward(self, x):
-        return self.line(x.reshape((x.shape[0], -1))) + self.rest(x)
+        last = x[:, -1:]
+        x = x - last
+        return last[:, 0] + self.line(x.reshape((x.shape[0], -1))) + self.rest(x)
 
 
 def read(path) -> np.ndarray:
@@ -44,7 +49,7 @@ def windows(values: np.ndarray, size: int, start: int, stop: int) -> tuple[np.nd
 
 def train(run: Run, model: nn.Module, x: np.ndarray, y: np.ndarray) -> None:
     parameters = list(model.parameters())
-    n_epochs, size, peak = 1 if run.quick else 60, 64, 3e-3
+    n_epochs, size, peak = 1 if run.quick else 100, 64, 3e-3
     opt = optim.AdamW(parameters, lr=peak, weight_decay=0.01)
 
     @compile
@@ -67,11 +72,14 @@ def main() -> None:
         cut = len(values) * 4 // 5
         mean, scale = values[:cut].mean(), values[:cut].std()
         scaled = (values - mean) / scale
-        model = Network(size)
-        train(run, model, *windows(scaled, size, 0, cut))
-        model.eval()
         x, y = windows(scaled, size, cut, len(values))
-        error = scale * np.sqrt(np.mean((compile(model)(x).numpy() - y) ** 2))
+        forecasts = []
+        for _ in range(1 if run.quick else N_NETWORKS):
+            model = Network(size)
+            train(run, model, *windows(scaled, size, 0, cut))
+            model.eval()
+            forecasts.append(compile(model)(x).numpy())
+        error = scale * np.sqrt(np.mean((np.mean(forecasts, 0) - y) ** 2))
         run.log(f"{name}: {error:.4f}")
         figures.append(f"{name} {error:.3f}")
         is_met = is_met and bool(error <= bar)
