@@ -10,11 +10,20 @@ import pytest
 import pellucid.nn as nn
 from pellucid import optim
 from pellucid.data import Dataset, Series, Split, Text, load_series, split, split_series, split_text
-from pellucid.models import GPT, CharRNN, Forecaster, stream
+from pellucid.models import (
+    BERT,
+    GPT,
+    CharRNN,
+    Forecaster,
+    mask_words,
+    masked_word_loss,
+    stream,
+)
 from pellucid.tensor import functions as F
 from pellucid.tensor import random
 from pellucid.tensor.gradient import grad
 from pellucid.tensor.tensor import Tensor
+from pellucid.tensor.trace import compile
 from pellucid.train import baselines
 from pellucid.train.events import EpochDone
 from pellucid.train.loop import Options, evaluate, fit, predict
@@ -246,6 +255,32 @@ def test_S_F10_I17_a_gpt_learns_to_write_by_the_rule():
     steps = list(stream(network, [1, 3, 3, 3, 0], 7, temperature=0.0))
     first, second, figure = (s.token for s in steps[:3])
     assert first == second >= 3 and figure < 3  # '2' asks for two letters, then the next figure
+
+
+def test_S_F11_a_bert_guesses_masked_symbols_from_both_sides():
+    data = rule_text()
+    places = np.arange(0, 2980, 12)[:, None] + np.arange(12)
+    learned, new = data.codes[places[:200]], data.codes[places[200:]]
+    mask = 6  # one more symbol than the text has
+    random.seed(0)
+    network = BERT(7, 32, 2, 2, 64, 12, dropout=0.0, pad_token_id=None)
+    optimizer = optim.AdamW(network.parameters(), lr=2e-3)
+
+    @compile
+    def step(tokens, targets):
+        loss = masked_word_loss(network(tokens), targets)
+        optimizer.step(grad(loss, optimizer.parameters))
+
+    for i in range(400):
+        rows = learned[np.arange(i * 40, i * 40 + 40) % len(learned)]
+        step(*mask_words(rows, mask, 6, seed=i))
+    inputs, targets = mask_words(new, mask, 6, seed=10_000)
+    is_hidden = inputs == mask
+    targets = np.where(is_hidden, targets, -100)
+    network.eval()
+    loss = masked_word_loss(network(Tensor(inputs)), Tensor(targets)).item()
+    single = baselines.unigram_loss(learned.ravel(), new[is_hidden], 6)
+    assert loss < single - 0.3
 
 
 def test_S_F12_the_next_characters_are_shown_with_their_probabilities():
