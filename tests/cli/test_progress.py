@@ -2,8 +2,17 @@
 
 import pytest
 
-from pellucid.cli.progress import Bar, Lines, Silent, duration, line, progress
-from pellucid.train.events import EpochDone
+from pellucid.cli.progress import (
+    SECONDS_BETWEEN_STEPS,
+    Bar,
+    Lines,
+    Silent,
+    duration,
+    line,
+    progress,
+    step_line,
+)
+from pellucid.train.events import EpochDone, Progress
 from pellucid.train.metrics import Metrics
 
 
@@ -52,3 +61,38 @@ def test_the_bar_ends_on_the_last_epoch(capsys):
         for number in (1, 2, 200):
             bar.show(done(number))
     assert "epoch 200/200" in capsys.readouterr().err
+
+
+def inside(epoch: int, step: int) -> Progress:
+    return Progress(epoch, 20, step, 231, 2.5, 0.3, 12.0, 200.0)
+
+
+def test_a_step_in_words():
+    assert step_line(inside(3, 40)) == (
+        "epoch  3/20  step  40/231  loss 2.5000  30.0%  12 steps/s  at most 3 min left"
+    )
+
+
+def test_two_networks_are_named():
+    both = EpochDone(1, 9, Metrics(0.5, 0.75, 8, {"generator_loss": 1.5}), None, False, 9.0, 1.0)
+    assert line(both) == "epoch 1/9  critic 0.5000  75.0%  generator 1.5000"
+
+
+def test_a_log_gets_a_line_from_a_long_epoch_when_nothing_else_came(capsys, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with Lines(seconds_between=1.0) as lines:
+        for step in range(1, 111):  # a tenth of a second each: eleven seconds
+            now[0] += 0.1
+            lines.show_step(inside(1, step))
+    err = capsys.readouterr().err.splitlines()
+    assert len(err) == 2 and SECONDS_BETWEEN_STEPS == 5
+    assert "step  50/231" in err[0] or "step  51/231" in err[0]
+
+
+def test_the_bar_moves_inside_an_epoch(capsys):
+    with Bar() as bar:
+        bar.show_step(inside(3, 77))
+        assert bar.progress.tasks[0].completed == pytest.approx(2 + 1 / 3)
+        bar.show(done(3))
+    assert "epoch   3/200" in capsys.readouterr().err

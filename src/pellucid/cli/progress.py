@@ -5,7 +5,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..train.events import EpochDone
+    from ..train.events import EpochDone, Progress
+
+SECONDS_BETWEEN_STEPS = (
+    5.0  # a log gets a line from inside an epoch only when nothing came for so long
+)
 
 
 def line(event: "EpochDone") -> str:
@@ -21,6 +25,19 @@ def line(event: "EpochDone") -> str:
     if event.epoch > 1:  # the first one's time is mostly the compiler's
         parts.append(f"{event.steps_per_second:,.0f} steps/s")
         parts.append(f"at most {duration(event.seconds_left)} left")
+    return "  ".join(parts)
+
+
+def step_line(event: "Progress") -> str:
+    """Where a long epoch is, in words: the means over its rows so far."""
+    share = "" if event.accuracy is None else f" {event.accuracy:6.1%}"
+    parts = [
+        f"epoch {event.epoch:>{len(str(event.epochs))}}/{event.epochs}",
+        f"step {event.step:>{len(str(event.n_steps))}}/{event.n_steps}",
+        f"loss {event.loss:.4f}{share}",
+        f"{event.steps_per_second:,.0f} steps/s",
+        f"at most {duration(event.seconds_left)} left",
+    ]
     return "  ".join(parts)
 
 
@@ -44,7 +61,10 @@ class Silent:
         pass
 
     def show(self, event: "EpochDone") -> None:
-        pass
+        """After an epoch."""
+
+    def show_step(self, event: "Progress") -> None:
+        """From inside an epoch, many times a second."""
 
 
 class Lines(Silent):
@@ -54,6 +74,11 @@ class Lines(Silent):
         self.seconds_between = seconds_between
         self.next_time = time.monotonic() + seconds_between
         self.pending: EpochDone | None = None
+
+    def show_step(self, event: "Progress") -> None:
+        # next_time lies seconds_between after the last line.
+        if time.monotonic() >= self.next_time + SECONDS_BETWEEN_STEPS - self.seconds_between:
+            self._put(step_line(event))
 
     def show(self, event: "EpochDone") -> None:
         self.pending = event
@@ -66,9 +91,12 @@ class Lines(Silent):
 
     def _print(self) -> None:
         assert self.pending
-        print(line(self.pending), file=sys.stderr, flush=True)
-        self.next_time = time.monotonic() + self.seconds_between
+        self._put(line(self.pending))
         self.pending = None
+
+    def _put(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+        self.next_time = time.monotonic() + self.seconds_between
 
 
 class Bar(Silent):
@@ -91,9 +119,16 @@ class Bar(Silent):
         self.progress.stop()
 
     def show(self, event: "EpochDone") -> None:
+        self._put(event.epoch, event.epochs, line(event))
+
+    def show_step(self, event: "Progress") -> None:
+        done = event.epoch - 1 + event.step / event.n_steps
+        self._put(done, event.epochs, step_line(event))
+
+    def _put(self, done: float, total: int, text: str) -> None:
         if self.task is None:
-            self.task = self.progress.add_task("", total=event.epochs)
-        self.progress.update(self.task, completed=event.epoch, description=line(event))
+            self.task = self.progress.add_task("", total=total)
+        self.progress.update(self.task, completed=done, description=text)
 
 
 def progress(quiet: bool) -> Silent:

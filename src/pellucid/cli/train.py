@@ -13,7 +13,7 @@ import numpy as np
 
 from ..base.errors import OptionError
 from ..formats.atomic import write_atomic
-from ..train.events import EpochDone, Finished, Stopped
+from ..train.events import EpochDone, Finished, Progress, Stopped
 from ..train.metrics import confusion_text
 from ..train.recipe import Decision, recipe
 from ..train.run import RUN, free_folder, stored_recipe, train_run
@@ -85,6 +85,8 @@ def follow(events, quiet: bool) -> tuple[Stopped, Finished]:
         for event in events:
             if isinstance(event, EpochDone):
                 display.show(event)
+            elif isinstance(event, Progress):
+                display.show_step(event)
             elif isinstance(event, Stopped):
                 stopped = event
             elif isinstance(event, Finished):
