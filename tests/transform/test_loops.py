@@ -163,10 +163,11 @@ def test_one_step_is_no_loop():
     xs = leaf((1, B, H), F64)
     s, x, v = leaf((B, H), F64), leaf((B, H), F64), leaf((H, H), F64)
     after = make("add", (make("contract", (s, v), MATMUL), x))
+    after = make("surrogate", (after, make("exp", (s,))))
     scan = Scan([(s, h, after)], [(x, xs)], [(v, w)], 1)
     before = [scan.final(0), scan.stack(after), scan.stack(s)]
     after = tidy(before, simplify)
-    assert "scan" not in ops_of(after)
+    assert not {"scan", "exp"} & set(ops_of(after))  # the body is simplified on the way
     assert_same(before, after, (h, w, xs))
 
 

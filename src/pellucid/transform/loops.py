@@ -44,14 +44,9 @@ def _tidied(taps: Sequence[Node], inputs: tuple[Node, ...], simplify: Pass) -> l
     xs = dict(zip(loop.xs, inputs[n:m], strict=True))
     consts = dict(zip(loop.consts, inputs[m:], strict=True))
     if loop.length == 1:
-        once = {x: make("reshape", (value,), (x.shape,)) for x, value in xs.items()}
-        at = dict(zip(loop.carries, inputs[:n], strict=True)) | once | consts
-        last = substitute(loop.nexts, at)
-        return [
-            last[what] if kind == "final" else make("reshape", substitute([what], at), (tap.shape,))
-            for tap in taps
-            for kind, what in [tap.params[1]]
-        ]
+        at = dict(zip(loop.carries, inputs[:n], strict=True)) | consts
+        at.update((x, make("reshape", (value,), (x.shape,))) for x, value in xs.items())
+        return _once(taps, substitute(tidy(simplify([*loop.nexts, *stacked]), simplify), at))
     inside = _inside(loop, xs, consts)
     body = tidy(simplify(substitute([*loop.nexts, *stacked], inside)), simplify)
     body, outside = _moved_out(loop, consts, body)
@@ -83,6 +78,15 @@ def _tidied(taps: Sequence[Node], inputs: tuple[Node, ...], simplify: Pass) -> l
     return [
         scan.final(places[loop.carries[what]]) if kind == "final" else scan.stack(values[what])
         for kind, what in (tap.params[1] for tap in taps)
+    ]
+
+
+def _once(taps: Sequence[Node], values: list[Node]) -> list[Node]:
+    """The taps of a loop of one step: values are the next carries, then what is stacked."""
+    rest = iter(values[len(taps[0].params[0].carries) :])
+    return [
+        values[what] if kind == "final" else make("reshape", (next(rest),), (tap.shape,))
+        for tap, (kind, what) in ((tap, tap.params[1]) for tap in taps)
     ]
 
 
