@@ -25,7 +25,7 @@ from pellucid.compiler.build import Options, build
 from pellucid.graph.infer import make
 from pellucid.graph.node import Node, leaf
 from pellucid.program.graph import Graph
-from pellucid.program.program import Program
+from pellucid.program.program import Program, Repeat
 from pellucid.runtime import jit, team
 from pellucid.runtime.executor import Executable
 
@@ -39,8 +39,9 @@ needs_qemu = pytest.mark.skipif(
     reason="needs qemu-aarch64 and aarch64-linux-gnu-gcc (Debian: qemu-user, gcc-aarch64-linux-gnu)",
 )
 
-# The file is a row of 64-bit words: the header, then for each slot its array and offset, for each
-# launch its kernel, tasks, barrier and arguments, for each array its size; then the arrays.
+# The file is a row of 64-bit words: the header, then for each slot its array (-1: a counter) and offset,
+# for each launch its kernel (-1: the end of a loop), tasks, barrier and arguments, for each array its
+# size; then the arrays.
 DRIVER = """
 #include <pthread.h>
 #include <sched.h>
@@ -87,9 +88,14 @@ int main(int argc, char **argv) {
     word += 2 * n_slots;
     for (int64_t i = 0; i < n_launches; i++) {
         int64_t *row = launches + LAUNCH_WORDS * i;
-        row[0] = (int64_t)kernels[*word++];
+        int64_t kernel = *word++;
         row[2] = *word++, row[3] = *word++;
         int64_t n_args = *word++;
+        if (kernel < 0) { // the end of a loop
+            row[1] = (int64_t)word, word += n_args;
+            continue;
+        }
+        row[0] = (int64_t)kernels[kernel];
         int32_t *args = (int32_t *)room(4 * n_args);
         row[1] = (int64_t)args;
         for (int64_t k = 0; k < n_args; k++) args[k] = (int32_t)*word++;
@@ -102,7 +108,8 @@ int main(int argc, char **argv) {
         source += sizes[i];
     }
     char **table = (char **)room(8 * n_slots);
-    for (int64_t i = 1; i < n_slots; i++) table[i] = arrays[slots[2 * i]] + slots[2 * i + 1];
+    for (int64_t i = 1; i < n_slots; i++)
+        table[i] = slots[2 * i] < 0 ? NULL : arrays[slots[2 * i]] + slots[2 * i + 1];
 
     int64_t offset = (8 * n_slots + 127) / 128 * 128;
     int64_t area_bytes = (offset + scratch_bytes + 4095) / 4096 * 4096;
@@ -166,14 +173,19 @@ def run_there(
     arrays = [*results, *inputs, *(np.frombuffer(c, np.uint8) for c in program.consts)]
     arena, first = len(arrays), {"state": 0, "output": len(state), "input": len(results)}
     first["const"] = first["input"] + len(inputs)
+    first |= {"counter": -1, "scratch": -1}
     places = [
-        (arena, s.offset) if s.kind == "arena" else (first.get(s.kind, 0) + s.index, 0)
-        for s in program.slots
+        (arena if s.kind == "arena" else first[s.kind] + s.index, s.offset) for s in program.slots
     ]
     arrays.append(np.full(program.arena_bytes, 0xFF, np.uint8))  # NaNs, if read before written
     head = [n_threads, n_steps, program.scratch_bytes, len(program.slots), len(program.launches)]
     head += [len(arrays), len(results), *(x for place in places for x in place)]
     for i, launch in enumerate(program.launches):
+        if isinstance(launch, Repeat):
+            moves = [x for move in launch.moves for x in move]
+            loop = [launch.counter, launch.n, launch.start, len(launch.moves), *moves]
+            head += [-1, 0, 0, len(loop), *loop]
+            continue
         barrier = launch.barrier or i == len(program.launches) - 1
         head += [launch.kernel, launch.n_tasks, barrier, len(launch.args), *launch.args]
     head += [x.nbytes for x in arrays]
