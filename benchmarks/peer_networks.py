@@ -4,7 +4,6 @@ Images are channels last here, so a dense weight beside a flattened image has it
 B batch, T time, C channels, D channels of a head"""
 
 import numpy as np
-import peer_layers  # noqa: F401
 import workloads as W
 
 from pellucid import functions as F

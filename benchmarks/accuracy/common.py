@@ -11,9 +11,6 @@ import numpy as np
 
 import pellucid
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-import peer_layers  # noqa: F401
-
 
 class Run:
     """The arguments of a script, its random numbers, its clock and its result line.

@@ -10,7 +10,7 @@ import numpy as np
 from common import Run, cosine, shuffled
 
 from pellucid import compile, grad, nn, optim
-from pellucid.models.forecaster import Forecaster
+from pellucid.models import Forecaster
 
 N_NETWORKS = 4
 

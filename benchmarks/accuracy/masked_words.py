@@ -12,7 +12,7 @@ from common import Run, clipped, cosine
 
 from pellucid import compile, grad, nn, optim
 from pellucid import functions as F
-from pellucid.models.bert import BERT
+from pellucid.models import BERT
 
 LENGTH, SIZE, N_GUESSED, PEAK = 64, 32, 10, 1e-3
 RARE, MASK, FIRST_WORD = 0, 1, 2
@@ -34,7 +34,7 @@ def masked(
 
 
 def main() -> None:
-    run = Run(__doc__, ("--steps", {"type": int, "default": 8000}))
+    run = Run(__doc__, ("--steps", {"type": int, "default": 4000}))
     text = (run.data / "tinyshakespeare" / "input.txt").read_text("utf-8").lower()
     words = re.findall(r"[a-z]+(?:'[a-z]+)*|[^\sa-z]", text)
     cut = len(words) * 9 // 10

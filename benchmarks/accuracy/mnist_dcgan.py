@@ -16,7 +16,7 @@ from PIL import Image
 
 from pellucid import compile, optim
 from pellucid.formats import safetensors
-from pellucid.models.dcgan import DCGAN
+from pellucid.models import DCGAN
 
 SIZE, LATENT, PEAK = 64, 64, 2e-4
 

@@ -6,7 +6,7 @@ import numpy as np
 from common import Run, clipped, cosine, shuffled
 
 from pellucid import compile, grad, nn, optim
-from pellucid.models.char_rnn import CharRNN
+from pellucid.models import CharRNN
 
 END, IGNORED = 0, -100
 

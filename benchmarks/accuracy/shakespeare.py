@@ -8,7 +8,7 @@ import numpy as np
 from common import Run, clipped, cosine
 
 from pellucid import compile, grad, nn, optim
-from pellucid.models.gpt import GPT
+from pellucid.models import GPT
 
 N_STEPS, BATCH, BLOCK = 2000, 12, 64
 
