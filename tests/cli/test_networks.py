@@ -3,6 +3,7 @@
 import json
 import os
 import random as chance
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 import pellucid as package
+from pellucid.base.errors import FormatError
 from pellucid.cli import main as command
 from pellucid.data import load_digits, load_series
 from pellucid.data.text import read_alice
@@ -108,6 +110,33 @@ def test_info_says_what_goes_in_and_what_comes_out(name, runs, capsys):
         assert word in out, word
     document = json.loads(told_by(capsys, "info", folder, "--json"))
     assert document["n_parameters"] == sum(x["n_parameters"] for x in document["layers"])
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "field", "value", "words"),
+    [
+        ("gpt", "input", "shape", [17], "does not take"),  # it has learned 16 positions
+        ("gpt", "input", "shape", [], "does not take"),
+        ("gpt", "output", "classes", ["a", "b"], "has 2 names; the network has 70 outputs"),
+        ("lstm", "settings", "task", "forecast", "does not take|no answer"),
+        ("gru", "input", "shape", [13, 2], "does not take"),
+        ("gru", "output", "step", 0, "field 'output.step' is '0'"),
+        ("gru", "input", "scale", "x", "field 'input.scale'"),
+        ("gan", "input", "shape", [63], "does not take"),
+        ("gan", "settings", "task", "classify", "10 names; the network has 1 outputs"),
+        ("gan", "settings", "task", "continue", "10 names; the network has 1 outputs"),
+        ("gan", "settings", "task", "forecast", "no answer to that"),
+        ("cnn", "input", "shape", [8, 8], "does not take"),
+    ],
+)  # fmt: skip
+def test_a_damaged_description_is_named(name, part, field, value, words, runs, tmp_path):
+    folder, _, _ = runs(name)
+    shutil.copy(folder / "model.safetensors", tmp_path)
+    model = read_json(folder / "model.json")
+    model[part][field] = value
+    (tmp_path / "model.json").write_text(json.dumps(model))
+    with pytest.raises(FormatError, match=words):
+        load_model(tmp_path)
 
 
 # What the report says

@@ -237,7 +237,8 @@ def test_ctrl_c_saves_says_how_to_go_on_and_the_end_has_the_same_bits(tmp_path):
     _, told = process.communicate(timeout=60)
     if process.returncode == 0:
         pytest.skip("the run ended before the signal came")
-    assert process.returncode == 130
+    # -SIGINT: CPython's way out when the signal met an `exec` inside a library's import; a shell says 130 too.
+    assert process.returncode in (130, -signal.SIGINT)
     assert f"--resume --out {cut}" in told
     assert "Traceback" not in told
 

@@ -105,6 +105,8 @@ def test_folders_that_cannot_be_used_are_named(finished, tmp_path):
         list(train_run(recipe("digits", **SMALL), folder))
     with pytest.raises(RunError, match="no run to continue"):
         list(train_run(recipe("digits"), tmp_path / "none", resume=True))
+    with pytest.raises(RunError, match="learns from digits, not from text"):
+        list(train_run(recipe("text"), folder, resume=True))
     with pytest.raises(RunError, match="started with seed = 0, not 3"):
         list(train_run(recipe("digits", seed=3), folder, resume=True))
     running = train_run(recipe("digits", **SMALL), tmp_path / "busy")
@@ -153,6 +155,13 @@ def test_damaged_models_are_named(finished, tmp_path):
         "has 2 names; the network has 10 outputs",
         lambda: json_change(output={"classes": ["a", "b"]}),
     )
+    damaged("'settings.task' is 'sing'; known", lambda: json_change(settings={"task": "sing"}))
+    damaged("does not take", lambda: json_change(settings={"task": "generate"}))
+    damaged(
+        "more than 16,777,216 numbers",
+        lambda: json_change(input={"shape": [9999, 9999], "shift": 0, "scale": 1}),
+    )
+    damaged("does not take", lambda: json_change(input={"shape": [8, 9], "shift": 0, "scale": 16}))
     damaged(
         "needs a weight '0.weight'",
         lambda: weights_change("0.weight", np.zeros((3, 3), np.float32)),

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError
 from ..data.image import read_image
-from ..data.sequence import Scales, Text, encode
+from ..data.sequence import Scales, Series, Text, encode
 from ..data.series import read_series
 from ..data.table import read_pixels
 from ..tensor import functions as F
@@ -77,7 +77,9 @@ def predict_series(
     series = [(str(file), *read_series(file)) for file in files]
     if not series:
         data = recipe(**model.settings).dataset()
-        series = [(model.settings["data"], data.times, data.values)]
+        if not isinstance(data, Series):
+            raise OptionError(f"{run}: a file is missing: pellucid predict {run} FILE")
+        series = [(data.name, data.times, data.values)]
     for name, times, values in series:
         window = model.shape[0]
         if len(values) < window:

@@ -8,6 +8,7 @@ samples/epoch-0001.png  of a generator: the same noise after every epoch
 lock                    held while a process works here"""
 
 import hashlib
+import math
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,7 @@ from .samples import COLUMNS, ROWS, Sampler, sheet
 RUN, CHECKPOINT, MODEL, WEIGHTS, METRICS, SAMPLES = (
     "run.json", "checkpoint.safetensors", "model.json", "model.safetensors", "metrics.json", "samples",
 )  # fmt: skip
+MAX_INPUT = 2**24  # numbers of one row: a damaged description must not take the machine's memory
 
 
 @dataclass(frozen=True)
@@ -273,22 +275,35 @@ class Fields:
 def check_outputs(
     path: Path, network: Any, task: str, shape: tuple[int, ...], classes: tuple[str, ...]
 ) -> None:
-    """Raises FormatError unless the network takes the input that is described and scores every class.
+    """Raises FormatError unless the network takes the input that is described and answers as its task needs.
 
     Only shapes are looked at: nothing is computed."""
-    if task == "generate":
-        return
+    if math.prod(shape) > MAX_INPUT:
+        raise FormatError(
+            f"{path}: field 'input.shape' is {list(shape)}: more than {MAX_INPUT:,} numbers a row."
+        )
     row = np.zeros((1, *shape), np.int32 if task == "continue" else np.float32)
     x = row.reshape(1, -1) if len(shape) == 2 and task == "classify" else row
     try:
-        n_outputs = network(Tensor(x)).shape[-1]
-    except PellucidError as error:
+        given = tuple(network(Tensor(x)).shape)
+    except (PellucidError, TypeError, ValueError) as error:
         raise FormatError(
             f"{path}: field 'input.shape' is {list(shape)}, which the network does not take: {error}"
         ) from error
-    if classes and n_outputs != len(classes):
+    if classes and task in ("classify", "continue") and given[-1] != len(classes):
         raise FormatError(
-            f"{path}: field 'output.classes' has {len(classes)} names; the network has {n_outputs} outputs."
+            f"{path}: field 'output.classes' has {len(classes)} names; the network has {given[-1]} outputs."
+        )
+    expected = {
+        "classify": len(given) == 2,
+        "continue": len(given) == 3 and len(shape) == 1,
+        "forecast": given in ((1,), (1, 1)) and len(shape) == 2,
+        "generate": len(given) == 4 and len(shape) == 1,
+    }
+    if not expected[task]:
+        raise FormatError(
+            f"{path}: field 'settings.task' is {task!r}; the network gives {given} for one row of {shape}, which is no "
+            f"answer to that."
         )
 
 
@@ -313,6 +328,8 @@ def stored_recipe(folder: Path, asked: Recipe) -> Recipe:
         found = recipe(**settings)
     except TypeError as error:
         raise FormatError(f"{folder / RUN}: field 'recipe' cannot be used: {error}.") from error
+    if asked.data != found.data:
+        raise RunError(f"{folder}: this run learns from {found.data}, not from {asked.data}.")
     wanted = asked.settings()
     for name in asked.given:
         had = found.settings().get(name)
