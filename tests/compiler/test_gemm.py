@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pellucid.base import dtypes
-from pellucid.compiler import build, gemm
+from pellucid.compiler import build, tiling
 from pellucid.compiler.kernel import GemmKernel
 from pellucid.graph.infer import make
 from pellucid.graph.node import leaf
@@ -116,10 +116,10 @@ def test_plans_cover_the_whole_matrix_with_an_even_share(m, k, n):
         x for _, x in build.stages(Graph((a, b), (), (c,))).kernels if isinstance(x, GemmKernel)
     ]
     for bits in (128, 256, 512):
-        p = gemm.plan(kernel, bits)
+        p = tiling.plan(kernel, bits)
         assert p.column_block % p.width == 0
         assert p.row_block % p.rows == 0 or p.row_block == m
-        tasks = gemm.n_tasks(kernel, p)
+        tasks = tiling.n_tasks(kernel, p)
         assert tasks * p.column_block * p.row_block >= m * n
 
 

@@ -1,6 +1,6 @@
 """Code: a kernel record as LLVM text, as work to be done, and as lines that a person reads."""
 
-from . import gemm, loops
+from . import gemm, loops, tiling
 from .emit import Builder, Val, function
 from .kernel import (
     ColumnKernel,
@@ -73,10 +73,10 @@ def emit(kernel: Kernel, sizes: dict, vector_bits: int) -> tuple[str, int, int]:
         loops.emit_column(b, kernel, em)
         tasks = loops.column_tasks(kernel)
     elif isinstance(kernel, GemmKernel):
-        p = gemm.plan(kernel, vector_bits)
+        p = tiling.plan(kernel, vector_bits)
         place = b.load(Val("%slots", "ptr", 1), "ptr")
         extra = gemm.emit_gemm(b, kernel, p, em, place)
-        tasks, scratch = gemm.n_tasks(kernel, p), gemm.scratch_bytes(kernel, p)
+        tasks, scratch = tiling.n_tasks(kernel, p), tiling.scratch_bytes(kernel, p)
     elif isinstance(kernel, SerialKernel):
         loops.emit_serial(b, kernel, em)
         tasks = loops.count(kernel.outer)
