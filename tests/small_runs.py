@@ -46,7 +46,10 @@ def make_cnn():
         nn.Conv2d(1, 4, 3, padding="same"), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2),
         nn.Flatten(), nn.Dropout(0.2), nn.Linear(64, 10),
     )  # fmt: skip
-    return network, data, parts, optim.AdamW(network.parameters(), lr=0.01), "cross_entropy"
+    rate = optim.WarmUp(
+        optim.Cosine(0.01, 6), 2
+    )  # 9 steps in all; the last ones keep the last rate
+    return network, data, parts, optim.AdamW(network.parameters(), lr=rate), "cross_entropy"
 
 
 def make_lstm():

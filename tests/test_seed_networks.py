@@ -369,6 +369,39 @@ def test_S_G3_dropout_narrows_the_gap_between_what_was_learned_and_what_is_new()
     assert gaps[1] < 0.7 * gaps[0] and scores[1] < scores[0]
 
 
+RATES = {  # at the first step, in the middle, at the end of 200: parts of lr
+    "constant": (1, 1, 1),
+    "cosine": (0.1, 0.6, 0.1),  # a tenth of ten steps of warm-up; then from 1 to a tenth
+    "linear": (1, 0.5, 0),
+    "step": (1, 0.3, 0.09),
+    "exponential": (1, 0.1, 0.01),
+    "one-cycle": (0.04, 0.8, 0),
+}
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_S_G4_the_learning_rate_follows_its_schedule_which_is_drawn_before(name):
+    made = recipe("digits", schedule=name, epochs=5, lr=0.01, net=(8,))
+    data = made.dataset()
+    parts = made.split(data)
+    n = made.n_steps(parts)
+    assert n == 5 * math.ceil(len(parts.train) / 32)
+    rate = made.learning_rate(200)
+    values = [rate if name == "constant" else rate.value(i) for i in (0, 100, 199)]
+    assert [v / 0.01 for v in values] == pytest.approx(RATES[name], abs=0.04)
+    # A person sees it before the first step, from the first bar to the last.
+    (told,) = [d for d in made.decisions(data, parts) if d.name == "schedule"]
+    bars = told.value.removeprefix(name).strip()
+    assert (bars == "") == (name == "constant") and (not bars or "█" in bars)
+    # And training walks along it.
+    network = made.network(data)
+    optimizer = made.make_optimizer(network, n)
+    train(network, data, parts, optimizer, epochs=2, batch_size=32)
+    expected = made.learning_rate(n)
+    last = 0.01 if name == "constant" else expected.value(2 * n // 5 - 1)
+    assert optimizer.lr == pytest.approx(last, rel=1e-6)
+
+
 # I: digits, series and text
 
 

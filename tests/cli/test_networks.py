@@ -335,6 +335,7 @@ def test_predict_sees_a_digit_with_a_cnn(runs, tmp_path, capsys):
         (["train", "text", "--window", "0"], ["--window"]),
         (["train", "text", "--dropout", "1"], ["--dropout"]),
         (["train", "text", "--resume"], ["--out runs/text-1"]),
+        (["train", "text", "--schedule", "cosin"], ["Did you mean 'cosine'"]),
     ],
 )  # fmt: skip
 def test_a_slip_exits_2_and_says_what_is_possible(arguments, words, capsys, tmp_path, monkeypatch):
@@ -344,6 +345,12 @@ def test_a_slip_exits_2_and_says_what_is_possible(arguments, words, capsys, tmp_
     for word in words:
         assert word in err
     assert "Traceback" not in err and not list(tmp_path.iterdir())
+
+
+def test_a_schedule_is_not_stretched_when_a_run_goes_on(runs, capsys):
+    folder, _, _ = runs("gpt")
+    assert command.run(["train", "text", "--resume", "--out", str(folder), "--epochs", "9"]) == 1
+    assert "follows a schedule over 1 epochs, which cannot become 9" in capsys.readouterr().err
 
 
 def test_a_window_that_is_longer_than_the_data_exits_1(capsys, tmp_path, monkeypatch):

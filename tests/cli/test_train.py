@@ -46,6 +46,7 @@ def test_the_names_in_the_help_are_those_of_the_recipe():
     assert set(command.DATA_SETS) == set(recipe.DATA_SETS)
     assert list(command.ACTIVATIONS) == list(recipe.HIDDEN_ACTIVATIONS)
     assert list(command.OPTIMIZERS) == list(recipe.OPTIMIZERS)
+    assert list(command.SCHEDULES) == list(recipe.SCHEDULES) == list(recipe.WHY_SCHEDULE)
 
 
 def test_json_is_one_document_with_what_a_program_needs(run):

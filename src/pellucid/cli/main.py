@@ -25,7 +25,8 @@ DATA_SETS = ("digits", "text", "series")
 TASKS = ("classify", "generate", "continue", "forecast")
 NETWORKS = ("mlp", "cnn", "dcgan", "gpt", "lstm", "gru", "rnn")
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
-OPTIMIZERS = ("adamw", "adam", "momentum", "sgd")
+OPTIMIZERS = ("adamw", "adam", "nadam", "rmsprop", "lion", "momentum", "sgd")
+SCHEDULES = ("constant", "cosine", "linear", "step", "exponential", "one-cycle")
 
 EXISTING = click.Path(path_type=Path)
 
@@ -73,6 +74,7 @@ def cli() -> None:
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Part that is dropped.")
 @click.option("--optimizer", type=OneOf("an optimizer", OPTIMIZERS), help="The rule of learning.")
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
+@click.option("--schedule", type=OneOf("a schedule", SCHEDULES), help="How the learning rate goes.")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many passes over the data.")
 @click.option("--batch", type=click.IntRange(1), help="Rows in one step.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes every random choice.")

@@ -1,10 +1,12 @@
 """Every choice that was made for a person, with its reason and the option that changes it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..data.dataset import Split
 from ..data.sequence import Series, Text
+from ..optim.schedules import Schedule
 from .networks import initialisation
 
 
@@ -19,6 +21,7 @@ class Decision:
     is_given: bool = False  # by the person, not chosen for them
 
 
+BARS = 24  # of the curve of a schedule
 Line = tuple[str, str, str, str]  # name, value, reason, option
 
 WHY_LOSS = {
@@ -38,30 +41,44 @@ WHY_SETTING = {
 }
 
 
-def decisions(made: Any, data: Any, parts: Split, why_optimizer: str) -> list[Decision]:
-    """Of a Recipe, its data and their parts, in the order in which a person would ask."""
+def decisions(
+    made: Any, data: Any, parts: Split, why: Mapping[str, str], rate: float | Schedule
+) -> list[Decision]:
+    """Of a Recipe, its data and their parts, in the order in which a person would ask.
+
+    why   reasons of the optimizer and the schedule   rate  the learning rate, or how it goes"""
     lines = [
         *_data_lines(data, parts, made.task),
         ("net", made.row.shape(made, data), made.row.why, "net"),
         *((name, str(getattr(made, name)), WHY_SETTING[name], name) for name in made.row.uses),
     ]
     if made.activation is not None:
-        why = "keeps signals about equal through the layers"
-        lines.append(("weights", initialisation(made.activation), why, ""))
+        equal = "keeps signals about equal through the layers"
+        lines.append(("weights", initialisation(made.activation), equal, ""))
     usual = f"usual for {made.optimizer} on networks of this size"
     lines += [
         ("loss", made.loss().replace("_", "-"), WHY_LOSS[made.task], ""),
-        ("optimizer", made.optimizer, why_optimizer, "optimizer"),
+        ("optimizer", made.optimizer, why["optimizer"], "optimizer"),
         ("lr", f"{made.lr:g}", usual, "lr"),
+        ("schedule", made.schedule + curve(rate, made.n_steps(parts)), why["schedule"], "schedule"),
         ("batch", str(made.batch), "small batches find better minima, larger ones are faster", "batch"),
         _epochs(made),
         ("seed", str(made.seed), "the same seed gives the same network, to the bit", "seed"),
     ]  # fmt: skip
     return [
-        Decision(name, value, "as you said" if name in made.given else why, f"--{o}" if o else "",
+        Decision(name, value, "as you said" if name in made.given else reason, f"--{o}" if o else "",
                  name in made.given)
-        for name, value, why, o in lines
+        for name, value, reason, o in lines
     ]  # fmt: skip
+
+
+def curve(rate: float | Schedule, n_steps: int) -> str:
+    """How the learning rate goes, as a row of bars, ' ▁▃█▇▅▃▁'; nothing when it stays."""
+    if not isinstance(rate, Schedule):
+        return ""
+    values = [rate.value(int(i * (n_steps - 1) / (BARS - 1))) for i in range(BARS)]
+    heights = "▁▂▃▄▅▆▇█"
+    return " " + "".join(heights[min(7, int(8 * v / max(*values, 1e-30)))] for v in values)
 
 
 def _epochs(made: Any) -> Line:

@@ -467,6 +467,8 @@ class Fit:
             "optimizer": ", ".join(
                 prefix(name) + type(o).__name__ for name, o in self.optimizers.items()
             ),
+            # None: a number, which the checkpoint has.
+            "schedule": ", ".join(repr(o.schedule) for o in self.optimizers.values()),
             "network": repr(self.network),
         }
 

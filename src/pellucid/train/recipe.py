@@ -17,9 +17,12 @@ from ..data.split import split
 from ..data.text import load_text
 from ..nn.init import nearest
 from ..nn.module import Module
-from ..optim.adam import Adam, AdamW
+from ..optim.adam import Adam, AdamW, NAdam
+from ..optim.adaptive import RMSprop
 from ..optim.optimizer import Optimizer
+from ..optim.schedules import Cosine, Exponential, Linear, OneCycle, Schedule, StepDecay, WarmUp
 from ..optim.sgd import SGD
+from ..optim.signs import Lion
 from ..tensor import random
 from .decisions import Decision, decisions
 from .networks import NETWORKS, OBJECTIVE_OF, Network
@@ -83,12 +86,39 @@ OPTIMIZERS: dict[str, Rule] = {
         "adapts each weight's step; rarely needs tuning",
     ),
     "adam": Rule(lambda p, lr, **o: Adam(p, lr, **o), 2e-3, "as adamw, without weight decay"),
+    "nadam": Rule(lambda p, lr: NAdam(p, lr), 2e-3, "adam that looks one step ahead"),
+    "rmsprop": Rule(lambda p, lr: RMSprop(p, lr), 1e-3, "adapts each weight's step, no momentum"),
+    "lion": Rule(lambda p, lr: Lion(p, lr), 3e-4, "only the sign of a step counts"),
     "momentum": Rule(
         lambda p, lr: SGD(p, lr, momentum=0.9), 5e-2, "gradient descent that keeps its direction"
     ),
     "sgd": Rule(
         lambda p, lr: SGD(p, lr), 2e-1, "plain gradient descent: w_new = w_old - lr * gradient"
     ),
+}
+
+
+def _cosine(lr: float, n: int) -> Schedule:
+    warm_up = max(1, n // 20)
+    return WarmUp(Cosine(lr, max(1, n - warm_up), lr / 10), warm_up)
+
+
+# name -> (learning rate, steps in all) -> how the rate goes; None: it stays
+SCHEDULES: dict[str, Callable[[float, int], Schedule] | None] = {
+    "constant": None,
+    "cosine": _cosine,
+    "linear": lambda lr, n: Linear(lr, n),
+    "step": lambda lr, n: StepDecay(lr, -(-n // 3), 0.3),
+    "exponential": lambda lr, n: Exponential(lr, 0.01 ** (1 / n)),
+    "one-cycle": lambda lr, n: OneCycle(lr, n),
+}
+WHY_SCHEDULE = {
+    "constant": "early stopping ends the run; a schedule would have to know when",
+    "cosine": "up over a twentieth of the steps, then down to a tenth along half a cosine",
+    "linear": "down to nothing in a straight line",
+    "step": "to three tenths after each third of the steps",
+    "exponential": "a little smaller at each step, a hundredth at the end",
+    "one-cycle": "up over three tenths of the steps, then down to almost nothing",
 }
 
 
@@ -110,6 +140,7 @@ class Recipe:
     validation: float
     test: float
     seed: int = 0
+    schedule: str = "constant"
     activation: Any = None
     width: Any = None
     layers: Any = None
@@ -145,14 +176,25 @@ class Recipe:
         random.seed(self.seed)
         return self.row.make(self, data)
 
-    def make_optimizer(self, network: Module) -> Optimizer | Mapping[str, Optimizer]:
+    def n_steps(self, parts: Split) -> int:
+        """Steps of all epochs: what a schedule is planned for."""
+        return self.epochs * -(-len(parts.train) // min(self.batch, len(parts.train)))
+
+    def learning_rate(self, n_steps: int) -> float | Schedule:
+        """lr, or how it goes over the steps of all epochs."""
+        plan = SCHEDULES[self.schedule]
+        return self.lr if plan is None else plan(self.lr, n_steps)
+
+    def make_optimizer(
+        self, network: Module, n_steps: int = 1
+    ) -> Optimizer | Mapping[str, Optimizer]:
         """The optimizer, or one for each network that learns."""
-        rule = OPTIMIZERS[self.optimizer]
+        rule, lr = OPTIMIZERS[self.optimizer], self.learning_rate(n_steps)
         options = self.row.optimizer if self.optimizer in ("adam", "adamw") else {}
         if self.task != "generate":
-            return rule.make(network.parameters(), self.lr, **options)
+            return rule.make(network.parameters(), lr, **options)
         return {
-            name: rule.make(getattr(network, name).parameters(), self.lr, **options)
+            name: rule.make(getattr(network, name).parameters(), lr, **options)
             for name in ("critic", "generator")
         }
 
@@ -162,7 +204,12 @@ class Recipe:
 
     def decisions(self, data: Any, parts: Split) -> list[Decision]:
         """Every choice with its reason, in the order in which a person would ask."""
-        return decisions(self, data, parts, OPTIMIZERS[self.optimizer].why)
+        rate = self.learning_rate(self.n_steps(parts))
+        reasons = {
+            "optimizer": OPTIMIZERS[self.optimizer].why,
+            "schedule": WHY_SCHEDULE[self.schedule],
+        }
+        return decisions(self, data, parts, reasons, rate)
 
 
 def recipe(data: str = "digits", **given) -> Recipe:
@@ -187,6 +234,7 @@ def recipe(data: str = "digits", **given) -> Recipe:
     if "activation" in values:
         nearest(values["activation"], HIDDEN_ACTIVATIONS, "activation")
     rule = OPTIMIZERS[nearest(values.setdefault("optimizer", "adamw"), OPTIMIZERS, "optimizer")]
+    nearest(values.get("schedule", Recipe.schedule), SCHEDULES, "schedule")
     values.setdefault("lr", row.lr.get(values["optimizer"], rule.lr))
     return Recipe(data=data, **values, given=tuple(n for n in given if given[n] is not None))
 

@@ -119,7 +119,9 @@ def train_run(
             checkpoint_seconds=checkpoint_seconds,
         )
         stopped, samples = None, Samples(made, network, folder)
-        for event in fit(network, data, parts, made.make_optimizer(network), options):
+        for event in fit(
+            network, data, parts, made.make_optimizer(network, made.n_steps(parts)), options
+        ):
             if isinstance(event, Stopped):
                 stopped = event
             elif isinstance(event, EpochDone):
@@ -339,6 +341,11 @@ def stored_recipe(folder: Path, asked: Recipe) -> Recipe:
                 f"Leave --{name} out to continue it."
             )
     changed = {n: wanted[n] for n in ("epochs", "patience") if n in asked.given}
+    if found.schedule != "constant" and changed.get("epochs", found.epochs) != found.epochs:
+        raise RunError(
+            f"{folder}: the learning rate of this run follows a schedule over {found.epochs} epochs, which cannot "
+            f"become {changed['epochs']}. Leave --epochs out to continue it."
+        )
     return recipe(**{**settings, **changed})
 
 
