@@ -159,7 +159,7 @@ def test_labels_out_of_range_name_the_row(labels):
 def test_losses_refuse_shapes_that_do_not_fit():
     with pytest.raises(ShapeError, match="they must be equal"):
         nn.mse_loss(Tensor(np.zeros((3, 1))), Tensor(np.zeros(3)))
-    with pytest.raises(ShapeError, match=r"needed are \(B, C\)"):
+    with pytest.raises(ShapeError, match=r"scores, as \(B, C\)"):
         nn.cross_entropy(Tensor(np.zeros((3, 2))), Tensor([0, 1]))
     with pytest.raises(IndexRangeError, match="must be integers"):
         nn.cross_entropy(Tensor(np.zeros((2, 2))), Tensor([0.0, 1.0]))
