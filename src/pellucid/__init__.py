@@ -36,7 +36,8 @@ if TYPE_CHECKING:
         ShapeError,
         TraceError,
     )
-    from .tensor import Tensor, assign, compile, functions, grad, random, scan, seed
+    from .tensor import Tensor, assign, compile, functions, grad, random, seed
+    from .tensor.scan import scan
     from .tensor.create import tensor
     from .tensor.tensor import realize
 

@@ -10,6 +10,7 @@ from ..base.errors import FormatError, OptionError
 from ..tensor import functions as F
 from ..tensor.tensor import Tensor, assign
 from .optimizer import Optimizer, Updates, check
+from .schedules import Schedule
 
 
 class ExponentialAverage:
@@ -80,15 +81,22 @@ class Accumulate:
         """Adds the gradients up; at every `every`-th call the optimizer steps."""
         given = [p.grad for p in self.parameters] if grads is None else list(grads)
         sums = [
-            s if g is None else s + g * (1.0 / self.every)
+            None if g is None else s + g * (1.0 / self.every)
             for s, g in zip(self._sums, given, strict=True)
         ]
         calls = self._calls + 1
         is_full = calls == self.every
         pairs: Updates = [(self._calls, F.where(is_full, 0, calls))]
-        pairs += [(s, F.where(is_full, 0.0, new)) for s, new in zip(self._sums, sums, strict=True)]
+        for s, new in zip(self._sums, sums, strict=True):
+            if new is not None:
+                pairs.append((s, F.where(is_full, 0.0, new)))
         pairs += [(t, F.where(is_full, new, t)) for t, new in self.optimizer.updates(sums)]
         assign(*pairs)
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """What sets the optimizer's learning rate."""
+        return self.optimizer.schedule
 
     def zero_grad(self) -> None:
         """Forgets the gradients of all parameters; what was added up stays."""
