@@ -37,8 +37,8 @@ if TYPE_CHECKING:
         TraceError,
     )
     from .tensor import Tensor, assign, compile, functions, grad, random, seed
-    from .tensor.scan import scan
     from .tensor.create import tensor
+    from .tensor.scan import scan
     from .tensor.tensor import realize
 
 __version__ = "0.1.0"
