@@ -17,8 +17,9 @@ from pellucid.tensor import random
 from pellucid.tensor.gradient import grad
 from pellucid.tensor.tensor import Tensor
 from pellucid.tensor.trace import compile
+from pellucid.train.evaluation import evaluate, predict
 from pellucid.train.events import EpochDone, Progress, Stopped
-from pellucid.train.loop import Options, evaluate, fit, predict
+from pellucid.train.loop import Options, fit
 from pellucid.train.metrics import accuracy, confusion, majority_baseline
 from pellucid.train.recipe import recipe
 

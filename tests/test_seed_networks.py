@@ -25,8 +25,9 @@ from pellucid.tensor.gradient import grad
 from pellucid.tensor.tensor import Tensor
 from pellucid.tensor.trace import compile
 from pellucid.train import baselines
+from pellucid.train.evaluation import evaluate, predict
 from pellucid.train.events import EpochDone
-from pellucid.train.loop import Options, evaluate, fit, predict
+from pellucid.train.loop import Options, fit
 from pellucid.train.networks import Adversaries
 from pellucid.train.recipe import recipe
 from pellucid.train.samples import Sampler

@@ -10,8 +10,9 @@ from pellucid.data import Dataset, Split, load_digits, split
 from pellucid.tensor import engine, random
 from pellucid.tensor import functions as F
 from pellucid.tensor.tensor import Tensor
+from pellucid.train.evaluation import Slices, evaluate, predict
 from pellucid.train.events import EpochDone, Progress, Started, Stopped
-from pellucid.train.loop import Options, Slices, evaluate, fit, predict
+from pellucid.train.loop import Options, fit
 
 
 def table(n=37, n_features=5, n_classes=3, seed=0):
@@ -134,7 +135,7 @@ def test_without_patience_all_epochs_are_done_and_the_best_weights_kept():
 
 
 def test_evaluate_equals_numpy_in_batches_of_any_size():
-    from pellucid.train.loop import Evaluator
+    from pellucid.train.evaluation import Evaluator
 
     data = table(41)
     net = network()

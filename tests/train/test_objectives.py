@@ -11,8 +11,9 @@ from pellucid.data import Series, Split, Text, split_text
 from pellucid.tensor import random
 from pellucid.tensor.gradient import grad
 from pellucid.tensor.tensor import Tensor
+from pellucid.train.evaluation import evaluate
 from pellucid.train.events import EpochDone
-from pellucid.train.loop import Options, evaluate, fit
+from pellucid.train.loop import Options, fit
 from pellucid.train.networks import Adversaries
 from pellucid.train.objectives import OBJECTIVES
 

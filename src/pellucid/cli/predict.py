@@ -17,7 +17,7 @@ from ..data.series import read_series
 from ..data.table import read_pixels
 from ..tensor import functions as F
 from ..tensor.tensor import Tensor
-from ..train.loop import evaluate
+from ..train.evaluation import evaluate
 from ..train.measure import roll
 from ..train.recipe import recipe
 from ..train.run import SavedModel, load_model

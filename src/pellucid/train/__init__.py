@@ -1,10 +1,13 @@
 """The training loop and what surrounds it.
 
-recipe.py data -> network, loss, optimizer, with reasons   loop.py fit, evaluate, predict   events.py
-metrics.py   checkpoint.py   diagnose.py where NaN began   lock.py   run.py a run folder"""
+recipe.py data -> network, loss, optimizer; networks.py its rows, decisions.py its reasons
+loop.py fit   objectives.py what a step makes smaller   evaluation.py   events.py   checkpoint.py   lock.py
+measure.py what a network is worth, beside baselines.py   metrics.py   samples.py   diagnose.py where NaN began
+run.py a run folder"""
 
+from .evaluation import evaluate, predict
 from .events import Checkpointed, EpochDone, Finished, Progress, Started, Stopped
-from .loop import Options, evaluate, fit, predict
+from .loop import Options, fit
 from .metrics import Metrics
 from .recipe import Recipe
 from .run import SavedModel, load_model, save_model, train_run

@@ -1,4 +1,4 @@
-"""The training loop, as a stream of events: fit, evaluate, predict.
+"""The training loop, as a stream of events: fit.
 
 A step takes row numbers, gathers the rows from the data set (stored tensors), computes the loss and its
 gradients, updates the parameters and adds to running sums: one compiled program. What it makes smaller is a
@@ -21,19 +21,15 @@ from ..data.dataset import Learnable, Split
 from ..nn.init import nearest
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
-from ..tensor import functions as F
 from ..tensor import random
-from ..tensor.tensor import Tensor, assign
+from ..tensor.tensor import Tensor
 from ..tensor.trace import compile
 from . import checkpoint as checkpoints
 from .diagnose import describe_non_finite
+from .evaluation import SLICE_SECONDS, Evaluator, Slices, Sums, evaluation_rows, in_mode
 from .events import Checkpointed, EpochDone, Event, Progress, Started, Stopped
 from .metrics import Metrics
-from .objectives import OBJECTIVES, Objective, Scores, stored
-
-SLICE_SECONDS = 0.05  # a native call is aimed at this, half of what Ctrl-C may wait
-EVALUATION_ROWS = 512  # rows of one evaluation batch at most,
-EVALUATION_ANSWERS = 4096  # and as many answers: windows of a text have many for each row
+from .objectives import OBJECTIVES, Objective, stored
 
 
 @dataclass(frozen=True)
@@ -65,159 +61,6 @@ def fit(
     Raises DataError or OptionError before the first step, NonFiniteError (step, layer, rows) when the
     loss, a gradient or a weight stops being a number: the weights are then those before that step."""
     return Fit(network, data, split, optimizer, options or Options()).run()
-
-
-def evaluate(
-    network: Module, data: Learnable, rows: np.ndarray, loss: str = "cross_entropy"
-) -> Metrics:
-    """Mean loss and accuracy over the answers of these rows, in prediction mode."""
-    return Evaluator(network, data, loss)(rows)
-
-
-def predict(network: Module, x: np.ndarray, probabilities: bool = True) -> np.ndarray:
-    """(N, C) class probabilities (or raw outputs) of rows x (N, F) or (N, ...), in prediction mode."""
-    x = np.ascontiguousarray(x, np.float32)
-    if x.ndim < 2:
-        raise DataError(f"predict: x must have shape (rows, features); got {x.shape}.")
-    if not np.isfinite(x).all():
-        row, *column = np.argwhere(~np.isfinite(x))[0]
-        raise DataError(
-            f"predict: row {row}, column {', '.join(map(str, column))}: {x[(row, *column)]} is not a finite number."
-        )
-
-    @compile
-    def forward(batch):
-        out = network(batch)
-        return F.softmax(out, -1) if probabilities else out
-
-    with in_mode(network, training=False):
-        batches = [x[i : i + EVALUATION_ROWS] for i in range(0, len(x), EVALUATION_ROWS)]
-        parts = [forward(np.ascontiguousarray(b)).numpy() for b in batches]
-    if not parts:
-        raise DataError("predict: there are no rows.")
-    return np.concatenate(parts)
-
-
-class in_mode:
-    """`with in_mode(network, training=False):` and back to the mode it had."""
-
-    def __init__(self, network: Module, training: bool):
-        self.network, self.training = network, training
-
-    def __enter__(self):
-        self.before = self.network.training
-        self.network.train(self.training)
-
-    def __exit__(self, *error):
-        self.network.train(self.before)
-
-
-class Sums:
-    """Running sums over answers, kept in the program's own buffers."""
-
-    def __init__(self, objective: Objective, n_answers: int):
-        self.objective, self.n_answers = objective, n_answers
-        self.loss = Tensor(np.zeros((), np.float64))
-        self.n_correct = Tensor(np.zeros((), np.int64))
-        self.others = [Tensor(np.zeros((), np.float64)) for _ in objective.others]
-        self.n_rows = 0
-
-    def add(self, scores: Scores) -> None:
-        """Inside a compiled step."""
-        self.loss.assign(self.loss + scores.loss.astype("float64"))
-        if scores.n_correct is not None:
-            self.n_correct.assign(self.n_correct + scores.n_correct)
-        for total, other in zip(self.others, scores.others, strict=True):
-            total.assign(total + other.astype("float64"))
-
-    def set(
-        self,
-        loss: float = 0.0,
-        n_correct: int = 0,
-        n_rows: int = 0,
-        others: np.ndarray | None = None,
-    ) -> None:
-        values = np.zeros(len(self.others)) if others is None else others
-        assign(
-            (self.loss, Tensor(np.float64(loss))),
-            (self.n_correct, Tensor(np.int64(n_correct))),
-            *((t, Tensor(np.float64(v))) for t, v in zip(self.others, values, strict=True)),
-        )
-        self.n_rows = n_rows
-
-    def metrics(self) -> Metrics:
-        n = self.n_rows * self.n_answers
-        judged = max(1, n * self.objective.n_judged)
-        accuracy = int(self.n_correct.item()) / judged if self.objective.has_accuracy else None
-        others = zip(self.objective.others, self.others, strict=True)
-        return Metrics(
-            float(self.loss.item()) / judged,
-            accuracy,
-            n,
-            {name: float(total.item()) / judged for name, total in others},
-        )
-
-
-class Slices:
-    """How many steps the next native call walks, from how long the last ones took."""
-
-    def __init__(self, seconds: float):
-        self.seconds = seconds
-        self.n = 1
-        self.is_warm = False
-
-    def took(self, n: int, seconds: float) -> None:
-        if not self.is_warm:  # the first call traced and compiled: it says nothing
-            self.is_warm = True
-            return
-        per_step = max(seconds / n, 1e-9)
-        self.n = max(1, min(int(self.seconds / per_step), 4 * max(n, 1)))
-
-
-class Evaluator:
-    """A network's metrics on rows of a data set; its programs are compiled once."""
-
-    def __init__(
-        self,
-        network: Module,
-        data: Learnable,
-        loss: str,
-        batch: int | None = None,
-        tensors: tuple[Tensor, ...] | None = None,
-    ):
-        self.network, self.batch = network, max(1, batch or evaluation_rows(data))
-        objective = OBJECTIVES[loss]
-        self.sums = Sums(objective, data.n_answers)
-        arrays = tensors or stored(data)
-
-        @compile
-        def step(rows):
-            self.sums.add(objective.score(network, *data.batch(arrays, rows)))
-
-        self.step = step
-        self.slices = Slices(SLICE_SECONDS)
-
-    def __call__(self, rows: np.ndarray) -> Metrics:
-        rows = np.ascontiguousarray(rows, np.int32)
-        self.sums.set(n_rows=len(rows))
-        n_full = len(rows) // self.batch
-        full = np.ascontiguousarray(rows[: n_full * self.batch]).reshape(n_full, self.batch)
-        with in_mode(self.network, training=False):
-            done = 0
-            while done < n_full:
-                n = min(self.slices.n, n_full - done)
-                start = time.perf_counter()
-                self.step.many(n, full, start=done)
-                self.slices.took(n, time.perf_counter() - start)
-                done += n
-            if len(rows) > n_full * self.batch:
-                self.step(np.ascontiguousarray(rows[n_full * self.batch :]))
-        return self.sums.metrics()
-
-
-def evaluation_rows(data: Learnable) -> int:
-    """How many rows an evaluation takes at once: bounded by rows and by answers."""
-    return min(EVALUATION_ROWS, max(1, EVALUATION_ANSWERS // data.n_answers))
 
 
 class Fit:

@@ -14,7 +14,7 @@ from ..data.sequence import Scales, Series, Text
 from ..models.samples import fixed_noise
 from . import baselines
 from . import metrics as m
-from .loop import evaluate, predict
+from .evaluation import evaluate, predict
 from .samples import Sampler
 
 HORIZONS = (1, 3, 6, 12)  # steps ahead at which forecasts are measured

@@ -26,9 +26,10 @@ from ..models.build import build, describe
 from ..models.samples import fixed_noise
 from ..nn.init import blank
 from ..tensor.tensor import Tensor
+from .evaluation import predict
 from .events import EpochDone, Event, Finished, Stopped
 from .lock import RunLock
-from .loop import Options, fit, predict
+from .loop import Options, fit
 from .measure import measure
 from .networks import OBJECTIVE_OF
 from .recipe import Recipe, recipe

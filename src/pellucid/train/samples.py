@@ -9,7 +9,7 @@ import numpy as np
 from ..models.samples import image_grid
 from ..nn.module import Module
 from ..tensor.trace import compile
-from .loop import in_mode
+from .evaluation import in_mode
 
 COLUMNS = ROWS = 8  # of a sheet
 LEAST_SIDE = 32  # small pictures are enlarged, in whole steps, to about so many pixels
