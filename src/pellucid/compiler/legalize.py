@@ -110,7 +110,18 @@ def contract(inputs: tuple[Node, ...], a_labels, b_labels, out_labels) -> Node:
         only_a, only_b = only_b, only_a
     extent = dict(zip(a_labels, a.shape, strict=True)) | dict(zip(b_labels, b.shape, strict=True))
     results = size([extent[x] for x in out_labels])
+    # Rows, and terms of the sum, in one order wherever they lie: else they are several loops. The smaller
+    # array is turned.
+    rows = [x for x in a_labels if x in only_a]
+    if rows != only_a:
+        if a.size > results:
+            order = in_order(out_labels, rows)
+            out = contract((a, b), a_labels, b_labels, order)
+            return permute(out, tuple(order.index(x) for x in out_labels))
+        a, a_labels = turned(a, a_labels, only_a)
     k = [x for x in b_labels if x not in out_labels]
+    if k != [x for x in a_labels if x not in out_labels] and a.size < b.size:
+        a, a_labels = turned(a, a_labels, k)
     depth = size([extent[x] for x in k])
     if results <= FEW_TILES * TILE and depth >= 2 * DEEP and k:
         wanted = min(CHUNKS, depth // DEEP)
@@ -124,6 +135,18 @@ def contract(inputs: tuple[Node, ...], a_labels, b_labels, out_labels) -> Node:
             parts = lanes_last(a, b, a_labels, b_labels, (new, *out_labels))
             return make("reduce_sum", (parts,), ((0,),))
     return lanes_last(a, b, a_labels, b_labels, out_labels)
+
+
+def in_order(labels, some: list[int]) -> tuple[int, ...]:
+    """The labels with those of `some` in that order, at the places that they have together."""
+    following = iter(some)
+    return tuple(next(following) if x in some else x for x in labels)
+
+
+def turned(x: Node, labels, some: list[int]) -> tuple[Node, tuple[int, ...]]:
+    """An operand with these labels in another order; the schedule stores it that way."""
+    order = in_order(labels, some)
+    return permute(x, tuple(labels.index(label) for label in order)), order
 
 
 def lanes_last(a: Node, b: Node, a_labels, b_labels, out_labels) -> Node:

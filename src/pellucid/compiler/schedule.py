@@ -155,9 +155,13 @@ class Schedule:
             weight[n] = 0 if keep else folded
         for n in self.order:
             if n.op == "contract":
-                for x in n.inputs:
-                    self.store_operand(x)
-                self.store_weights(*n.inputs)
+                a, b = n.inputs
+                if a.op == "permute" and a.inputs[0].op not in VIEWS:  # legalize has turned it
+                    self.stored.add(a)
+                else:
+                    self.store_operand(a)
+                self.store_operand(b)
+                self.store_weights(a, b)
             elif n.op == "scan":  # first carries are copied, wherever they come from
                 self.stored.update(array_of(x) for x in n.inputs[len(n.params[0].carries) :])
         # A constant or a leaf is never computed; where it is a result, a copy group stores it.

@@ -139,7 +139,8 @@ def k_block(k: tuple[Var, ...], depth: int) -> tuple[int, int]:
             inner *= n
             continue
         if axis == 0:
-            return 0, -(-n // max(1, -(-n * inner // depth)))
+            chunk = -(-n // max(1, -(-n * inner // depth)))
+            return 0, min(n, -(-chunk // 8) * 8)  # the innermost loop is unrolled
         return axis, next(
             d for d in range(n, 0, -1) if n % d == 0 and (d * inner <= 2 * depth or d == 1)
         )
