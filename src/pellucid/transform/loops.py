@@ -15,6 +15,7 @@ from ..graph.infer import is_constant, make
 from ..graph.loop import Loop, Scan, substitute, taps_by_loop, varying
 from ..graph.node import Node, leaf, topological_order
 
+PANEL = 32  # columns of a tile of most contractions
 VIEWS = ("reshape", "permute", "broadcast", "slice", "flip", "window")
 Pass = Callable[[Sequence[Node]], list[Node]]
 
@@ -184,8 +185,10 @@ def _moved_out(
         own = node.params[side]
         x = make("permute", (node.inputs[side],), (tuple(own.index(i) for i in wanted),))
         inputs, params = [new[i] for i in node.inputs], list(node.params)
+        if _is_wide(x):
+            x, wanted, params[2] = _in_panels(x, wanted, node.params)
         inputs[side], params[side] = move(substitute([x], moved)[0]), wanted
-        new[node] = make("contract", inputs, params)
+        new[node] = make("reshape", (make("contract", inputs, params),), (node.shape,))
     return [new[r] for r in body], consts
 
 
@@ -199,6 +202,25 @@ def _laid_out(node: Node, fixed: set[Node]) -> tuple[int, tuple[int, ...]] | Non
         return None
     side = 0 if last in own[0] else 1
     labels = node.params[side]
-    if node.inputs[side] not in fixed or labels[-1] == last:
+    x = node.inputs[side]
+    if x not in fixed or (labels[-1] == last and not (out[-1] == last and _is_wide(x))):
         return None
     return side, (*(i for i in labels if i != last), last)
+
+
+def _is_wide(x: Node) -> bool:
+    """Whether rows lie so far apart that a contraction's columns fall into few sets of the first cache."""
+    n = x.shape[-1]
+    return n % PANEL == 0 and n * x.dtype.itemsize >= 2048 and x.size >= 64 * n
+
+
+def _in_panels(x: Node, labels: tuple[int, ...], params: tuple):
+    """The operand in panels of columns, (panel, ..., column), its labels and those of the result."""
+    *rest, last = labels
+    n = x.shape[-1]
+    x = make("reshape", (x,), ((*x.shape[:-1], n // PANEL, PANEL),))
+    rank = len(x.shape)
+    x = make("permute", (x,), ((rank - 2, *range(rank - 2), rank - 1),))
+    panel = max(i for part in params for i in part) + 1
+    out = tuple(j for i in params[2] for j in ((panel, last) if i == last else (i,)))
+    return x, (panel, *rest, last), out
