@@ -17,6 +17,7 @@ LINE = re.compile(
 # script -> its further arguments; JUDGE and PICTURE become files
 SCRIPTS = {
     "mnist_mlp": [],
+    "mnist_sigmoid": [],
     "mnist_cnn": ["--save", "JUDGE"],
     "shakespeare": [],
     "names": [],
