@@ -27,6 +27,8 @@ from .values import COST
 HEAVY = frozenset("reduce_sum reduce_max reduce_min argmax cumsum contract scatter_add".split())
 VIEWS = ("reshape", "permute", "broadcast", "slice", "flip", "window")
 INLINE_LIMIT = 48  # operations folded into one value
+AGAIN_COST = 32  # the same for a large array that needs one other to be read
+FAR_BYTES = 4 << 20  # larger arrays have left the caches when they are read again
 KEEP_COST = 4  # a value read twice is computed twice below this many operations
 ROWS_AT_LEAST = 4  # below, a row group would not keep several threads busy
 SMALL = 8192  # elements that one thread may as well do alone
@@ -149,7 +151,7 @@ class Schedule:
             )
             keep = keep or (not self.fuse and n.op not in VIEWS)
             if not keep and n.op not in MOVEMENT and n.op != "iota" and self.n_readers(n) > 1:
-                keep = folded >= KEEP_COST
+                keep = folded >= (AGAIN_COST if self.is_cheap_to_read(n) else KEEP_COST)
             if keep:
                 self.stored.add(n)
             weight[n] = 0 if keep else folded
@@ -166,6 +168,26 @@ class Schedule:
                 self.stored.update(array_of(x) for x in n.inputs[len(n.params[0].carries) :])
         # A constant or a leaf is never computed; where it is a result, a copy group stores it.
         self.stored = {n for n in self.stored if n.op not in ("leaf", "const")}
+
+    def is_cheap_to_read(self, n: Node) -> bool:
+        """Whether a large array can be computed again from one that is read in its place: memory is slower
+        than a few dozen operations."""
+        nbytes = n.size * n.dtype.itemsize
+        if nbytes < FAR_BYTES:
+            return False
+        large: set[Node] = set()
+        stack, seen = list(n.inputs), set()
+        while stack:
+            x = stack.pop()
+            if x in seen:
+                continue
+            seen.add(x)
+            if x.op == "leaf" or x in self.stored:
+                if x.size * x.dtype.itemsize * 8 >= nbytes:
+                    large.add(x)
+            else:
+                stack.extend(x.inputs)
+        return len(large) <= 1
 
     def n_readers(self, n: Node) -> int:
         """Readers of a node, those of its views included."""
