@@ -13,9 +13,11 @@ from typing import Protocol
 
 import numpy as np
 
+from ..base import machine
 from ..base.errors import OptionError
 from ..graph import reference
 from ..graph.digest import digest
+from ..program import record
 from ..program.graph import Graph
 
 ENGINES = ("compiled", "reference")
@@ -93,17 +95,14 @@ def load(graph: Graph, options=None) -> Executable:
     """An executable of this graph; options are the compiler's (compiler.build.Options)."""
     if name() == "reference":
         return ReferenceExecutable(graph)
-    from ..compiler import build  # LLVM is loaded when the first kernel is needed
-    from ..runtime import executor
+    from ..runtime import executor  # LLVM is loaded when the first kernel is needed
 
-    return executor.Executable(_program(graph, options or build.Options()))
+    return executor.Executable(_program(graph, options))
 
 
 def _program(graph: Graph, options):
-    """The graph's program, from the cache on disk where an earlier run has left it."""
-    from ..base import machine
-    from ..compiler import build
-    from ..program import record
+    """The graph's program, from the cache on disk where an earlier run has left it: then the compiler is
+    not even imported."""
     from ..runtime import cache
 
     roots = [*graph.outputs, *(x for pair in graph.updates for x in pair)]
@@ -119,7 +118,9 @@ def _program(graph: Graph, options):
             return record.from_bytes(kept)
         except (ValueError, TypeError):
             pass  # of another version, or damaged: built again
-    program = build.build(graph, options)
+    from ..compiler import build
+
+    program = build.build(graph, options or build.Options())
     cache.write(name, record.to_bytes(program))
     return program
 
@@ -127,10 +128,8 @@ def _program(graph: Graph, options):
 @functools.cache
 def sources() -> str:
     """Names the compiler that makes a program: a digest of its files, so that no change meets an old program."""
-    from ..compiler import build
-
     found = hashlib.sha256()
-    root = Path(build.__file__).parent.parent
+    root = Path(__file__).parent.parent
     for folder in ("base", "graph", "transform", "program", "compiler"):
         for path in sorted((root / folder).glob("*.py")):
             found.update(path.read_bytes())
