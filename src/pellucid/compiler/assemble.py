@@ -7,9 +7,7 @@ from ..graph.node import Node
 from ..program.program import Kernel as Code
 from ..program.program import Launch, Program, Repeat, Slot
 from .code import arrays_of, emit, summary, work
-from .kernel import (
-    Kernel,
-)
+from .kernel import Kernel
 from .part import Part
 from .schedule import Carry, Group, Output, array_of
 

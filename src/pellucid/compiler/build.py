@@ -22,9 +22,7 @@ from ..program.program import Program
 from ..transform.loops import tidy
 from ..transform.simplify import simplify
 from .assemble import assemble
-from .kernel import (
-    Kernel,
-)
+from .kernel import Kernel
 from .part import schedule_part
 from .schedule import Group
 

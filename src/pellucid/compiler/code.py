@@ -13,6 +13,7 @@ from .kernel import (
     SerialKernel,
     Store,
     Value,
+    count,
     value_text,
     walk,
 )
@@ -79,7 +80,7 @@ def emit(kernel: Kernel, sizes: dict, vector_bits: int) -> tuple[str, int, int]:
         tasks, scratch = tiling.n_tasks(kernel, p), tiling.scratch_bytes(kernel, p)
     elif isinstance(kernel, SerialKernel):
         loops.emit_serial(b, kernel, em)
-        tasks = loops.count(kernel.outer)
+        tasks = count(kernel.outer)
     else:
         loops.emit_scatter(b, kernel, em)
         tasks = loops.scatter_tasks(kernel)
@@ -106,18 +107,16 @@ def work(kernel: Kernel, sizes: dict, itemsize) -> tuple[int, int]:
             _cost([a.value for a in s.accumulates] + [x.value for x in s.stores])
             for s in kernel.stages
         )
-        return per * loops.count(kernel.outer) * kernel.inner.extent, moved
+        return per * count(kernel.outer) * kernel.inner.extent, moved
     if isinstance(kernel, ColumnKernel):
-        n = loops.count(kernel.outer) * kernel.lane.extent
+        n = count(kernel.outer) * kernel.lane.extent
         each = _cost([a.value for a in kernel.accumulates]) + 1
-        return n * (
-            each * loops.count(kernel.along) + _cost([s.value for s in kernel.stores])
-        ), moved
+        return n * (each * count(kernel.along) + _cost([s.value for s in kernel.stores])), moved
     if isinstance(kernel, GemmKernel):
-        n = loops.count((*kernel.batch, *kernel.m, kernel.n))
-        return n * (2 * loops.count(kernel.k) + _cost([s.value for s in kernel.stores])), moved
+        n = count((*kernel.batch, *kernel.m, kernel.n))
+        return n * (2 * count(kernel.k) + _cost([s.value for s in kernel.stores])), moved
     if isinstance(kernel, SerialKernel):
-        return loops.count(kernel.outer) * kernel.along.extent * (_cost([kernel.value]) + 2), moved
+        return count(kernel.outer) * kernel.along.extent * (_cost([kernel.value]) + 2), moved
     return kernel.updates.extent * kernel.column.extent * (_cost([kernel.value]) + 1), moved
 
 

@@ -11,13 +11,12 @@ array of windows exists. Values are equal up to the order of summation, which is
 
 from collections.abc import Sequence
 
-from ..graph.infer import make
+from ..graph.infer import make, with_inputs
 from ..graph.node import Node, topological_order
+from ..graph.ops import VIEWS
+from .emit import LANES
 from .legalize import crop, pad_axis, permute, reshape, size, spread
 from .lower import ELEMENTWISE
-
-LANES = 16
-VIEWS = ("reshape", "permute", "broadcast", "slice", "flip", "window")
 
 
 def convolve(roots: Sequence[Node]) -> list[Node]:
@@ -45,8 +44,7 @@ def convolve(roots: Sequence[Node]) -> list[Node]:
         elif node.op in ("reshape", "permute") and node.inputs[0] in made and users[node] == 1:
             made.add(node)
         if better is None:
-            same = all(x is y for x, y in zip(inputs, node.inputs, strict=True))
-            better = node if same else make(node.op, inputs, node.params)
+            better = with_inputs(node, inputs)
         new[node] = better
     return inside_of_padded([new[r] for r in roots])
 
@@ -228,8 +226,7 @@ def inside_of_padded(roots: Sequence[Node]) -> list[Node]:
             new[node] = padded[node]
             continue
         inputs = tuple(new[x] for x in node.inputs)
-        same = all(x is y for x, y in zip(inputs, node.inputs, strict=True))
-        made = node if same else make(node.op, inputs, node.params)
+        made = with_inputs(node, inputs)
         new[node] = made
         if node in home:
             padded[home[node]] = made = make("pad", (made,), home[node].params)

@@ -9,7 +9,7 @@ reduce_*    a long reduction with few results -> two, in a number of chunks that
 from collections.abc import Sequence
 from itertools import pairwise
 
-from ..graph.infer import make
+from ..graph.infer import make, with_inputs
 from ..graph.node import Node, topological_order
 from .kernel import OPERATION, identity
 
@@ -49,10 +49,8 @@ def legalize(roots: Sequence[Node]) -> list[Node]:
             new[node] = reduction(node, inputs[0])
         elif node.op == "fold" and node.params[2] != 1:
             new[node] = fold(inputs[0], *node.params)
-        elif inputs == node.inputs:
-            new[node] = node
         else:
-            new[node] = make(node.op, inputs, node.params)
+            new[node] = with_inputs(node, inputs)
     return [new[r] for r in roots]
 
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from ..graph.infer import is_constant
 from ..graph.node import Node, topological_order
+from ..graph.ops import VIEWS
 from ..program.graph import Graph
 from .emit import LANES
 from .kernel import Index, Load, Value, Var, unflatten, var, walk
@@ -25,7 +26,6 @@ from .lower import ELEMENTWISE, MOVEMENT, Lowering
 from .values import COST
 
 HEAVY = frozenset("reduce_sum reduce_max reduce_min argmax cumsum contract scatter_add".split())
-VIEWS = ("reshape", "permute", "broadcast", "slice", "flip", "window")
 INLINE_LIMIT = 48  # operations folded into one value
 AGAIN_COST = 32  # the same for a large array that needs one other to be read
 FAR_BYTES = 4 << 20  # larger arrays have left the caches when they are read again

@@ -37,6 +37,12 @@ def make(op: str, inputs: Sequence[Node] = (), params: Sequence = ()) -> Node:
     return intern(op, inputs, plain, shape, dtype)
 
 
+def with_inputs(node: Node, inputs: tuple[Node, ...]) -> Node:
+    """`node` on other inputs; itself where they are its own."""
+    same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
+    return node if same else make(node.op, inputs, node.params)
+
+
 def constant(value: bool | int | float, dtype: DType, shape: Shape = ()) -> Node:
     """`value` everywhere: a const node, broadcast to `shape`."""
     node = make("const", (), (value, dtype.name))

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .infer import make
+from .infer import make, with_inputs
 from .node import Node, intern, topological_order
 
 Tap = tuple[str, Any]  # ("final", int) or ("stack", Node)
@@ -120,9 +120,7 @@ def substitute(roots: Sequence[Node], new: Mapping[Node, Node]) -> list[Node]:
             stack.append((node, True))
             stack.extend((x, False) for x in reversed(node.inputs) if x not in made)
             continue
-        inputs = tuple(made[x] for x in node.inputs)
-        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        made[node] = node if same else intern(node.op, inputs, node.params, node.shape, node.dtype)
+        made[node] = with_inputs(node, tuple(made[x] for x in node.inputs))
     return [made[r] for r in roots]
 
 

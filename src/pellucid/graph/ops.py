@@ -263,3 +263,6 @@ _ROWS = (
 )
 
 OPS: dict[str, Op] = {row.name: row for row in _ROWS}
+
+# Movements whose every element is one element of their input: they cost nothing but an address.
+VIEWS = ("reshape", "permute", "broadcast", "slice", "flip", "window")

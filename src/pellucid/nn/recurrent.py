@@ -102,12 +102,12 @@ class Recurrent(Module):
         self,
         input_size: int,
         hidden_size: int,
-        num_layers: int,
-        bias: bool,
-        dropout: float,
-        bidirectional: bool,
-        batch_first: bool,
-        dtype: Any,
+        num_layers: int = 1,
+        bias: bool = True,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        batch_first: bool = True,
+        dtype: Any = dtypes.float32,
     ):
         kind = type(self).__name__
         self.input_size = _size(kind, "input_size", input_size)
@@ -122,7 +122,7 @@ class Recurrent(Module):
             warnings.warn(
                 f"{kind}: dropout={dropout:g} acts between layers, and there is one layer: it does nothing. "
                 "Use num_layers=2 or more, or a Dropout after it.",
-                stacklevel=3,
+                stacklevel=2 + (type(self).__init__ is not Recurrent.__init__),  # the caller
             )
         self.bias, self.dropout = bool(bias), float(dropout)
         self.bidirectional = bool(bidirectional)
@@ -366,21 +366,6 @@ class LSTM(Recurrent):
     _n_gates = 4
     _n_states = 2
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        batch_first: bool = True,
-        dtype: Any = dtypes.float32,
-    ):
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, dropout, bidirectional, batch_first, dtype
-        )
-
     def _step(self, gates: Tensor, state: State, weight_hh: Tensor, bias: Tensor | None) -> State:
         return _lstm_step(gates, state, weight_hh, bias)
 
@@ -394,21 +379,6 @@ class GRU(Recurrent):
 
     _n_gates = 3
     _bias_joins = False
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        bias: bool = True,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-        batch_first: bool = True,
-        dtype: Any = dtypes.float32,
-    ):
-        super().__init__(
-            input_size, hidden_size, num_layers, bias, dropout, bidirectional, batch_first, dtype
-        )
 
     def _step(self, gates: Tensor, state: State, weight_hh: Tensor, bias: Tensor | None) -> State:
         return _gru_step(gates, state, weight_hh, bias)

@@ -32,22 +32,22 @@ class Block(Module):
 
     self_attn: MultiheadAttention
     multihead_attn: MultiheadAttention
+    _attentions: tuple[str, ...] = ("self_attn",)
 
     def __init__(
         self,
         d_model: int,
         nhead: int,
-        dim_feedforward: int,
-        dropout: float,
-        activation: str | Activation,
-        layer_norm_eps: float,
-        norm_first: bool,
-        bias: bool,
-        num_kv_heads: int | None,
-        rotary: bool,
-        batch_first: bool,
-        dtype: Any,
-        attentions: tuple[str, ...],
+        dim_feedforward: int = 2048,
+        dropout: float = 0.1,
+        activation: str | Activation = "relu",
+        layer_norm_eps: float = 1e-5,
+        batch_first: bool = True,
+        norm_first: bool = False,
+        bias: bool = True,
+        num_kv_heads: int | None = None,
+        rotary: bool = False,
+        dtype: Any = dtypes.float32,
     ):
         kind = type(self).__name__
         check_batch_first(kind, batch_first)
@@ -64,7 +64,7 @@ class Block(Module):
             "rotary": bool(rotary),
         }
         self.norm_first = bool(norm_first)
-        for name in attentions:
+        for name in self._attentions:
             own = name == "self_attn"  # places are those of the target: memory has others
             setattr(
                 self,
@@ -77,11 +77,11 @@ class Block(Module):
         self.linear1 = Linear(d_model, dim_feedforward, bias, init="torch", dtype=dtype)
         self.dropout = Dropout(dropout)
         self.linear2 = Linear(dim_feedforward, d_model, bias, init="torch", dtype=dtype)
-        for i in range(len(attentions) + 1):
+        for i in range(len(self._attentions) + 1):
             setattr(
                 self, f"norm{i + 1}", LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)
             )
-        for i in range(len(attentions) + 1):
+        for i in range(len(self._attentions) + 1):
             setattr(self, f"dropout{i + 1}", Dropout(dropout))
         self.activation = (
             activation_named(activation) if isinstance(activation, str) else activation
@@ -128,26 +128,6 @@ class TransformerEncoderLayer(Block):
 
     Parts: self_attn, linear1, dropout, linear2, norm1, norm2, dropout1, dropout2."""
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: str | Activation = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = True,
-        norm_first: bool = False,
-        bias: bool = True,
-        num_kv_heads: int | None = None,
-        rotary: bool = False,
-        dtype: Any = dtypes.float32,
-    ):
-        super().__init__(
-            d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, norm_first, bias,
-            num_kv_heads, rotary, batch_first, dtype, ("self_attn",),
-        )  # fmt: skip
-
     def forward(
         self,
         src: Tensor,
@@ -173,25 +153,7 @@ class TransformerDecoderLayer(Block):
 
     Parts: self_attn, multihead_attn, linear1, dropout, linear2, norm1 to norm3, dropout1 to dropout3."""
 
-    def __init__(
-        self,
-        d_model: int,
-        nhead: int,
-        dim_feedforward: int = 2048,
-        dropout: float = 0.1,
-        activation: str | Activation = "relu",
-        layer_norm_eps: float = 1e-5,
-        batch_first: bool = True,
-        norm_first: bool = False,
-        bias: bool = True,
-        num_kv_heads: int | None = None,
-        rotary: bool = False,
-        dtype: Any = dtypes.float32,
-    ):
-        super().__init__(
-            d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, norm_first, bias,
-            num_kv_heads, rotary, batch_first, dtype, ("self_attn", "multihead_attn"),
-        )  # fmt: skip
+    _attentions = ("self_attn", "multihead_attn")
 
     def forward(
         self,

@@ -14,9 +14,9 @@ from collections.abc import Callable, Sequence
 from ..graph.infer import is_constant, make
 from ..graph.loop import Loop, Scan, substitute, taps_by_loop, varying
 from ..graph.node import Node, leaf, topological_order
+from ..graph.ops import VIEWS
 
 PANEL = 32  # columns of a tile of most contractions
-VIEWS = ("reshape", "permute", "broadcast", "slice", "flip", "window")
 Pass = Callable[[Sequence[Node]], list[Node]]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ..base import dtypes
-from ..graph.infer import constant, is_constant, make
+from ..graph.infer import constant, is_constant, make, with_inputs
 from ..graph.node import Node, Shape, topological_order
 from ..graph.ops import OPS
 from ..graph.reference import REFERENCE
@@ -24,8 +24,7 @@ def simplify(nodes: Sequence[Node]) -> list[Node]:
     new: dict[Node, Node] = {}
     for node in topological_order(nodes):
         inputs = tuple(new[x] for x in node.inputs)
-        same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
-        new[node] = _settle(node if same else make(node.op, inputs, node.params))
+        new[node] = _settle(with_inputs(node, inputs))
         assert (new[node].shape, new[node].dtype) == (node.shape, node.dtype), (node, new[node])
     return [new[n] for n in nodes]
 
