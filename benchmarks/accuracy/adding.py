@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from chart import Curve, chart
-from common import Run, clipped, cosine
+from common import Run
 
 from pellucid import Tensor, compile, grad, nn, optim
 
@@ -53,17 +53,16 @@ def gradient_norms(model: Adder, x: np.ndarray, y: np.ndarray) -> np.ndarray:
 def train(run: Run, model: Adder, kind: str, n_steps: int) -> float:
     """Mean squared error on 2,000 new problems after n_steps."""
     parameters = list(model.parameters())
-    opt = optim.Adam(parameters, lr=PEAK)
+    opt = optim.Adam(parameters, lr=optim.Cosine(PEAK, n_steps), clip_norm=1.0)
 
     @compile
     def step(x, y):
         loss = nn.mse_loss(model(x), y)
-        opt.step(clipped(grad(loss, parameters), 1.0))
+        opt.step(grad(loss, parameters))
         return loss
 
     each = min(100, n_steps)
     for done in range(0, n_steps, each):
-        opt.lr = cosine(done + each // 2, n_steps, PEAK)
         loss = step.many(each, *problems(run.rng, each, BATCH))
         if done // each % 5 == 0:
             run.log(f"{kind} step {done + each}: {loss.item():.4f}")

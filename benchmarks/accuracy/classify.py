@@ -1,7 +1,7 @@
 """Training of a classifier of images, shared by mnist_mlp.py and mnist_cnn.py."""
 
 import numpy as np
-from common import Run, cosine, shuffled
+from common import Run, shuffled
 
 from pellucid import compile, nn, optim
 
@@ -16,8 +16,9 @@ def shifted(rng: np.random.Generator, images: np.ndarray, reach: int) -> np.ndar
 
 
 def train(run: Run, model: nn.Module, x, y, n_epochs: int, size: int, peak: float, reach: int = 0):
-    """Adam with a cosine schedule; the rate changes every 50 steps. reach: see `shifted`."""
-    opt = optim.AdamW(model.parameters(), lr=peak, weight_decay=1e-4)
+    """AdamW with a cosine schedule. reach: see `shifted`."""
+    rate = optim.Cosine(peak, n_epochs * (len(x) // size))
+    opt = optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4)
 
     @compile
     def step(x, y):
@@ -28,8 +29,6 @@ def train(run: Run, model: nn.Module, x, y, n_epochs: int, size: int, peak: floa
         return loss
 
     model.train()
-    n_steps = n_epochs * (len(x) // size)
-    done = 0
     for epoch in range(n_epochs):
         order = shuffled(run.rng, len(x), size)
         for rows in np.array_split(order, max(1, len(order) // 50)):
@@ -37,9 +36,7 @@ def train(run: Run, model: nn.Module, x, y, n_epochs: int, size: int, peak: floa
             if reach:
                 inputs = shifted(run.rng, inputs, reach)
             inputs = np.ascontiguousarray(inputs.reshape(*rows.shape, *x.shape[1:]))
-            opt.lr = cosine(done + len(rows) // 2, n_steps, peak)
             loss = step.many(len(rows), inputs, y[rows])
-            done += len(rows)
         run.log(f"epoch {epoch + 1} of {n_epochs}: loss of the last batch {loss.item():.4f}")
 
 

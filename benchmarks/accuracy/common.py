@@ -2,7 +2,6 @@
 
 import argparse
 import gzip
-import math
 import sys
 import time
 from pathlib import Path
@@ -45,21 +44,6 @@ class Run:
 def shuffled(rng: np.random.Generator, n: int, size: int) -> np.ndarray:
     """Row numbers of an epoch's full batches, (n // size, size)."""
     return rng.permutation(n)[: n // size * size].reshape(-1, size)
-
-
-def cosine(step: int, n_steps: int, peak: float, floor: float = 0.0, n_warm: int = 0) -> float:
-    """Learning rate: a straight rise over n_warm steps, then half a cosine from peak to floor."""
-    if step < n_warm:
-        return peak * (step + 1) / (n_warm + 1)
-    done = (step - n_warm) / max(1, n_steps - n_warm)
-    return floor + 0.5 * (peak - floor) * (1 + math.cos(math.pi * min(1.0, done)))
-
-
-def clipped(grads, limit: float):
-    """Gradients scaled so that their common norm is at most `limit`. Pascanu et al. (2013)."""
-    norm = sum((g * g).sum() for g in grads).sqrt()
-    scale = limit / pellucid.functions.maximum(norm, limit)
-    return [g * scale for g in grads]
 
 
 # ---- readers

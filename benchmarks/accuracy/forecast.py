@@ -7,7 +7,7 @@ does no harm (Zeng et al. 2023, NLinear); the mean of four such networks."""
 import csv
 
 import numpy as np
-from common import Run, cosine, shuffled
+from common import Run, shuffled
 
 from pellucid import compile, grad, nn, optim
 from pellucid.models import Forecaster
@@ -50,7 +50,8 @@ def windows(values: np.ndarray, size: int, start: int, stop: int) -> tuple[np.nd
 def train(run: Run, model: nn.Module, x: np.ndarray, y: np.ndarray) -> None:
     parameters = list(model.parameters())
     n_epochs, size, peak = 1 if run.quick else 100, 64, 3e-3
-    opt = optim.AdamW(parameters, lr=peak, weight_decay=0.01)
+    rate = optim.Cosine(peak, n_epochs * (len(x) // size))
+    opt = optim.AdamW(parameters, lr=rate, weight_decay=0.01)
 
     @compile
     def step(x, y):
@@ -58,9 +59,8 @@ def train(run: Run, model: nn.Module, x: np.ndarray, y: np.ndarray) -> None:
         opt.step(grad(loss, parameters))
         return loss
 
-    for epoch in range(n_epochs):
+    for _ in range(n_epochs):
         rows = shuffled(run.rng, len(x), size)
-        opt.lr = cosine(epoch, n_epochs, peak)
         step.many(len(rows), x[rows], y[rows])
 
 

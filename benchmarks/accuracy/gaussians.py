@@ -40,9 +40,11 @@ def main() -> None:
     run = Run(__doc__)
     n_rounds, peak = (20 if run.quick else 12_000), 5e-4
     generator, critic = network(LATENT, 2), network(2, 1)
-    adam = {"lr": peak, "betas": (0.5, 0.9)}
     g_parameters, d_parameters = list(generator.parameters()), list(critic.parameters())
-    g_opt, d_opt = optim.Adam(g_parameters, **adam), optim.Adam(d_parameters, **adam)
+    g_opt, d_opt = (
+        optim.Adam(parameters, lr=optim.Linear(peak, n_steps), betas=(0.5, 0.9))
+        for parameters, n_steps in ((g_parameters, n_rounds), (d_parameters, n_rounds * N_CRITIC))
+    )
 
     @compile
     def step(real):
@@ -68,8 +70,6 @@ def main() -> None:
     make = compile(generator)
     each = min(200, n_rounds)
     for done in range(0, n_rounds, each):
-        for opt in (g_opt, d_opt):
-            opt.lr = peak * (1 - done / n_rounds)
         step.many(each, ring(run.rng, each, N_CRITIC, SIZE))
         if done % 2000 == 0:
             run.log("round {}: {} modes, {:.2f} of the samples".format(done + each, *modes()))

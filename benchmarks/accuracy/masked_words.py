@@ -8,13 +8,13 @@ import re
 from collections import Counter
 
 import numpy as np
-from common import Run, clipped, cosine
+from common import Run
 
 from pellucid import compile, grad, nn, optim
 from pellucid import functions as F
 from pellucid.models import BERT
 
-LENGTH, SIZE, N_GUESSED, PEAK = 64, 32, 10, 1e-3
+LENGTH, SIZE, N_GUESSED, PEAK, N_WARM = 64, 32, 10, 1e-3, 500
 RARE, MASK, FIRST_WORD = 0, 1, 2
 
 
@@ -55,7 +55,14 @@ def main() -> None:
         pad_token_id=None,
     )
     parameters = list(model.parameters())
-    opt = optim.AdamW(parameters, lr=PEAK, betas=(0.9, 0.98), weight_decay=0.01)
+    n_steps = 20 if run.quick else run.args.steps
+    opt = optim.AdamW(
+        parameters,
+        lr=optim.WarmUp(optim.Cosine(PEAK, max(1, n_steps - N_WARM)), N_WARM),
+        betas=(0.9, 0.98),
+        weight_decay=0.01,
+        clip_norm=1.0,
+    )
 
     def loss_of(x, places, words):
         # Only the places that are guessed get scores: each is a row of the vocabulary's size.
@@ -66,14 +73,12 @@ def main() -> None:
     @compile
     def step(x, places, words):
         loss = loss_of(x, places, words)
-        opt.step(clipped(grad(loss, parameters), 1.0))
+        opt.step(grad(loss, parameters))
         return loss
 
-    n_steps = 20 if run.quick else run.args.steps
     each = 20
     for done in range(0, n_steps, each):
         at = run.rng.integers(0, len(learned) - LENGTH + 1, (each, SIZE, 1)) + np.arange(LENGTH)
-        opt.lr = cosine(done + each // 2, n_steps, PEAK, n_warm=500)
         loss = step.many(each, *masked(run.rng, learned[at], n_words))
         if done % 500 == 0:
             run.log(f"step {done + each} of {n_steps}: {loss.item():.3f} nats")

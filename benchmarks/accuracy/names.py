@@ -3,7 +3,7 @@
 makemore's task (Karpathy): each name is its letters and an end; the first letter is predicted too."""
 
 import numpy as np
-from common import Run, clipped, cosine, shuffled
+from common import Run, shuffled
 
 from pellucid import compile, grad, nn, optim
 from pellucid.models import CharRNN
@@ -37,7 +37,8 @@ def main() -> None:
 
     model = CharRNN(len(letters) + 1, embed_dim=64, hidden_size=256, dropout=0.3)
     parameters = list(model.parameters())
-    opt = optim.AdamW(parameters, lr=peak, weight_decay=0.01)
+    rate = optim.Cosine(peak, n_epochs * (len(x) // size))
+    opt = optim.AdamW(parameters, lr=rate, weight_decay=0.01, clip_norm=1.0)
 
     def loss_of(x, y):
         return nn.cross_entropy(model(x), y, ignore_index=IGNORED)
@@ -45,16 +46,13 @@ def main() -> None:
     @compile
     def step(x, y):
         loss = loss_of(x, y)
-        opt.step(clipped(grad(loss, parameters), 1.0))
+        opt.step(grad(loss, parameters))
         return loss
 
-    done, n_steps = 0, n_epochs * (len(x) // size)
     for epoch in range(n_epochs):
         order = shuffled(run.rng, len(x), size)
         for rows in np.array_split(order, max(1, len(order) // 25)):
-            opt.lr = cosine(done + len(rows) // 2, n_steps, peak)
             loss = step.many(len(rows), x[rows], y[rows])
-            done += len(rows)
         run.log(f"epoch {epoch + 1} of {n_epochs}: {loss.item():.3f} nats")
 
     model.eval()

@@ -5,12 +5,12 @@ example of nanoGPT's README, whose figure is the bar. Its rate is 1e-3 (--rate 1
 from a higher one."""
 
 import numpy as np
-from common import Run, clipped, cosine
+from common import Run
 
 from pellucid import compile, grad, nn, optim
 from pellucid.models import GPT
 
-N_STEPS, BATCH, BLOCK = 2000, 12, 64
+N_STEPS, N_WARM, BATCH, BLOCK = 2000, 100, 12, 64
 
 
 def main() -> None:
@@ -25,11 +25,13 @@ def main() -> None:
 
     model = GPT(len(symbols), BLOCK, n_embd=128, n_layer=4, n_head=4, dropout=0.0, bias=False)
     parameters = list(model.parameters())
-    adam = {"lr": peak, "betas": (0.9, 0.99)}
-    opts = [
-        optim.AdamW([p for p in parameters if p.ndim >= 2], weight_decay=0.1, **adam),
-        optim.AdamW([p for p in parameters if p.ndim < 2], weight_decay=0.0, **adam),
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": 0.1},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
+    falling = optim.Cosine(peak, max(1, n_steps - N_WARM), minimum=peak / 10)
+    rate = optim.WarmUp(falling, N_WARM)
+    opt = optim.AdamW(groups, lr=rate, betas=(0.9, 0.99), clip_norm=1.0)
 
     def loss_of(x, y):
         return nn.cross_entropy(model(x), y)
@@ -37,17 +39,12 @@ def main() -> None:
     @compile
     def step(x, y):
         loss = loss_of(x, y)
-        grads = clipped(grad(loss, parameters), 1.0)
-        found = {id(p): g for p, g in zip(parameters, grads, strict=True)}
-        for opt in opts:
-            opt.step([found[id(p)] for p in opt.parameters])
+        opt.step(grad(loss, opt.parameters))
         return loss
 
-    each = 10  # steps with one learning rate
+    each = 10
     for done in range(0, n_steps, each):
         at = run.rng.integers(0, len(learned) - BLOCK, (each, BATCH, 1)) + np.arange(BLOCK)
-        for opt in opts:
-            opt.lr = cosine(done + each // 2, n_steps, peak, floor=peak / 10, n_warm=100)
         loss = step.many(each, learned[at], learned[at + 1])
         if done % 200 == 0:
             run.log(f"step {done + each}: {loss.item():.3f} nats")
