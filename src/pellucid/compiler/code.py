@@ -1,7 +1,7 @@
 """Code: a kernel record as LLVM text, as work to be done, and as lines that a person reads."""
 
 from . import gemm, loops, tiling
-from .emit import Builder, Val, function
+from .emit import LANES, Builder, Val, function, i64
 from .kernel import (
     ColumnKernel,
     GemmKernel,
@@ -13,11 +13,15 @@ from .kernel import (
     SerialKernel,
     Store,
     Value,
+    Var,
     count,
     value_text,
     walk,
 )
+from .memory import LINE
 from .values import COST, Emitter
+
+STREAM_BYTES = 8 << 20  # larger results go past the caches: they would not be found there again
 
 
 def values_of(kernel: Kernel) -> list[Value]:
@@ -60,11 +64,43 @@ def arrays_of(kernel: Kernel) -> list[object]:
     return list(found)
 
 
+def bypass_caches(em: Emitter, kernel: Kernel) -> None:
+    """Has large results stored past the caches, where they lie on cache lines.
+
+    A plain store reads the line first, so that a copy moves three bytes for two; and a result of this size is
+    no longer in a cache when it is read."""
+    b, read = em.b, {x.array for x in walk(values_of(kernel)) if isinstance(x, Load)}
+    if isinstance(kernel, GemmKernel):
+        lane: Var = kernel.n
+    elif isinstance(kernel, LoopKernel) and kernel.inner.extent > 1:
+        lane = kernel.inner
+    else:
+        return
+
+    def is_streamed(s: Store) -> bool:
+        """Whether each vector of it fills one line, if the array begins with one."""
+        others = [s.index.const, *(c for a, c in s.index.terms if a != lane)]
+        return (
+            s.array not in read
+            and em.sizes[s.array] * s.value.dtype.itemsize >= STREAM_BYTES
+            and s.value.dtype.itemsize * LANES == LINE
+            and s.index.is_affine()
+            and s.index.coefficient(lane) == 1
+            and not any(c % LANES for c in others)
+        )
+
+    for s in filter(is_streamed, stores_of(kernel)):
+        address = b.convert("ptrtoint", em.arrays[s.array], "i64")
+        low = b.bin("and", address, i64(LINE - 1))
+        em.stream[s.array] = b.cmp("eq", low, i64(0)), b.cmp("ne", low, i64(0))
+
+
 def emit(kernel: Kernel, sizes: dict, vector_bits: int) -> tuple[str, int, int]:
     """(LLVM text with KERNEL for the name, number of tasks, scratch bytes of a thread)."""
     b = Builder()
     pointers = loops.prelude(b, arrays_of(kernel))
     em = Emitter(b, pointers, sizes)
+    bypass_caches(em, kernel)
     extra: dict[str, str] = {}
     scratch = 0
     if isinstance(kernel, LoopKernel):
@@ -84,6 +120,8 @@ def emit(kernel: Kernel, sizes: dict, vector_bits: int) -> tuple[str, int, int]:
     else:
         loops.emit_scatter(b, kernel, em)
         tasks = loops.scatter_tasks(kernel)
+    if em.stream:
+        b.raw("fence seq_cst")  # such stores are not ordered with others
     text = "".join(extra.values()) + function("KERNEL", b)
     lines = text.splitlines()
     declares = sorted({line for line in lines if line.startswith("declare ")})

@@ -410,6 +410,7 @@ class _Gemm:
             (array, index, dtype.itemsize, write)
             for array, (index, dtype, write) in places.items()
             if em.sizes[array] * dtype.itemsize >= PREFETCH_BYTES
+            and array not in em.stream
             and index.is_affine()
             and index.coefficient(k.n) == 1
         ]

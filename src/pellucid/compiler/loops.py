@@ -10,7 +10,6 @@ from .emit import ELEMENT, LANES, Builder, Val, i64
 from .kernel import (
     ColumnKernel,
     Fetched,
-    Load,
     LoopKernel,
     ScatterKernel,
     SerialKernel,
@@ -19,12 +18,10 @@ from .kernel import (
     Var,
     count,
     identity,
-    walk,
 )
 from .values import Emitter, extreme, register_type
 
 CHUNK = 4096  # elements of a flat elementwise task: 16 KiB of float32, a third of the first cache
-STREAM_BYTES = 8 << 20  # larger results go past the caches: they would not be found there again
 LONG_ROW = 256  # from here on four accumulators hide the latency of an addition
 
 
@@ -120,7 +117,7 @@ def emit_loop(b: Builder, kernel: LoopKernel, em: Emitter) -> None:
         stop = b.bin("mul", hi, i64(CHUNK))
         stop = b.select(b.cmp("slt", stop, i64(inner.extent)), stop, i64(inner.extent))
         em.env = {v: i64(0) for v in kernel.outer}
-        _flat(em, kernel.stages[0], inner, start, stop)
+        _map(em, kernel.stages[0], inner, start, stop)
         return
 
     def row(task: Val, _):
@@ -140,40 +137,6 @@ def emit_loop(b: Builder, kernel: LoopKernel, em: Emitter) -> None:
         return []
 
     b.loop(lo, hi, 1, [], row)
-
-
-def _flat(em: Emitter, stage: Stage, inner: Var, start: Val, stop: Val) -> None:
-    """One long loop; where results are large and lie on cache lines, by stores that bypass the caches.
-
-    A plain store reads the line first: a copy then moves three bytes for two."""
-    b = em.b
-    read = {v.array for v in walk([s.value for s in stage.stores]) if isinstance(v, Load)}
-    stream = [
-        s.array
-        for s in stage.stores
-        if s.array not in read and inner.extent * s.value.dtype.itemsize >= STREAM_BYTES
-    ]
-    if not stream or b.width == 1:
-        _map(em, stage, inner, start, stop)
-        return
-    address = b.const(0, "i64", 1)
-    for array in stream:
-        address = b.bin("or", address, b.convert("ptrtoint", em.arrays[array], "i64"))
-    aligned = b.cmp("eq", b.bin("and", address, i64(63)), i64(0))
-
-    def plain() -> None:
-        em.enter()
-        _map(em, stage, inner, start, stop)
-        em.leave()
-
-    def streamed() -> None:
-        em.stream = set(stream)
-        plain()
-        em.stream = set()
-        b.raw("fence seq_cst")  # such stores are not ordered with others
-
-    b.when(aligned, streamed)
-    b.when(b.bin("xor", aligned, b.const(True, "i1", 1)), plain)
 
 
 def is_flat(kernel: LoopKernel) -> bool:

@@ -50,7 +50,9 @@ class Emitter:
         self.lane: Var | None = None
         self.mask: Val | None = None
         self.guarded = False
-        self.stream: set = set()  # arrays that are written past the caches
+        self.stream: dict[
+            object, tuple[Val, Val]
+        ] = {}  # written past the caches: (where it lies well, not)
         self._memo: list[dict] = [{}]
 
     # --- scopes: what was written in an enclosing block may be used again, a closed block's may not
@@ -243,7 +245,9 @@ class Emitter:
             if self.mask is not None:
                 b.masked_store(value, at, self.mask)
             elif array in self.stream:
-                b.raw(f"store {value}, {at}, align 64, !nontemporal !0")
+                aligned, other = self.stream[array]
+                b.when(aligned, lambda: b.raw(f"store {value}, {at}, align 64, !nontemporal !0"))
+                b.when(other, lambda: b.store(value, at))
             else:
                 b.store(value, at)
         else:
