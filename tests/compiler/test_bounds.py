@@ -26,12 +26,14 @@ class Zones:
         self.aligned = aligned
         self.made: list[tuple[np.ndarray, np.ndarray]] = []
 
-    def array(self, shape, dtype) -> np.ndarray:
+    def array(self, shape, dtype, shift: int = 0) -> np.ndarray:
+        """An array that begins `shift` bytes after a cache line."""
         dtype = np.dtype(dtype)
         n_bytes = math.prod(shape) * dtype.itemsize
         memory = self.aligned((n_bytes + 2 * GUARD,), np.uint8)
         memory[:] = MARK
-        inner = memory[GUARD : GUARD + n_bytes].view(dtype).reshape(shape)
+        start = GUARD + shift
+        inner = memory[start : start + n_bytes].view(dtype).reshape(shape)
         self.made.append((memory, inner))
         return inner
 
@@ -39,7 +41,8 @@ class Zones:
         return [
             f"{inner.dtype}{list(inner.shape)}"
             for memory, inner in self.made
-            if (memory[:GUARD] != MARK).any() or (memory[GUARD + inner.nbytes :] != MARK).any()
+            if (memory[: (start := inner.ctypes.data - memory.ctypes.data)] != MARK).any()
+            or (memory[start + inner.nbytes :] != MARK).any()
         ]
 
 
@@ -59,6 +62,27 @@ def assert_stays_inside(outputs: list[Node], arrays: dict, zones: Zones, options
     executable = executor.Executable(build(Graph(tuple(arrays), (), tuple(outputs)), options))
     executable.run(given, ())
     assert not zones.broken(), f"written around {zones.broken()}, {options}:\n{show(outputs)}"
+
+
+@pytest.mark.parametrize("shift", [0, 4, 36])
+def test_a_large_product_lies_at_any_address(shift, zones, monkeypatch):
+    """Results past STREAM_BYTES bypass the caches where they begin on a cache line, and only there."""
+    m = Maker(lambda low, high: low)
+    x, w = m.leaf((2048, 24), dtypes.float32), m.leaf((24, 1040), dtypes.float32)
+    values = [
+        np.random.default_rng(i).normal(size=a.shape).astype(np.float32)
+        for i, a in enumerate((x, w))
+    ]
+    product = make("contract", (x, w), ("ik", "kj", "ij"))
+    program = build(Graph((x, w), (), (make("tanh", (product,)), product)))
+    assert any("!nontemporal" in k.text for k in program.kernels)
+    monkeypatch.setattr(executor, "aligned", lambda shape, dtype: zones.array(shape, dtype, shift))
+    results = executor.Executable(program).run(values, ())
+    assert {a.ctypes.data % 64 for a in results} == {shift}
+    assert not zones.broken()
+    expected = values[0].astype(np.float64) @ values[1]
+    np.testing.assert_allclose(results[1], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(results[0], np.tanh(expected), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("to", ["uint8", "bool", "int32"])

@@ -355,6 +355,31 @@ def test_the_penalty_through_a_convolution_equals_torch():
         equal(a, e, "float64")
 
 
+@each_dtype
+@pytest.mark.parametrize("compiled", [False, True])
+def test_r1_penalty_through_a_convolution_equals_torch(compiled, dtype):
+    kernel, w = (
+        v.astype(dtype) for v in (rng.normal(size=(3, 3, 2, 4)) * 0.4, rng.normal(size=(4, 1)))
+    )
+    real = rng.normal(size=(3, 5, 5, 2)).astype(dtype)
+    conv = nn.Conv2d(2, 4, 3, stride=2, padding=1, bias=False, dtype=dtype)
+    conv.weight.assign(Tensor(kernel))
+    out = Tensor.parameter(w)
+
+    def ours(real):
+        penalty = nn.r1_penalty(lambda x: conv(x).tanh().mean((1, 2)) @ out, real)
+        return penalty, *grad(penalty, [conv.weight, out])
+
+    b, u = (torch.tensor(v, requires_grad=True) for v in (kernel, w))
+    x = torch.tensor(real, requires_grad=True)
+    y = T.conv2d(x.permute(0, 3, 1, 2), b.permute(3, 2, 0, 1), stride=2, padding=1)
+    (slope,) = torch.autograd.grad((torch.tanh(y).mean((2, 3)) @ u).sum(), x, create_graph=True)
+    penalty = slope.flatten(1).norm(dim=1).square().mean()
+    expected = penalty, *torch.autograd.grad(penalty, (b, u))
+    for a, e in zip((compile(ours) if compiled else ours)(Tensor(real)), expected, strict=True):
+        equal(a, e, dtype)
+
+
 def test_the_penalty_of_a_flat_critic_is_1_and_has_finite_gradients():
     w = Tensor.parameter(np.zeros((3, 1)))
     x = Tensor(rng.normal(size=(4, 3)))
@@ -529,6 +554,7 @@ def labels_of(*values):
             ShapeError,
             "one made example beside each real one",
         ),
+        (lambda: nn.r1_penalty(lambda x: x, labels_of(1.0)[0]), ShapeError, "examples"),
         (
             lambda: nn.cosine_embedding_loss(*[Tensor(np.ones((2, 3)))] * 2, labels_of(1)),
             ShapeError,

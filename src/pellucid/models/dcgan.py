@@ -10,7 +10,7 @@ from .. import nn
 from ..base import dtypes
 from ..base.errors import OptionError, ShapeError
 from ..nn import init as initial
-from ..nn.losses_gan import critic_loss, generator_loss
+from ..nn.losses_gan import critic_loss, generator_loss, r1_penalty
 from ..optim.optimizer import Optimizer
 from ..tensor import random
 from ..tensor.gradient import grad
@@ -138,15 +138,21 @@ class DCGAN(GAN):
         self.critic = Critic(image_size, channels, width, "batch", dtype)
         dcgan_weights(self)
 
-    def step(self, generator: Optimizer, critic: Optimizer) -> Callable[[Tensor], tuple]:
+    def step(
+        self, generator: Optimizer, critic: Optimizer, gamma: float = 0.0
+    ) -> Callable[[Tensor], tuple]:
         """A function for compile: a batch of real images -> (critic's loss, generator's loss). Each network
-        learns once, the critic first. The usual optimizer is Adam(lr=2e-4, betas=(0.5, 0.999))."""
+        learns once, the critic first. The usual optimizer is Adam(lr=2e-4, betas=(0.5, 0.999)).
+
+        gamma  weight of the critic's r1_penalty, not in the paper: steadier, allows a higher lr and costs half as
+               much again; the loss that is returned is without it"""
 
         def learn(real: Tensor) -> tuple[Tensor, Tensor]:
             made = self.generator(self.noise(real.shape[0]))
             # detach: how the critic judges these images must not change the generator.
             loss = critic_loss(self.critic(real), self.critic(made.detach()))
-            critic.step(grad(loss, critic.parameters))
+            penalty = gamma / 2 * r1_penalty(self.critic, real) if gamma else 0.0
+            critic.step(grad(loss + penalty, critic.parameters))
             other = generator_loss(self.critic(made))
             generator.step(grad(other, generator.parameters))
             return loss, other

@@ -64,7 +64,7 @@ from .losses import (
     nll_loss,
     smooth_l1_loss,
 )
-from .losses_gan import critic_loss, gaussian_kl, generator_loss, gradient_penalty
+from .losses_gan import critic_loss, gaussian_kl, generator_loss, gradient_penalty, r1_penalty
 from .losses_pairs import (
     CosineEmbeddingLoss,
     HingeEmbeddingLoss,
@@ -140,6 +140,6 @@ __all__ = [
     "binary_cross_entropy_with_logits", "build", "cosine_embedding_loss", "cosine_similarity", "critic_loss",
     "cross_entropy", "ctc_loss", "describe", "distance", "flatten_order", "gaussian_kl", "generator_loss",
     "gradient_penalty", "hinge_embedding_loss", "hinge_loss", "huber_loss", "init", "kl_div", "l1_loss",
-    "loss", "margin_ranking_loss", "mse_loss", "multi_margin_loss", "nll_loss", "pairwise_distance",
+    "loss", "margin_ranking_loss", "mse_loss", "multi_margin_loss", "nll_loss", "pairwise_distance", "r1_penalty",
     "scaled_dot_product_attention", "smooth_l1_loss", "step", "triplet_margin_loss",
 ]  # fmt: skip

@@ -97,6 +97,22 @@ def gradient_penalty(
     return (difference * difference).mean()
 
 
+def r1_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """mean(|gradient of critic at real|^2): keeps the critic flat where the data are.
+
+    critic  a function or Module: (B, ...) -> scores, one or more for each example
+    real    (B, ...)
+    returns ()
+
+    gamma / 2 times this is added to the critic's loss; without it the two networks may circle around their
+    balance for ever. It is differentiated again when the critic learns. Mescheder et al. (2018), eq. 9."""
+    x = as_tensor(real).detach()
+    if not x.ndim:
+        raise ShapeError("r1_penalty got a single number; needed are examples, (B, ...).")
+    slope = grad(critic(x).sum(), x)
+    return (slope * slope).sum() / x.shape[0]
+
+
 def gaussian_kl(mean: Tensor, log_variance: Tensor, reduction: str = "mean") -> Tensor:
     """KL(N(mean, exp(log_variance)) || N(0, 1)) of a diagonal normal, summed over the last axis.
 
