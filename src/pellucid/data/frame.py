@@ -1,0 +1,97 @@
+"""Frame: a table as it was read, before anything is decided about it: named columns of values, some missing.
+
+Readers (reading.py) make it from files, `columns.py` decides what each column is, `encoder.py` makes numbers of it.
+N rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..base.errors import DataError
+
+KINDS = {"number": "f", "text": "O", "date": "M"}  # kind -> NumPy's letter of its values
+
+
+@dataclass(frozen=True, eq=False)
+class Column:
+    """One column.
+
+    kind     number (float64, whole numbers too), text (object array of str), date (datetime64[us])
+    values   (N,); what stands where a value is missing means nothing (0, "", 1970)
+    missing  (N,) bool"""
+
+    name: str
+    kind: str
+    values: np.ndarray
+    missing: np.ndarray
+
+    def __post_init__(self):
+        if self.values.dtype.kind != KINDS[self.kind] or self.values.shape != self.missing.shape:
+            raise DataError(
+                f"column {self.name!r}: {self.kind} values of {self.values.dtype}{list(self.values.shape)} with marks "
+                f"of shape {list(self.missing.shape)}; needed is one mark for each {self.kind}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def take(self, rows: np.ndarray) -> "Column":
+        """The same column of these rows."""
+        return Column(self.name, self.kind, self.values[rows], self.missing[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """N rows of named columns.
+
+    name   of the file or object that it came from, for messages
+    lines  (N,) line of the file on which each row begins, counted from 1; None where there are no lines
+    notes  what the reader had to decide or repair, a sentence each: a person is told"""
+
+    name: str
+    columns: tuple[Column, ...]
+    lines: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        names = [c.name for c in self.columns]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise DataError(
+                f"{self.name}: two columns have the name {twice[0]!r}. Rename one of them."
+            )
+        if len({len(c) for c in self.columns}) > 1:
+            raise DataError(f"{self.name}: the columns have different lengths.")
+
+    def __len__(self) -> int:
+        return len(self.columns[0]) if self.columns else 0
+
+    def __getitem__(self, name: str) -> Column:
+        for c in self.columns:
+            if c.name == name:
+                return c
+        raise DataError(
+            f"{self.name}: there is no column {name!r}. There are: {', '.join(c.name for c in self.columns)}."
+        )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(c.name for c in self.columns)
+
+    def take(self, rows: np.ndarray) -> "Frame":
+        """The same columns of these rows."""
+        lines = None if self.lines is None else self.lines[rows]
+        return Frame(self.name, tuple(c.take(rows) for c in self.columns), lines, self.notes)
+
+    def without(self, names: Sequence[str]) -> "Frame":
+        """The same rows without these columns."""
+        kept = tuple(c for c in self.columns if c.name not in names)
+        return Frame(self.name, kept, self.lines, self.notes)
+
+    def place(self, row: int) -> str:
+        """Where a row is, for messages: 'titanic.csv, line 5' or 'frame, row 3' (rows count from 0)."""
+        if self.lines is None:
+            return f"{self.name}, row {row}"
+        return f"{self.name}, line {self.lines[row]}"
