@@ -95,8 +95,8 @@ ATTACKS = {
     "missing field": (with_header('{"a":{"dtype":"F32","shape":[1]}}', bytes(4)), "exactly"),
     "entry is a number": (with_header('{"a":1}'), "exactly"),
     "unknown dtype": (with_header('{"a":%s}' % ENTRY.replace("F32", "Q8"), bytes(4)), "'dtype'"),
-    "half precision": (
-        with_header('{"a":%s}' % ENTRY.replace("F32", "BF16"), bytes(4)),
+    "eighth precision": (
+        with_header('{"a":%s}' % ENTRY.replace("F32", "F8_E4M3"), bytes(4)),
         "Convert the file to F32",
     ),
     "dtype is a list": (
@@ -219,3 +219,35 @@ def test_header_is_aligned_for_direct_reading():
     for entry in header.values():
         width = {"F64": 8, "I64": 8, "F32": 4, "I32": 4}.get(entry["dtype"], 1)
         assert entry["data_offsets"][0] % width == 0
+
+
+@pytest.mark.parametrize("dtype", ["F16", "BF16"])
+@pytest.mark.parametrize("shape", [(2, 3), (6,), (0, 4)])
+def test_half_precision_is_read_as_float32(dtype, shape, tmp_path):
+    n = int(np.prod(shape))
+    # 1, -2.5, infinity, the least positive number, 0.1 rounded to the format, -0
+    bits = {"F16": [0x3C00, 0xC100, 0x7C00, 0x0001, 0x2E66, 0x8000],
+            "BF16": [0x3F80, 0xC020, 0x7F80, 0x0001, 0x3DCD, 0x8000]}[dtype]  # fmt: skip
+    values = {"F16": [1, -2.5, np.inf, 2.0**-24, 0.0999755859375, -0.0],
+              "BF16": [1, -2.5, np.inf, 2.0**-133, 0.10009765625, -0.0]}[dtype]  # fmt: skip
+    entry = f'{{"a":{{"dtype":"{dtype}","shape":{list(shape)},"data_offsets":[0,{2 * n}]}}}}'
+    raw = with_header(entry, np.array(bits[:n], "<u2").tobytes())
+    (tmp_path / "a.safetensors").write_bytes(raw)
+    for arrays, _ in (safetensors.parse(raw), safetensors.load(tmp_path / "a.safetensors")):
+        a = arrays["a"]
+        assert a.dtype == np.float32 and a.shape == shape
+        expected = np.array(values[:n], np.float32).reshape(shape)
+        np.testing.assert_array_equal(a, expected)
+        np.testing.assert_array_equal(np.signbit(a), np.signbit(expected))
+        a[...] = 1  # its own memory
+
+
+def test_half_precision_equals_torch(tmp_path):
+    torch = pytest.importorskip("torch")
+    from safetensors.torch import save_file
+
+    x = torch.randn(50, 7)
+    save_file({"h": x.half(), "b": x.bfloat16()}, tmp_path / "t.safetensors")
+    arrays, _ = safetensors.load(tmp_path / "t.safetensors")
+    np.testing.assert_array_equal(arrays["h"], x.half().float().numpy())
+    np.testing.assert_array_equal(arrays["b"], x.bfloat16().float().numpy())

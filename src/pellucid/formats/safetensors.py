@@ -21,7 +21,7 @@ from .atomic import FILES, Files, write_atomic
 MAX_HEADER = 16 * 2**20
 MAX_RANK = 16
 MAX_DIMENSION = 2**48
-# name in the file -> the dtype of NumPy that we hold it in
+# name in the file -> the dtype of NumPy that its bytes are
 DTYPES = {
     "BOOL": "bool",
     "U8": "uint8",
@@ -31,7 +31,9 @@ DTYPES = {
     "F64": "float64",
 }
 NAMES = {numpy: name for name, numpy in DTYPES.items()}
-OTHER_DTYPES = ("F16", "BF16", "I8", "I16", "U16", "U32", "U64", "F8_E4M3", "F8_E5M2")
+# Half precision is only read: every value is also a float32. A bfloat16 is the upper half of one.
+HALVES = {"F16": "float16", "BF16": "uint16"}
+OTHER_DTYPES = ("I8", "I16", "U16", "U32", "U64", "F8_E4M3", "F8_E5M2")
 
 
 def save(
@@ -83,7 +85,9 @@ def serialize(
 
 
 def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """(arrays by name, metadata). Raises FormatError that names the file and the field that is wrong."""
+    """(arrays by name, metadata); half precision (F16, BF16) as float32.
+
+    Raises FormatError that names the file and the field that is wrong."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -103,7 +107,7 @@ def load(path: str | Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
                     raise FormatError(
                         f"{path}: the file ends inside tensor {name!r}. It is damaged; use another copy."
                     )
-                arrays[name] = array
+                arrays[name] = _widened(array)
     except FileNotFoundError:
         raise FormatError(f"{path}: there is no such file.") from None
     except OSError as error:
@@ -118,13 +122,24 @@ def parse(data: bytes, path: str = "<bytes>") -> tuple[dict[str, np.ndarray], di
     body = 8 + header_size
     entries, metadata = _read_header(data[8:body], len(data) - body, path)
     arrays = {
-        name: np.frombuffer(data, dtype, math.prod(shape), body + begin).reshape(shape).copy()
+        name: _widened(np.frombuffer(data, dtype, math.prod(shape), body + begin).reshape(shape))
         if math.prod(shape)
-        else np.empty(shape, dtype)
+        else _widened(np.empty(shape, dtype))
         for name, (dtype, shape, begin, _) in entries.items()
     }
     _check_bools(arrays, path)
     return arrays, metadata
+
+
+def _widened(array: np.ndarray) -> np.ndarray:
+    """An array of our own, half precision as float32."""
+    if array.dtype == np.uint16:
+        wide = array.astype(np.uint32)
+        wide <<= 16
+        return wide.view(np.float32)
+    if array.dtype == np.float16:
+        return array.astype(np.float32)
+    return array if array.flags.writeable else array.copy()
 
 
 def _header_size(start: bytes, size: int, path: str) -> int:
@@ -195,11 +210,11 @@ def _entry(name: str, entry, path: str) -> tuple[np.dtype, tuple[int, ...], int,
             f"{where}: must have exactly dtype, shape and data_offsets; it has {keys[:200]}."
         )
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES | HALVES:
         known = dtype in OTHER_DTYPES if isinstance(dtype, str) else False
         advice = "Convert the file to F32 first." if known else "The file is damaged."
         raise FormatError(
-            f"{where}, field 'dtype': {dtype!r} is not one of {', '.join(DTYPES)}. {advice}"
+            f"{where}, field 'dtype': {dtype!r} is not one of {', '.join(DTYPES | HALVES)}. {advice}"
         )
     if not _is_integers(shape, MAX_DIMENSION) or len(shape) > MAX_RANK:
         raise FormatError(
@@ -209,7 +224,7 @@ def _entry(name: str, entry, path: str) -> tuple[np.dtype, tuple[int, ...], int,
         raise FormatError(
             f"{where}, field 'data_offsets': {str(offsets)[:200]} must be two integers, begin <= end."
         )
-    numpy_dtype = np.dtype(DTYPES[dtype])
+    numpy_dtype = np.dtype((DTYPES | HALVES)[dtype])
     n_bytes = math.prod(shape) * numpy_dtype.itemsize  # Python integers: no overflow
     if offsets[1] - offsets[0] != n_bytes:
         raise FormatError(
