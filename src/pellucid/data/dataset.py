@@ -2,7 +2,8 @@
 
 Arrays come in, checked arrays go out. Sizes: N rows, F features, C classes, B rows of a batch.
 
-What the training loop needs of any kind of data is `Learnable`; texts and series are in sequence.py."""
+What the training loop needs of any kind of data is `Learnable`; texts and series are in sequence.py. A
+Learnable may also have `weights`: None, or (N,) numbers that say what each row counts (`weights_of`)."""
 
 import dataclasses
 import hashlib
@@ -57,7 +58,8 @@ class Dataset:
     y        (N,) int32 class numbers in [0, C), or float32 amounts when `classes` is empty
     classes  the C names, in the order of their numbers
     scale    how raw values became x: x = (raw - shift) / scale; stored with the model
-    shape    the shape of one row as a person sees it, (8, 8) for an image of 8 x 8 pixels"""
+    shape    the shape of one row as a person sees it, (8, 8) for an image of 8 x 8 pixels
+    weights  (N,) what each row counts in the loss, 0 or more: 2 as if it were there twice; None: all the same"""
 
     name: str
     x: np.ndarray
@@ -68,9 +70,11 @@ class Dataset:
     scale: float = 1.0
     source: str = ""
     licence: str = ""
+    weights: np.ndarray | None = None
 
     def __post_init__(self):
         check_rows(self.name, self.x, self.y, len(self.classes))
+        weights_of(self)
 
     def __len__(self) -> int:
         return len(self.x)
@@ -115,6 +119,31 @@ class Dataset:
         digest.update(np.ascontiguousarray(self.x))
         digest.update(np.ascontiguousarray(self.y))
         return digest.hexdigest()
+
+
+def weights_of(data: Learnable) -> np.ndarray | None:
+    """What each row of the data counts: (N,) float64 of 0 or more, or None where all count the same.
+
+    Raises DataError for weights that are no such numbers, naming the first row."""
+    given = getattr(data, "weights", None)
+    if given is None:
+        return None
+    weights = np.asarray(given)
+    if weights.shape != (len(data),):
+        raise DataError(
+            f"{data.name}: {len(data)} rows need {len(data)} weights, one each; got weights of shape {weights.shape}."
+        )
+    if weights.dtype.kind not in "biuf":
+        raise DataError(f"{data.name}: weights must be numbers; got {weights.dtype}.")
+    weights = weights.astype(np.float64)
+    bad = ~(np.isfinite(weights) & (weights >= 0))
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise DataError(
+            f"{data.name}, row {row}: the weight {weights[row]} is not a finite number of 0 or more "
+            f"({int(bad.sum())} such weights). A row that should not count has weight 0."
+        )
+    return weights
 
 
 @dataclass(frozen=True)

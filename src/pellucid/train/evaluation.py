@@ -7,13 +7,13 @@ import time
 import numpy as np
 
 from ..base.errors import DataError
-from ..data.dataset import Learnable
+from ..data.dataset import Learnable, weights_of
 from ..nn.module import Module
 from ..tensor import functions as F
 from ..tensor.tensor import Tensor, assign
 from ..tensor.trace import compile
 from .metrics import Metrics
-from .objectives import OBJECTIVES, Objective, Scores, stored
+from .objectives import OBJECTIVES, Objective, Scores, stored, stored_weights, weights_in
 
 SLICE_SECONDS = 0.05  # a native call is aimed at this, half of what Ctrl-C may wait
 EVALUATION_ROWS = 512  # rows of one evaluation batch at most,
@@ -23,8 +23,11 @@ EVALUATION_ANSWERS = 4096  # and as many answers: windows of a text have many fo
 def evaluate(
     network: Module, data: Learnable, rows: np.ndarray, loss: str = "cross_entropy"
 ) -> Metrics:
-    """Mean loss and accuracy over the answers of these rows, in prediction mode."""
-    return Evaluator(network, data, loss)(rows)
+    """Mean loss and accuracy over the answers of these rows, in prediction mode.
+
+    Where the data have weights, the loss is sum(w loss) / sum(w) and rows of weight 0 are left out; the
+    accuracy counts every other row once."""
+    return Evaluator(network, data, loss, weights=weights_of(data))(rows)
 
 
 def predict(network: Module, x: np.ndarray, probabilities: bool = True) -> np.ndarray:
@@ -74,6 +77,7 @@ class Sums:
         self.n_correct = Tensor(np.zeros((), np.int64))
         self.others = [Tensor(np.zeros((), np.float64)) for _ in objective.others]
         self.n_rows = 0
+        self.mean_weight = 1.0  # of the rows that are summed
 
     def add(self, scores: Scores) -> None:
         """Inside a compiled step."""
@@ -104,7 +108,7 @@ class Sums:
         accuracy = int(self.n_correct.item()) / judged if self.objective.has_accuracy else None
         others = zip(self.objective.others, self.others, strict=True)
         return Metrics(
-            float(self.loss.item()) / judged,
+            float(self.loss.item()) / (judged * self.mean_weight),
             accuracy,
             n,
             {name: float(total.item()) / judged for name, total in others},
@@ -137,21 +141,34 @@ class Evaluator:
         loss: str,
         batch: int | None = None,
         tensors: tuple[Tensor, ...] | None = None,
+        weights: np.ndarray | None = None,
     ):
+        """weights   (N,) what each row counts; None: all the same"""
         self.network, self.batch = network, max(1, batch or evaluation_rows(data))
         objective = OBJECTIVES[loss]
         self.sums = Sums(objective, data.n_answers)
         arrays = tensors or stored(data)
+        self.name = data.name
+        self.weights = weights
+        if weights is not None and weights.max() > 0:  # float32 may not hold them as they are
+            self.weights = weights / weights.max()
+        weighed = stored_weights(self.weights, objective, loss)
 
         @compile
         def step(rows):
-            self.sums.add(objective.score(network, *data.batch(arrays, rows)))
+            batch = data.batch(arrays, rows)
+            self.sums.add(objective.score(network, *batch, *weights_in(weighed, rows)))
 
         self.step = step
         self.slices = Slices(SLICE_SECONDS)
 
     def __call__(self, rows: np.ndarray) -> Metrics:
         rows = np.ascontiguousarray(rows, np.int32)
+        if self.weights is not None:
+            rows = np.ascontiguousarray(rows[self.weights[rows] > 0])
+            if not len(rows):
+                raise DataError(f"{self.name}: every row to be judged has weight 0.")
+            self.sums.mean_weight = float(np.mean(self.weights[rows], dtype=np.float64))
         self.sums.set(n_rows=len(rows))
         n_full = len(rows) // self.batch
         full = np.ascontiguousarray(rows[: n_full * self.batch]).reshape(n_full, self.batch)

@@ -2,7 +2,7 @@
 
 A step takes row numbers, gathers the rows from the data set (stored tensors), computes the loss and its
 gradients, updates the parameters and adds to running sums: one compiled program. What it makes smaller is a
-row of objectives.py, how a row becomes a batch is the data's. An epoch is a few native calls that walk this
+row of objectives.py, how a row becomes a batch is the data's, and so is what a row counts. An epoch is a few native calls that walk this
 program over the epoch's batches; its last, short batch is a program of its own. How an epoch is cut into
 calls depends on the clock, what it computes does not.
 
@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import DataError, NonFiniteError, OptionError, RunError
-from ..data.dataset import Learnable, Split
+from ..data.dataset import Learnable, Split, weights_of
 from ..nn.init import nearest
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
@@ -29,7 +29,7 @@ from .diagnose import describe_non_finite
 from .evaluation import SLICE_SECONDS, Evaluator, Slices, Sums, evaluation_rows, in_mode
 from .events import Checkpointed, EpochDone, Event, Progress, Started, Stopped
 from .metrics import Metrics
-from .objectives import OBJECTIVES, Objective, stored
+from .objectives import OBJECTIVES, Objective, stored, stored_weights, weights_in
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def fit(
 ) -> Iterator[Event]:
     """Trains the network in place; yields events; at the end it holds the best weights.
 
+    data       may have weights of its rows: the loss is then sum(w loss) / sum(w). A row of weight 0 is left out
     optimizer  one, or one for each network by the names of the objective: a GAN has a critic and a generator
 
     Raises DataError or OptionError before the first step, NonFiniteError (step, layer, rows) when the
@@ -79,6 +80,7 @@ class Fit:
         self.optimizers = named_optimizers(optimizer, objective, options.loss)
         arrays = stored(data)
         check_network(network, data, objective, arrays)
+        split, self.weights = weighed(data, split)
         self.network, self.data, self.split = network, data, split
         self.objective, self.options = objective, options
         self.parameters = [p for o in self.optimizers.values() for p in o.parameters]
@@ -95,11 +97,12 @@ class Fit:
         self.batch = min(options.batch_size, len(split.train))
         self.n_steps = -(-len(split.train) // self.batch)
         batch = min(evaluation_rows(data), len(split.validation) or len(split.train))
-        self.evaluator = Evaluator(network, data, options.loss, batch, arrays)
+        self.evaluator = Evaluator(network, data, options.loss, batch, arrays, self.weights)
+        weights = stored_weights(self.weights, objective, options.loss)
 
         @compile
         def step(rows):
-            batch = data.batch(arrays, rows)
+            batch = (*data.batch(arrays, rows), *weights_in(weights, rows))
             self.sums.add(objective.update(network, self.optimizers, *batch))
 
         self.step = step
@@ -297,6 +300,8 @@ class Fit:
             for part in (self.split.train, self.split.validation, self.split.test):
                 digest.update(np.ascontiguousarray(part, np.int32))
                 digest.update(b"|")
+            if self.weights is not None:
+                digest.update(self.weights)
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
 
@@ -428,6 +433,28 @@ def check_options(o: Options, data: Learnable, split: Split) -> None:
     ):
         if len(rows) and not (np.min(rows) >= 0 and np.max(rows) < len(data)):
             raise DataError(f"{data.name}: a {name} row number is outside 0..{len(data) - 1}.")
+
+
+def weighed(data: Learnable, split: Split) -> tuple[Split, np.ndarray | None]:
+    """The split without the rows of weight 0, and the weights (N,) with mean 1 over the rows to learn.
+
+    None where all the rows count the same, so that equal weights give the bits of no weights."""
+    weights = weights_of(data)
+    if weights is None:
+        return split, None
+    parts = [np.asarray(p, np.int32) for p in (split.train, split.validation)]
+    train, validation = (p[weights[p] > 0] for p in parts)
+    if not len(train):
+        raise DataError(f"{data.name}: every row to train on has weight 0.")
+    if len(parts[1]) and not len(validation):
+        raise DataError(f"{data.name}: every row to validate on has weight 0.")
+    split = Split(train, validation, split.test)
+    used = weights[np.concatenate([train, validation])]
+    if (used == used[0]).all():
+        return split, None
+    # First by the largest: a sum of weights near the end of float64 would overflow.
+    weights = weights / used.max()
+    return split, (weights / np.mean(weights[train])).astype(np.float32)
 
 
 def check_network(

@@ -7,6 +7,10 @@
 A row says how a batch changes the parameters (`update`), what it scores without learning (`score`), and
 what a network must give (`check`). Sums are kept over the answers of an epoch: loss, right answers, others.
 
+Rows may have weights, w (B,) with mean 1 over the rows to learn. The loss of an epoch is then sum(w loss) / sum(w),
+and a batch makes its part of it smaller, sum(w loss) / B: not divided by the batch's own sum of weights, in which a
+batch of rows that hardly count would count as much as any other. Right answers are counted, not weighed.
+
 B rows, C classes, T places"""
 
 from collections.abc import Callable, Mapping
@@ -21,6 +25,7 @@ from ..nn.losses import cross_entropy, mse_loss
 from ..nn.losses_gan import critic_loss, generator_loss
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
+from ..tensor import functions as F
 from ..tensor.gradient import grad
 from ..tensor.tensor import Tensor
 
@@ -31,7 +36,7 @@ Optimizers = Mapping[str, Optimizer]
 class Scores:
     """Sums over a batch, inside a program."""
 
-    loss: Tensor  # of the answers' losses
+    loss: Tensor  # of the answers' losses, each times the weight of its row
     n_correct: Tensor | None = None  # answers that are right; None for amounts
     others: tuple[Tensor, ...] = ()  # further losses, by the names of the objective
 
@@ -41,14 +46,16 @@ class Objective:
     """A row of OBJECTIVES.
 
     each          (network, x, y) -> a loss for each answer; None when networks work against each other
+    update, score (.., x, y, w): w what each row counts; None where all count the same
     optimizers    one name for each network that learns; "" when there is one
     has_accuracy  whether an answer is right or wrong
     has_best      whether a lower loss means a better network, so that the best weights can be kept
     n_judged      how many judgements the loss is a mean over, for each answer of the data
-    others        names of further losses that are summed"""
+    others        names of further losses that are summed
+    has_weights   whether rows may count more and less"""
 
-    update: Callable[[Module, Optimizers, Tensor, Tensor], Scores]
-    score: Callable[[Module, Tensor, Tensor], Scores]
+    update: Callable[..., Scores]  # (network, optimizers, x, y, w=None)
+    score: Callable[..., Scores]  # (network, x, y, w=None)
     check: Callable[[Module, Learnable, Tensor, Tensor], None]
     each: Callable[[Module, Tensor, Tensor], Tensor] | None = None
     optimizers: tuple[str, ...] = ("",)
@@ -56,6 +63,7 @@ class Objective:
     has_best: bool = True
     n_judged: int = 1
     others: tuple[str, ...] = ()
+    has_weights: bool = True
 
 
 # One network, one loss for each answer
@@ -81,12 +89,14 @@ def as_target(out: Tensor, y: Tensor) -> Tensor:
 def supervised(losses: Callable, check: Callable, has_accuracy: bool) -> Objective:
     """One network learns right answers by one loss; `losses` gives them for each answer, and logits or None."""
 
-    def score(network: Module, x: Tensor, y: Tensor) -> Scores:
+    def score(network: Module, x: Tensor, y: Tensor, w: Tensor | None = None) -> Scores:
         each, logits = losses(network, x, y)
-        return Scores(each.sum(), None if logits is None else count_correct(logits, y))
+        return Scores(weigh(each, w).sum(), None if logits is None else count_correct(logits, y))
 
-    def update(network: Module, optimizers: Optimizers, x: Tensor, y: Tensor) -> Scores:
-        scores = score(network, x, y)
+    def update(
+        network: Module, optimizers: Optimizers, x: Tensor, y: Tensor, w: Tensor | None = None
+    ) -> Scores:
+        scores = score(network, x, y, w)
         (optimizer,) = optimizers.values()
         optimizer.step(grad(scores.loss / y.size, optimizer.parameters))
         return scores
@@ -95,6 +105,16 @@ def supervised(losses: Callable, check: Callable, has_accuracy: bool) -> Objecti
         return losses(network, x, y)[0]
 
     return Objective(update, score, check, each, has_accuracy=has_accuracy)
+
+
+def weigh(each: Tensor, w: Tensor | None) -> Tensor:
+    """The losses (answers,) times the weights of their rows (B,); a row of a text has several answers."""
+    if w is None:
+        return each
+    w = w.astype(each.dtype)
+    if each.size == w.size:
+        return each * w
+    return each.reshape((w.size, each.size // w.size)) * w.unsqueeze(-1)
 
 
 def count_correct(logits: Tensor, y: Tensor) -> Tensor:
@@ -190,6 +210,7 @@ OBJECTIVES: dict[str, Objective] = {
         has_best=False,
         n_judged=2,
         others=("generator_loss",),
+        has_weights=False,
     ),
 }
 
@@ -197,3 +218,17 @@ OBJECTIVES: dict[str, Objective] = {
 def stored(data: Learnable) -> tuple[Tensor, ...]:
     """The data's arrays as tensors that programs read in place."""
     return tuple(Tensor(np.ascontiguousarray(a)) for a in data.arrays())
+
+
+def stored_weights(weights: np.ndarray | None, objective: Objective, loss: str) -> Tensor | None:
+    """The rows' weights as a tensor that programs read in place. Raises OptionError where rows cannot have any."""
+    if weights is None:
+        return None
+    if not objective.has_weights:
+        raise OptionError(f"loss {loss!r} takes no weights of rows; leave them out.")
+    return Tensor(np.ascontiguousarray(weights, np.float32))
+
+
+def weights_in(stored: Tensor | None, rows: Tensor) -> tuple[Tensor, ...]:
+    """Inside a program: the weights of these rows as a further argument, or no argument."""
+    return () if stored is None else (F.take(stored, rows, axis=0),)
