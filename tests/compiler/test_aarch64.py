@@ -49,6 +49,7 @@ DRIVER = """
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 extern void *const kernels[];
 void pellucid_walk_alone(void *call);
@@ -127,7 +128,7 @@ int main(int argc, char **argv) {
         team[MUTEX] = (int64_t)&mutex, team[COND] = (int64_t)&condition;
         team[LOCK] = (int64_t)pthread_mutex_lock, team[UNLOCK] = (int64_t)pthread_mutex_unlock;
         team[WAIT] = (int64_t)pthread_cond_wait, team[YIELD] = (int64_t)sched_yield;
-        team[BROADCAST] = (int64_t)pthread_cond_broadcast;
+        team[BROADCAST] = (int64_t)pthread_cond_broadcast, team[CLOCK] = (int64_t)clock_gettime;
         for (int64_t t = 1; t < n_threads; t++)
             if (pthread_create(threads + t, NULL, worker, (void *)t)) return 3;
         pellucid_walk_team(team, call);
@@ -143,7 +144,7 @@ int main(int argc, char **argv) {
 """
 WORDS = """CALL_WORDS LAUNCH_WORDS N_LAUNCHES LAUNCHES N_SLOTS SLOTS N_STEPS N_BATCHES AREAS AREA_BYTES
 SCRATCH_OFFSET BLOCK_WORDS THREADS SPINS YIELDS_WORK YIELDS_BARRIER MUTEX COND LOCK UNLOCK WAIT
-BROADCAST YIELD""".split()
+BROADCAST YIELD CLOCK""".split()
 
 Arrays = Sequence[np.ndarray]
 

@@ -52,6 +52,39 @@ def test_a_hundred_thousand_launches_of_random_sizes_meet_at_their_barriers(n_th
         time.sleep(0.01)  # the workers are asleep at the second part's start
 
 
+def test_a_yield_that_takes_long_ends_the_yielding():
+    # A core given to another process comes back after milliseconds: then it is better to sleep.
+    calls = []
+
+    @ctypes.CFUNCTYPE(ctypes.c_int)
+    def slow_yield():
+        calls.append(time.sleep(0.002))
+        return 0
+
+    team.set_threads(2)
+    one = Executable(chain(6))
+    x, s = np.arange(6), np.arange(6)
+    one.run([x], (s,))  # makes the team
+    block = team.current()._block
+    real = int(block[team.YIELD])
+    block[team.CROWDED] = 0
+    block[team.YIELD] = ctypes.cast(slow_yield, ctypes.c_void_p).value
+    try:
+        for _ in range(20):
+            one.run([x], (s,))
+            time.sleep(0.001)  # the worker waits for the next call
+        n = len(calls)
+        assert 1 <= n <= 2  # each thread may have been in one when the other learned it
+        assert 0 < block[team.CROWDED] < team.WAITS_WITHOUT_YIELD
+        for _ in range(20):
+            one.run([x], (s,))
+            time.sleep(0.001)
+        assert len(calls) == n
+    finally:
+        block[team.YIELD] = real
+        block[team.CROWDED] = 0
+
+
 @pytest.mark.parametrize("n_threads", [2, 3])
 def test_single_calls_with_pauses_of_every_length_wake_the_team(n_threads):
     # Pauses around the moment when a worker falls asleep: a lost wake-up would hang.

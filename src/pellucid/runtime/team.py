@@ -36,11 +36,12 @@ EPOCH = 0 * LINE  # counts calls; a new value wakes the workers; negative: stop
 ARRIVED = 1 * LINE  # threads that reached the barrier
 PHASE = 2 * LINE  # counts barriers; a new value opens it
 SLEEPERS = 3 * LINE  # threads that are (about to be) asleep
-CALL = 4 * LINE  # what to walk, and what never changes:
-THREADS, SPINS, YIELDS_WORK, YIELDS_BARRIER, MUTEX, COND, LOCK, UNLOCK, WAIT, BROADCAST, YIELD = (
-    range(CALL + 1, CALL + 12)
-)
-BLOCK_WORDS = 5 * LINE
+CROWDED = 4 * LINE  # waits that will not yield, because other processes want the cores
+CALL = 5 * LINE  # what to walk, and what never changes:
+(
+    THREADS, SPINS, YIELDS_WORK, YIELDS_BARRIER, MUTEX, COND, LOCK, UNLOCK, WAIT, BROADCAST, YIELD, CLOCK,
+) = range(CALL + 1, CALL + 13)  # fmt: skip
+BLOCK_WORDS = 6 * LINE
 
 # Words of a call. A launch is four words: address, argument numbers, tasks, barrier. With address 0 it is
 # the end of a loop: the second word points to the counter's slot, the number of times, the launch to go back
@@ -71,6 +72,12 @@ LOOP_WORDS = 4
 SPIN_SECONDS = 2e-6
 YIELDS_BETWEEN_CALLS = 300
 YIELDS_AT_BARRIER = 300
+
+# A core that is given to another process stays with it for milliseconds, where a thread that sleeps is put back
+# soon after it is woken. So one yield that took long ends the yielding, of this wait and of many after it: beside
+# two busy processes on two cores a step of the benchmark's `gru` took 440 ms with every wait yielding, 7 ms so.
+LONG_YIELD_NANOSECONDS = 50_000
+WAITS_WITHOUT_YIELD = 5_000
 
 
 def walker_text(triple: str) -> str:
@@ -153,10 +160,27 @@ done:
   ret void
 }}
 
+; Nanoseconds of a clock that only goes forward.
+define internal i64 @now(ptr %team) #0 {{
+{pointer("clock", "team", CLOCK)}
+  %time = alloca [2 x i64], align 8
+  call i32 %clock(i32 {getattr(time, "CLOCK_MONOTONIC", 0)}, ptr %time)
+  %seconds = load i64, ptr %time
+  %rest.p = getelementptr i64, ptr %time, i64 1
+  %rest = load i64, ptr %rest.p
+  %whole = mul i64 %seconds, 1000000000
+  %sum = add i64 %whole, %rest
+  ret i64 %sum
+}}
+
 ; Waits until the word is no longer `old`, gives its new value.
-define internal i64 @await(ptr %team, ptr %word, i64 %old, i64 %yields) #0 {{
+define internal i64 @await(ptr %team, ptr %word, i64 %old, i64 %most) #0 {{
 entry:
 {field("spins", "team", SPINS)}{pointer("yield", "team", YIELD)}
+  %crowded = getelementptr i64, ptr %team, i64 {CROWDED}
+  %crowd = load atomic i64, ptr %crowded monotonic, align 8
+  %alone = icmp eq i64 %crowd, 0
+  %yields = select i1 %alone, i64 %most, i64 0
   br label %look
 look:
   %left = phi i64 [%spins, %entry], [%less, %spin]
@@ -173,7 +197,18 @@ spin:
 changed:
   ret i64 %now
 polite:
-  %left2 = phi i64 [%yields, %still], [%less2, %give]
+  br i1 %alone, label %begin, label %fewer
+fewer:
+  ; Threads may overwrite each other's count: it need not be exact.
+  %crowd1 = sub i64 %crowd, 1
+  store atomic i64 %crowd1, ptr %crowded monotonic, align 8
+  br label %begin
+begin:
+  %since = call i64 @now(ptr %team)
+  br label %again
+again:
+  %before = phi i64 [%since, %begin], [%after, %short]
+  %left2 = phi i64 [%yields, %begin], [%less2, %short]
   %now2 = load atomic i64, ptr %word acquire, align 8
   %same2 = icmp eq i64 %now2, %old
   br i1 %same2, label %still2, label %changed2
@@ -183,7 +218,15 @@ still2:
   br i1 %out2, label %tired, label %give
 give:
   call i32 %yield()
-  br label %polite
+  %after = call i64 @now(ptr %team)
+  %took = sub i64 %after, %before
+  %long = icmp sgt i64 %took, {LONG_YIELD_NANOSECONDS}
+  br i1 %long, label %given, label %short
+short:
+  br label %again
+given:
+  store atomic i64 {WAITS_WITHOUT_YIELD}, ptr %crowded monotonic, align 8
+  br label %tired
 changed2:
   ret i64 %now2
 tired:
@@ -467,6 +510,7 @@ class Team:
             (WAIT, "pthread_cond_wait"),
             (BROADCAST, "pthread_cond_broadcast"),
             (YIELD, "sched_yield"),
+            (CLOCK, "clock_gettime"),
         ):
             block[word] = ctypes.cast(getattr(process, name), ctypes.c_void_p).value or 0
         work = native().work
