@@ -3,13 +3,27 @@
 text    unigram (how often each character comes), bigram (how often it follows the one before)
 series  persistence (the next value is the last), autoregression (a weighted sum of the last p values)
 images  whether pictures lie among others, by nearest neighbours
+tables  majority or mean, and where scikit-learn is installed a linear method and gradient boosting
 
-C characters, N values or pictures"""
+C characters or classes, N values, pictures or rows, F features"""
 
 import math
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from ..data.dataset import Split
+from . import scores
+
+BUDGET = (
+    2e7  # rows x features x classes that a baseline learns from: some seconds of gradient boosting
+)
+FEWEST = 1000  # rows that it learns from all the same
+BOOSTED = 100  # classes at most: boosting grows as many trees at each of 100 steps
+SEPARATED = 1000  # classes at most for logistic regression
 
 
 def unigram_loss(train: np.ndarray, test: np.ndarray, n_classes: int) -> float:
@@ -122,3 +136,178 @@ def radii(centres: np.ndarray, k: int) -> np.ndarray:
     np.fill_diagonal(own, np.inf)
     k = min(k, len(centres) - 1)
     return np.partition(own, k - 1, axis=1)[:, k - 1]
+
+
+def table_baselines(
+    x: np.ndarray,
+    y: np.ndarray,
+    split: Split,
+    classes: Sequence[str],
+    *,
+    seed: int = 0,
+) -> dict[str, dict[str, Any]]:
+    """What simple methods reach on the test rows, having learned from the training rows alone.
+
+    x        (N, F) or (N, ...) finite features, encoded as for the network
+    y        (N,) class numbers, or amounts when `classes` is empty
+    returns  name -> scores.brief(...), and `note` where less than all rows were learned from; or
+             {"skipped": why} for a method that cannot be used here. `majority` or `mean` comes first; the others
+             need scikit-learn, and are absent without it."""
+    train, test = np.asarray(split.train), np.asarray(split.test)
+    x = x.reshape(len(x), -1) if len(x) else x  # pictures are rows of pixels here
+    methods = CLASS_METHODS if len(classes) else AMOUNT_METHODS
+    found = {}
+    for name, method in methods.items():
+        why = method.refuses(y[train], len(classes))
+        if not why and method.needs_sklearn and not _has_sklearn():
+            continue
+        if why or not len(test):
+            found[name] = {"skipped": why or "there are no test rows"}
+            continue
+        rows = (
+            _affordable(train, x.shape[1] * max(1, len(classes)), seed)
+            if method.needs_sklearn
+            else train
+        )
+        with _threads() if method.needs_sklearn else nullcontext():
+            answers, note = method.answers(x[rows], y[rows], x[test], len(classes), seed)
+        scored = (
+            scores.classification(answers, y[test], classes)
+            if len(classes)
+            else scores.regression(answers, y[test], seed)
+        )
+        if len(rows) < len(train):
+            note = f"learned from {len(rows):,} of {len(train):,} rows, drawn at random" + (
+                f"; {note}" if note else ""
+            )
+        found[name] = {**scores.brief(scored), **({"note": note} if note else {})}
+    return found
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of CLASS_METHODS or AMOUNT_METHODS.
+
+    answers  (x, y of training, x of test, number of classes, seed) -> (answers, what is to be said about them)
+    refuses  (y of training, number of classes) -> why it cannot be used, or nothing"""
+
+    answers: Callable[..., tuple[np.ndarray, str]]
+    refuses: Callable[[np.ndarray, int], str] = lambda y, n_classes: _no_rows(y)
+    needs_sklearn: bool = True
+
+
+def _majority(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, n_classes: int, seed: int):
+    """Each class as often as in training: the most frequent is the answer."""
+    counts = np.bincount(y, minlength=n_classes)
+    return np.tile(counts / counts.sum(), (len(x_test), 1)), ""
+
+
+def _mean(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, n_classes: int, seed: int):
+    return np.full(len(x_test), np.asarray(y, np.float64).mean()), ""
+
+
+def _logistic(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, n_classes: int, seed: int):
+    from sklearn.linear_model import LogisticRegression
+
+    return _probabilities(LogisticRegression(max_iter=500), x, y, x_test, n_classes)
+
+
+def _boosted_classes(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, n_classes: int, seed: int):
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    # Its early stopping would split again, which a class of one row does not allow.
+    model = HistGradientBoostingClassifier(random_state=seed, early_stopping=False)
+    return _probabilities(model, x, y, x_test, n_classes)
+
+
+def _linear(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, n_classes: int, seed: int):
+    from sklearn.linear_model import Ridge
+
+    return _amounts(Ridge(alpha=1.0), x, y, x_test)
+
+
+def _boosted_amounts(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, n_classes: int, seed: int):
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    model = HistGradientBoostingRegressor(random_state=seed, early_stopping=False)
+    return _amounts(model, x, y, x_test)
+
+
+def _probabilities(
+    model: Any, x: np.ndarray, y: np.ndarray, x_test: np.ndarray, n_classes: int
+) -> tuple[np.ndarray, str]:
+    """(N, C) where the columns of classes that training does not have are 0."""
+    note = _fitted(model, x, y)
+    answers = np.zeros((len(x_test), n_classes))
+    answers[:, model.classes_] = model.predict_proba(x_test)
+    return answers, note
+
+
+def _amounts(
+    model: Any, x: np.ndarray, y: np.ndarray, x_test: np.ndarray
+) -> tuple[np.ndarray, str]:
+    """Amounts are learned with mean 0 and deviation 1, whatever their unit."""
+    y = np.asarray(y, np.float64)
+    unit = float(np.abs(y).max()) or 1.0
+    mean, spread = float((y / unit).mean()), float((y / unit).std()) or 1.0
+    note = _fitted(model, x, (y / unit - mean) / spread)
+    return (model.predict(x_test) * spread + mean) * unit, note
+
+
+def _fitted(model: Any, x: np.ndarray, y: np.ndarray) -> str:
+    """Fits it; returns what is to be said about that."""
+    import warnings
+
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        model.fit(x, y)
+    stopped = any(issubclass(w.category, ConvergenceWarning) for w in told)
+    return f"stopped after {model.max_iter} steps" if stopped else ""
+
+
+def _no_rows(y: np.ndarray) -> str:
+    return "" if len(y) else "there are no training rows"
+
+
+def _one_class(y: np.ndarray, n_classes: int, most: int) -> str:
+    if n_classes > most and len(y):
+        return f"there are {n_classes:,} classes, and it would be slow above {most:,}"
+    return _no_rows(y) or ("" if (y != y[0]).any() else "the training rows have one class")
+
+
+def _affordable(rows: np.ndarray, cost: int, seed: int) -> np.ndarray:
+    """As many of the rows, drawn at random, as the budget allows."""
+    most = max(FEWEST, int(BUDGET / max(1, cost)))
+    if len(rows) <= most:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+
+
+def _has_sklearn() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("sklearn") is not None
+
+
+def _threads() -> Any:
+    """No more threads than pellucid itself was given."""
+    from threadpoolctl import threadpool_limits
+
+    from ..runtime.team import get_threads
+
+    return threadpool_limits(get_threads())
+
+
+# The simplest first.
+CLASS_METHODS = {
+    "majority": Method(_majority, needs_sklearn=False),
+    "logistic regression": Method(_logistic, lambda y, n: _one_class(y, n, SEPARATED)),
+    "gradient boosting": Method(_boosted_classes, lambda y, n: _one_class(y, n, BOOSTED)),
+}
+AMOUNT_METHODS = {
+    "mean": Method(_mean, needs_sklearn=False),
+    "linear regression": Method(_linear),
+    "gradient boosting": Method(_boosted_amounts),
+}
