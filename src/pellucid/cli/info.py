@@ -11,7 +11,7 @@ from ..nn.module import Module
 from ..train.run import METRICS, SavedModel, load_model
 from .train import percent
 
-SHOWN = ("epochs", "best_epoch", "metrics", "baseline", "forecast", "unit", "pictures")
+SHOWN = ("epochs", "best_epoch", "metrics", "baseline", "forecast", "unit", "pictures", "scores")
 
 
 def info(run: Path, as_json: bool) -> None:
@@ -86,11 +86,17 @@ def of_noise(told: dict) -> list[str]:
     return [f"input   {told['input']['shape'][0]} numbers of noise", "output  a picture"]
 
 
+def of_rows(told: dict) -> list[str]:
+    """Of one that estimates amounts."""
+    return [f"input   {told['input']['shape'][0]} numbers of a row", "output  an amount"]
+
+
 INPUTS = {
     "classify": of_numbers,
     "continue": of_text,
     "forecast": of_series,
     "generate": of_noise,
+    "regress": of_rows,
 }
 
 

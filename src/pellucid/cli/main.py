@@ -11,7 +11,7 @@ import click
 
 from .. import __version__
 from ..base.errors import OptionError, PellucidError
-from .options import Layers, OneOf
+from .options import Data, Layers, Named, OneOf
 
 EXIT_CODES = """\b
 Exit codes:
@@ -22,11 +22,14 @@ Exit codes:
 
 # The names of train/recipe.py, which is too slow to import for a help page; a test compares them.
 DATA_SETS = ("digits", "text", "series")
-TASKS = ("classify", "generate", "continue", "forecast")
+TASKS = ("classify", "generate", "continue", "forecast", "regress")
 NETWORKS = ("mlp", "cnn", "dcgan", "gpt", "lstm", "gru", "rnn")
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
 OPTIMIZERS = ("adamw", "adam", "nadam", "rmsprop", "lion", "momentum", "sgd")
 SCHEDULES = ("constant", "cosine", "linear", "step", "exponential", "one-cycle")
+
+# What a column of a table can be (data/columns.py); an identifier is left out.
+USES = ("number", "category", "text", "date", "identifier")
 
 EXISTING = click.Path(path_type=Path)
 
@@ -45,14 +48,29 @@ def cli() -> None:
     pellucid train digits --task generate     learn to make new ones
     pellucid train text                       learn to write from a book
     pellucid train series                     learn to forecast temperatures
+    pellucid train FILE.csv --target COLUMN   learn a column of your own table
     pellucid predict RUN image.png            what does the network see?
+    pellucid predict RUN new.csv --out answers.csv
     pellucid sample RUN --prompt "Alice "     what does it write, or draw?
     pellucid info RUN                         what is in it?
     """
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("data", type=OneOf("a data set", DATA_SETS), metavar="DATA")
+@click.argument("data", type=Data("a data set", DATA_SETS), metavar="DATA")
+@click.option("--target", help="Column of your table to learn, or to forecast.")
+@click.option(
+    "--column",
+    "columns",
+    type=Named(USES),
+    multiple=True,
+    help="What a column is, where the choice made for you is wrong. May be repeated.",
+)
+@click.option("--group", help="Column whose rows of equal value stay in one part.")
+@click.option("--delimiter", help="Between the cells of a table.  [default: found in the file]")
+@click.option("--encoding", help="Of a table's text.  [default: found in the file]")
+@click.option("--header/--no-header", default=None, help="Whether the first line has names.")
+@click.option("--missing", multiple=True, help="A mark of missing cells. May be repeated.")
 @click.option("--out", type=EXISTING, help="Run folder to write.  [default: runs/DATA-1, -2, ...]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option(
@@ -76,11 +94,20 @@ def cli() -> None:
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
 @click.option("--schedule", type=OneOf("a schedule", SCHEDULES), help="How the learning rate goes.")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many passes over the data.")
+@click.option(
+    "--patience",
+    type=click.IntRange(0),
+    help="Epochs without a better validation loss that end the run; 0: never.",
+)
 @click.option("--batch", type=click.IntRange(1), help="Rows in one step.")
+@click.option("--validation", type=click.FloatRange(0, 1, max_open=True), help="Part to validate.")
+@click.option("--test", type=click.FloatRange(0, 1, max_open=True), help="Part held out to test.")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes every random choice.")
 @click.option("--threads", type=click.IntRange(1), help="Cores to use; the result is the same.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 @click.option("--quiet", is_flag=True, help="No decisions and no progress on standard error.")
+@click.option("--why", is_flag=True, help="Tell what was decided about each column, and why.")
+@click.option("--dry-run", is_flag=True, help="Tell what would be done, and stop.")
 def train(**options) -> None:
     """Train a network on DATA and save it in a run folder.
 
@@ -88,6 +115,12 @@ def train(**options) -> None:
     digits  1,797 handwritten digits: tell them apart, or --task generate: make new ones
     text    "Alice's Adventures in Wonderland": write on, character by character
     series  temperature of the sea off Peru, month by month: forecast the next
+
+    \b
+    or a file of your own:
+    FILE.csv --target COLUMN                   tell classes apart, or estimate amounts
+    FILE.csv --target COLUMN --task forecast   values that follow each other in time
+    FILE.txt                                   write on, character by character
 
     Every choice that is left open is made for you, and printed. Training stops when the loss on
     the validation rows no longer falls, and keeps the best weights. A run folder holds
@@ -107,6 +140,8 @@ def train(**options) -> None:
 @click.option(
     "--steps", type=click.IntRange(1), default=1, show_default=True, help="Values to forecast."
 )
+@click.option("--out", type=EXISTING, help="CSV to write the answers for a table to.")
+@click.option("--keep", multiple=True, help="Column to copy to the answers. May be repeated.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
 def predict(**options) -> None:
     """Print what the network in RUN sees in image.png, in each row of data.csv, or after the
@@ -116,7 +151,10 @@ def predict(**options) -> None:
     picture per row: 64 numbers, 0 (no ink) to 16; a 65th column is taken for the true class.
 
     For a forecast a CSV file has one value a line, in its last column; without a file the series
-    that the network has learned goes on. For a text, which characters may come next after a file."""
+    that the network has learned goes on. For a text, which characters may come next after a file.
+
+    For a table a file has the columns that were learned from, in any order; the answers are a CSV
+    with a line for each row: the target, and the probability of each class."""
     from .predict import predict
 
     predict(**options)
@@ -170,6 +208,39 @@ def info(**options) -> None:
     from .info import info
 
     info(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--in", "folder", type=EXISTING, default="runs", show_default=True, help="Where the runs are."
+)
+@click.option("--compare", is_flag=True, help="Only what differs between them, side by side.")
+@click.option("--delete", is_flag=True, help="Delete the named runs, after a question.")
+@click.option("--yes", is_flag=True, help="Delete without a question.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def runs(**options) -> None:
+    """List runs with their scores; compare or delete some.
+
+    \b
+    pellucid runs
+    pellucid runs digits-1 digits-2 --compare
+    pellucid runs digits-1 --delete"""
+    from .runs import runs
+
+    runs(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("run", type=EXISTING, metavar="RUN")
+@click.option("--out", type=EXISTING, help="File to write.  [default: RUN.pellucid]")
+def pack(**options) -> None:
+    """Put all of RUN that is needed to predict elsewhere into one file, RUN.pellucid.
+
+    The file holds no code. It is used like a run: pellucid predict RUN.pellucid new.csv"""
+    from .runs import pack_run
+
+    pack_run(**options)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

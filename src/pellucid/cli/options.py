@@ -1,6 +1,7 @@
 """Values of options that answer a slip with the nearest right one."""
 
 import difflib
+import os
 from collections.abc import Sequence
 
 import click
@@ -24,6 +25,47 @@ class OneOf(click.ParamType):
         near = difflib.get_close_matches(str(value).lower(), self.names, n=1, cutoff=0.5)
         hint = f"Did you mean {near[0]!r}?" if near else "There are: " + ", ".join(self.names) + "."
         self.fail(f"{value!r} is not {self.what} that pellucid knows. {hint}", param, ctx)
+
+
+class Data(OneOf):
+    """The name of a data set, or a file of one's own; for neither, the error names the nearest of both."""
+
+    name = "data"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "|".join((*self.names, "FILE"))
+
+    def convert(self, value, param, ctx):
+        value = os.fspath(value)
+        if value in self.names or os.path.exists(value):
+            return value
+        folder, name = os.path.split(value)
+        if folder or os.path.splitext(name)[1]:
+            there = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+            near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
+            hint = f" Did you mean {os.path.join(folder, near[0])!r}?" if near else ""
+            self.fail(f"{value!r}: there is no such file.{hint}", param, ctx)
+        return super().convert(value, param, ctx)
+
+
+class Named(click.ParamType):
+    """COLUMN=USE, as in zip=category."""
+
+    name = "column=use"
+
+    def __init__(self, uses: Sequence[str]):
+        self.uses = tuple(uses)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "COLUMN=" + "|".join(self.uses)
+
+    def convert(self, value, param, ctx) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, sign, use = value.rpartition("=")
+        if not sign or not name:
+            self.fail(f"{value!r} is not COLUMN=USE, as in zip=category.", param, ctx)
+        return name, OneOf("a use of a column", self.uses).convert(use, param, ctx)
 
 
 class Layers(click.ParamType):

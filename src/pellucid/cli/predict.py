@@ -1,26 +1,32 @@
 """`pellucid predict`: class probabilities of a picture or of every row of a CSV file; the values that come
-next in a series; the characters that may come next in a text."""
+next in a series; the characters that may come next in a text; a CSV of answers to every row of a table."""
 
 import json
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
+from ..data.frame import Column
 from ..data.image import read_image
 from ..data.sequence import Scales, Series, Text, encode
 from ..data.series import read_series
 from ..data.table import read_pixels
 from ..tensor import functions as F
 from ..tensor.tensor import Tensor
+from ..train.baselines import errors
 from ..train.evaluation import evaluate
 from ..train.measure import roll
 from ..train.recipe import recipe
 from ..train.run import SavedModel, load_model
+from ..train.sources import names, read_dated, read_text
+from ..train.tables import known_column, reading
 
 
 @dataclass(frozen=True)
@@ -33,9 +39,21 @@ class Seen:
     probabilities: np.ndarray
 
 
-def predict(run: Path, files: tuple[Path, ...], top: int, steps: int, as_json: bool) -> None:
-    """Run the command; results go to standard output."""
+def predict(
+    run: Path,
+    files: tuple[Path, ...],
+    top: int,
+    steps: int,
+    as_json: bool,
+    out: Path | None = None,
+    keep: tuple[str, ...] = (),
+) -> None:
+    """Run the command; results go to standard output, those for a table to `out` where it is given."""
     model = load_model(run)
+    if model.encoder is None and (out is not None or keep):
+        raise OptionError(
+            f"{run}: --out and --keep belong to tables; this network learned from none."
+        )
     if model.task == "generate":
         raise OptionError(
             f"{run}: this network makes pictures; it has no answer to a file. Use: pellucid sample {run}"
@@ -46,7 +64,15 @@ def predict(run: Path, files: tuple[Path, ...], top: int, steps: int, as_json: b
         raise OptionError(
             f"{run}: --steps belongs to forecasts; this network was trained to {model.task}."
         )
-    told, lines = PREDICTIONS[model.task](model, run, files, top, steps)
+    lines: list[str] = []
+    if model.encoder is not None:
+        found = [answers(model, run, file, keep) for file in files]
+        if not as_json:
+            write_answers(found, out)
+            return
+        told = [row for a in found for row in a.documents()]
+    else:
+        told, lines = PREDICTIONS[model.task](model, run, files, top, steps)
     if as_json:
         document = {"run": str(run), "weights_sha256": model.weights_sha256, "predictions": told}
         click.echo(json.dumps(document, indent=2))
@@ -67,6 +93,121 @@ def predict_classes(
     return documents(model, seen), lines
 
 
+@dataclass(frozen=True)
+class Answers:
+    """To every row of a table.
+
+    predicted      (N,) names of classes as an object array, or amounts
+    probabilities  (N, C), None for amounts
+    kept           columns of the file that are copied"""
+
+    file: str
+    target: str
+    classes: tuple[str, ...]
+    predicted: np.ndarray
+    probabilities: np.ndarray | None
+    kept: tuple[Column, ...]
+
+    def names(self) -> list[str]:
+        """Of the columns that are written: kept ones, the target, 'probability of CLASS'."""
+        chances = [] if self.probabilities is None else self.classes
+        return [
+            *(c.name for c in self.kept),
+            self.target,
+            *(f"probability of {c}" for c in chances),
+        ]
+
+    def columns(self) -> list[Any]:
+        """The columns, in the order of names()."""
+        chances = [] if self.probabilities is None else list(self.probabilities.T)
+        kept = [cells(c) for c in self.kept]
+        return [*kept, self.predicted, *(np.round(p.astype(np.float64), 6) for p in chances)]
+
+    def documents(self) -> list[dict]:
+        """A record a row, for --json."""
+        rows = []
+        for i, value in enumerate(self.predicted.tolist()):
+            row: dict = {"file": self.file, "row": i + 1, self.target: value}
+            if self.probabilities is not None:
+                shares = zip(self.classes, self.probabilities[i].tolist(), strict=True)
+                row["probabilities"] = {c: round(p, 6) for c, p in shares}
+            rows.append(row)
+        return rows
+
+
+def cells(column: Column) -> np.ndarray:
+    """The values as a person wrote them, None where there was none: whole numbers without a point."""
+    if column.kind == "number":
+        found = [int(v) if v.is_integer() and abs(v) < 2**53 else v for v in column.values.tolist()]
+    elif column.kind == "date":
+        found = list(names(column))
+    else:
+        found = column.values.tolist()
+    return np.array([None if m else v for v, m in zip(found, column.missing, strict=True)], object)
+
+
+def answers(model: SavedModel, run: Path, file: Path, keep: Sequence[str]) -> Answers:
+    """The network's answer to every row of a table; what was odd about the file goes to standard error."""
+    from ..data.reading import read_table
+
+    frame = read_table(file, **reading(model.settings))
+    if not len(frame):
+        raise DataError(f"{file}: there are no rows below the header. Give rows to answer.")
+    kept = tuple(frame[known_column(frame, name, "--keep")] for name in keep)
+    x = model.encoder.transform(frame)
+    for note in (*frame.notes, *model.encoder.report(frame)):
+        click.echo(f"{file}: {note}", err=True)
+    target = str(model.settings.get("target", "answer"))
+    if model.task == "regress":
+        amounts = model.target.decode_amounts(model.outputs(x).reshape(-1))
+        found = Answers(str(file), target, (), amounts, None, kept)
+    else:
+        chances = model.predict(x)
+        classes = np.array(model.classes, object)[chances.argmax(1)]
+        found = Answers(str(file), target, model.classes, classes, chances, kept)
+    if target in frame.names:
+        click.echo(f"{file}: {judged(model, found, frame)}", err=True)
+    return found
+
+
+def judged(model: SavedModel, found: Answers, frame: Any) -> str:
+    """How good the answers are, where the file has the target."""
+    y, known = model.target.encode(frame[found.target])
+    n = int(known.sum())
+    if not n:
+        return f"its column {found.target!r} has no value that the network has learned"
+    if found.probabilities is None:
+        truth = model.target.decode_amounts(np.asarray(y)[known])
+        return f"{found.target!r} is in the file; {describe_errors(found.predicted[known], truth)}"
+    n_right = int((found.probabilities.argmax(1)[known] == np.asarray(y)[known]).sum())
+    return f"{found.target!r} is in the file; {n_right:,} of {n:,} right: {100 * n_right / n:.1f} %"
+
+
+def describe_errors(predicted: np.ndarray, truth: np.ndarray) -> str:
+    """RMSE and MAE of amounts."""
+    e = errors(predicted, truth)
+    return f"RMSE {e.rmse:.6g}, MAE {e.mae:.6g} over {len(truth):,} rows"
+
+
+def write_answers(told: Sequence[Answers], out: Path | None) -> None:
+    """One CSV for all files, safe to open in a spreadsheet; with a column of file names when there are several."""
+    from ..data.reading import write_csv
+
+    columns = [
+        np.concatenate([np.asarray(part, object) for part in parts])
+        for parts in zip(*(a.columns() for a in told), strict=True)
+    ]
+    header = told[0].names()
+    if len(told) > 1:
+        header = ["file", *header]
+        files = [np.full(len(a.predicted), a.file, object) for a in told]
+        columns = [np.concatenate(files), *columns]
+    write_csv(sys.stdout if out is None else out, header, columns)
+    if out is not None:
+        n = sum(len(a.predicted) for a in told)
+        click.echo(f"{out}: {n:,} answers", err=True)
+
+
 def predict_series(
     model: SavedModel, run: Path, files: Sequence[Path], top: int, steps: int
 ) -> tuple[list[dict], list[str]]:
@@ -74,7 +215,7 @@ def predict_series(
 
     Beyond the first each value is forecast from the forecasts before it: errors add up."""
     told, lines = [], []
-    series = [(str(file), *read_series(file)) for file in files]
+    series = [(str(file), *after(model, file)) for file in files]
     if not series:
         data = recipe(**model.settings).dataset()
         if not isinstance(data, Series):
@@ -92,6 +233,17 @@ def predict_series(
         lines.append(f"{name}, after {times[-1]}:")
         lines += [f"{i:>4}  {v:.4g} {model.unit}".rstrip() for i, v in enumerate(found, 1)]
     return told, lines
+
+
+def after(model: SavedModel, file: Path) -> tuple[tuple[str, ...], np.ndarray]:
+    """(times, values) of a file: the column that was learned, or of our own series the last column."""
+    target = model.settings.get("target")
+    if target is None:
+        return read_series(file)
+    times, values, _, notes = read_dated(file, target, reading(model.settings))
+    for note in notes:
+        click.echo(f"{file}: {note}", err=True)
+    return times, values
 
 
 def predict_text(
@@ -125,20 +277,6 @@ def next_chances(model: SavedModel, codes: np.ndarray) -> np.ndarray:
     """The chance of each character to come after these."""
     x = np.asarray(codes[-model.shape[0] :], np.int32)[None]
     return F.softmax(model.network(Tensor(x))[:, -1], -1).numpy()[0].astype(np.float64)
-
-
-def read_text(file: Path) -> str:
-    """A text file in UTF-8, line ends as one character."""
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"{file}: there is no such file.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file}: not UTF-8 text (byte {error.start}). Save it in UTF-8."
-        ) from error
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror or error}.") from error
 
 
 def look(model: SavedModel, file: Path) -> list[Seen]:

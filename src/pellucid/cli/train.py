@@ -16,7 +16,7 @@ from ..formats.atomic import write_atomic
 from ..train.events import EpochDone, Finished, Progress, Stopped
 from ..train.metrics import confusion_text
 from ..train.recipe import Decision, recipe
-from ..train.run import RUN, free_folder, stored_recipe, train_run
+from ..train.run import RUN, free_folder, resumed_recipe, train_run
 from .curve import Panel, draw
 from .progress import progress
 
@@ -31,24 +31,30 @@ def train(
     threads: int | None,
     as_json: bool,
     quiet: bool,
+    why: bool = False,
+    dry_run: bool = False,
     **given,
 ) -> None:
     """Run the command; results go to standard output."""
+    name = Path(data).stem
     if resume and out is None:
         raise OptionError(
-            f"--resume needs the run to go on with, as in --resume --out runs/{data}-1."
+            f"--resume needs the run to go on with, as in --resume --out runs/{name}-1."
         )
-    folder = out or free_folder(name=data)
-    made = recipe(data, **given)
-    if resume:
-        made = stored_recipe(folder, made)
+    folder = out or free_folder(name=name)
+    # What may be repeated is not given when it is empty.
+    given["columns"] = dict(given.get("columns") or ()) or None
+    given["missing"] = list(given.get("missing") or ()) or None
+    made = resumed_recipe(folder, data, given) if resume else recipe(data, **given)
     if threads is not None:
         from ..runtime.team import set_threads
 
         set_threads(threads)
     if not quiet:
         rows = made.dataset()
-        tell(made.decisions(rows, made.split(rows)))
+        tell(made.decisions(rows, made.split(rows), why))
+    if dry_run:
+        return
     try:
         stopped, finished = follow(train_run(made, folder, resume), quiet)
     except KeyboardInterrupt:
@@ -139,9 +145,9 @@ def report(finished: Finished) -> str:
         f"{result['epochs']} epochs in {result['seconds']:.1f} s; {kept}",
     ]
     if sys.stdout.isatty():
-        lines.append(
-            f"Next: {NEXT[result['settings'].get('task', 'classify')].format(finished.run)}"
-        )
+        task = result["settings"].get("task", "classify")
+        is_table = result["settings"].get("kind") == "table"
+        lines.append(f"Next: {NEXT['regress' if is_table else task].format(finished.run)}")
     return "\n".join(lines)
 
 
@@ -198,6 +204,26 @@ def report_series(result: dict, run: str) -> list[str]:
     return lines + warning(ours["rmse"], {name: e["rmse"] for name, e in rows[1:]})
 
 
+def report_amounts(result: dict, run: str) -> list[str]:
+    """Errors in the target's unit, beside always answering the mean and simpler methods."""
+    ours = result["scores"]
+    rows = [
+        ("this network", ours),
+        *((BASELINE.get(n, n), b) for n, b in result["baseline"].items()),
+    ]
+    width = max(len(name) for name, _ in rows)
+    lines = [
+        f"{result['settings']['target']} of {result['metrics']['test']['n']:,} rows held out, in its own unit:",
+        f"{'':{width}}  {'RMSE':>10}  {'MAE':>10}  {'R2':>6}",
+        *(f"{n:{width}}  {e['rmse']:10.5g}  {e['mae']:10.5g}  {e['r2']:6.3f}" for n, e in rows),
+    ]
+    return lines + warning(ours["rmse"], {n: e["rmse"] for n, e in rows[1:]})
+
+
+# what baselines are called in words
+BASELINE = {"mean": "always the mean", "linear": "linear", "boosting": "gradient boosting"}
+
+
 def report_pictures(result: dict, run: str) -> list[str]:
     """How far made pictures are from real ones, and whether all classes appear."""
     made, baseline = result["pictures"], result["baseline"]
@@ -236,12 +262,14 @@ REPORTS = {
     "continue": report_text,
     "forecast": report_series,
     "generate": report_pictures,
+    "regress": report_amounts,
 }
 NEXT = {
     "classify": "pellucid predict {} image.png",
     "continue": 'pellucid sample {} --prompt "Alice "',
     "forecast": "pellucid predict {} --steps 12",
     "generate": "pellucid sample {} --n 16",
+    "regress": "pellucid predict {} new.csv --out answers.csv",
 }
 
 

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from ..data.dataset import Split
 from ..data.sequence import Series, Text
 from ..optim.schedules import Schedule
 from .networks import initialisation
+from .tables import Table, some
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ WHY_LOSS = {
     "classify": "the target is a class: it punishes sure mistakes most",
     "continue": "the target is a character: its mean is nats a character, exp of it the perplexity",
     "forecast": "the target is an amount: large errors count most",
+    "regress": "the target is an amount: large errors count most",
     "generate": "the critic tells real from made, the generator learns to be taken for real",
 }
 
@@ -42,13 +46,23 @@ WHY_SETTING = {
 
 
 def decisions(
-    made: Any, data: Any, parts: Split, why: Mapping[str, str], rate: float | Schedule
+    made: Any,
+    data: Any,
+    parts: Split,
+    why: Mapping[str, str],
+    rate: float | Schedule,
+    each: bool = False,
 ) -> list[Decision]:
     """Of a Recipe, its data and their parts, in the order in which a person would ask.
 
-    why   reasons of the optimizer and the schedule   rate  the learning rate, or how it goes"""
+    why   reasons of the optimizer and the schedule   rate  the learning rate, or how it goes
+    each  one for every column of a table, not one for every kind of columns"""
     lines = [
-        *_data_lines(data, parts, made.task),
+        *(
+            _table_lines(made, data, parts, each)
+            if isinstance(data, Table)
+            else _data_lines(data, parts, made.task)
+        ),
         ("net", made.row.shape(made, data), made.row.why, "net"),
         *((name, str(getattr(made, name)), WHY_SETTING[name], name) for name in made.row.uses),
     ]
@@ -90,7 +104,7 @@ def _epochs(made: Any) -> Line:
 
 
 def _data_lines(data: Any, parts: Split, task: str) -> list[Line]:
-    where = f"{data.source}; {data.licence}"
+    where = "; ".join(filter(None, (data.source, data.licence)))
     counts = [len(p) for p in (parts.train, parts.validation, parts.test)]
     if isinstance(data, Text):
         kinds = len(data.classes)
@@ -122,6 +136,68 @@ def _data_lines(data: Any, parts: Split, task: str) -> list[Line]:
         ("scale", *_scale(data), ""),
         ("rows", _parts(counts), why, ""),
     ]
+
+
+# use of a column -> what is made of it
+WHY_USE = {
+    "number": "mean 0, deviation 1 over the rows to learn",
+    "category": "a number for each value, 1 where it is that one; rare and new ones together",
+    "text": "its words are counted",
+    "date": "its parts: year, month, day, weekday",
+}
+
+
+def _table_lines(made: Any, data: Table, parts: Split, each: bool) -> list[Line]:
+    """Of a table: what it is, what each kind of column becomes, what was left out and found."""
+    counts = [len(p) for p in (parts.train, parts.validation, parts.test)]
+    n = len(data) + data.left_out
+    lines = [("data", f"{n:,} rows of {len(data.frame.columns)} columns", data.source, "")]
+    if data.left_out:
+        why = f"they have no value of {made.target!r}"
+        lines.append(("left out", f"{data.left_out:,} rows", why, ""))
+    lines += [("reading", note, "found in the file", "") for note in data.frame.notes]
+    what = f"{made.target}: {_classes(data)}" if data.classes else _amounts(made.target, data)
+    lines.append(("target", what, f"{made.task}, {data.why}", "task"))
+    if each:
+        lines += [("column", f"{f.name}: {f.use}", f.why, "column") for f in data.schema.features]
+    by_use: dict[str, list[str]] = {}
+    for f in () if each else data.schema.features:
+        by_use.setdefault(f.use, []).append(f.name)
+    for use, names in by_use.items():
+        lines.append((PLURAL.get(use, use), some(names), WHY_USE.get(use, use), "column"))
+    lines += [("dropped", *_dropped(d), "column") for d in data.schema.dropped]
+    lines += [("found", f.text, f.kind, "") for f in data.findings]
+    lines.append(("features", f"{data.n_features:,} numbers a row", "what the network sees", ""))
+    why = "the same share of each class" if data.classes else "by chance"
+    together = (
+        f"rows of one {made.group!r} stay together" if made.group else "equal rows stay together"
+    )
+    lines.append(("rows", _parts(counts), f"{why}, {together}; test rows are seen once, at the end",
+                  "test"))  # fmt: skip
+    return lines
+
+
+PLURAL = {"number": "numbers", "category": "categories", "text": "texts", "date": "dates"}
+
+
+def _dropped(dropped: Any) -> tuple[str, str]:
+    """(name, reason) of a column that is not learned from."""
+    return dropped.name, dropped.why
+
+
+def _classes(data: Any) -> str:
+    """2 classes, No 5,174 rows, Yes 1,869."""
+    counts = np.bincount(data.y, minlength=len(data.classes))
+    order = np.argsort(-counts, kind="stable")[:6]
+    shown = ", ".join(f"{data.classes[i]!r} {counts[i]:,}" for i in order)
+    more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""
+    return f"{len(counts)} classes ({shown}{more} rows)"
+
+
+def _amounts(name: str, data: Any) -> str:
+    """median_house_value: amounts from 14999 to 500001."""
+    values = data.frame[name].values
+    return f"{name}: amounts from {values.min():g} to {values.max():g}"
 
 
 def _scale(data: Any) -> tuple[str, str]:

@@ -47,6 +47,25 @@ def measure_classes(made: Any, network: Any, data: Dataset, parts: Split, scores
     }
 
 
+def measure_amounts(made: Any, network: Any, data: Any, parts: Split, scores: dict) -> dict:
+    """Errors in the target's unit beside always answering the mean, and those of simpler methods."""
+    outputs = predict(network, data.x[parts.test], probabilities=False).reshape(-1)
+    ours = data.target.decode_amounts(outputs)
+    truth = data.target.decode_amounts(data.y[parts.test])
+    mean = float(data.target.decode_amounts(data.y[parts.train]).mean())
+    return {
+        "scores": amounts(ours, truth),
+        "baseline": {"mean": {"answer": mean, **amounts(np.full(len(truth), mean), truth)}},
+    }
+
+
+def amounts(predicted: np.ndarray, truth: np.ndarray) -> dict:
+    """RMSE, MAE and R2 (1 - squared errors / squared deviations from the mean)."""
+    e = baselines.errors(predicted, truth)
+    spread = float(((truth - truth.mean()) ** 2).mean())
+    return {"rmse": e.rmse, "mae": e.mae, "r2": 1 - e.rmse**2 / spread if spread else 0.0}
+
+
 def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict) -> dict:
     """Perplexity of each part, and that of counting characters and pairs of characters."""
     for score in scores.values():
@@ -167,4 +186,5 @@ MEASURES: dict[str, Callable[..., dict]] = {
     "generate": measure_pictures,
     "continue": measure_text,
     "forecast": measure_series,
+    "regress": measure_amounts,
 }

@@ -1,11 +1,13 @@
 """Which networks there are for a task, and the settings that suit each: one row a network, with reasons.
 
   classify  one class of several        mlp (hidden layers of neurons), cnn (filters that slide over an image)
+  regress   an amount                   mlp
   generate  new rows like the real ones dcgan (a generator and a critic, both convolutional)
   continue  the next character          gpt (attention), lstm, gru, rnn (recurrence)
   forecast  the next value of a series  gru, lstm, rnn
 
-A row's settings are defaults; a person's own come before them. `width` and `layers` mean what the row says."""
+A row's settings are defaults; a person's own come before them. `width` and `layers` mean what the row says.
+Tables of a person's own have rows of their own (TABLES)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -69,6 +71,17 @@ def mlp_shape(s: Any, data: Any) -> str:
     """64-128-64-10."""
     hidden = "-".join(map(str, s.net)) or "none"
     return f"{data.n_features}-{hidden}-{len(data.classes) or 1}"
+
+
+def make_table_mlp(s: Any, data: Any) -> Sequential:
+    """As make_mlp, with dropout after each hidden layer."""
+    scheme = initialisation(s.activation)
+    layers: list[Module] = []
+    width = data.n_features
+    for n in s.net:
+        layers += [Linear(width, n, init=scheme), activation(s.activation), Dropout(s.dropout)]
+        width = n
+    return Sequential(*layers, Linear(width, len(data.classes) or 1, init="glorot"))
 
 
 def make_cnn(s: Any, data: Any) -> Sequential:
@@ -209,6 +222,18 @@ SERIES = {"batch": 32, "epochs": 200, "patience": 30, "validation": 0.15, "test"
           "window": 24, "width": 32, "layers": 1, "dropout": 0.0}  # fmt: skip
 SEQUENCE_USES = ("window", "width", "layers", "dropout")
 
+TABLE = Network(
+    make_table_mlp,
+    mlp_shape,
+    "two hidden layers learn which columns matter together",
+    {"net": (128, 64), "batch": 32, "epochs": 200, "patience": 20, "validation": 0.15, "test": 0.2,
+     "activation": "relu", "dropout": 0.1},
+    ("activation", "dropout"),
+    {"adamw": 1e-3, "adam": 1e-3},
+)  # fmt: skip
+# task -> networks for rows of a table
+TABLES: dict[str, dict[str, Network]] = {"classify": {"mlp": TABLE}, "regress": {"mlp": TABLE}}
+
 # The first network of a task is the usual one.
 NETWORKS: dict[str, dict[str, Network]] = {
     "classify": {
@@ -270,11 +295,19 @@ NETWORKS: dict[str, dict[str, Network]] = {
                       {"adamw": 5e-3, "adam": 5e-3})
         for kind, why in RECURRENCE.items()
     },
+    "regress": TABLES["regress"],
 }  # fmt: skip
+
+
+def networks_for(kind: str | None, task: str) -> Mapping[str, Network]:
+    """The networks that learn a task from data of this kind (sources.py; None: what the package carries)."""
+    return (TABLES if kind == "table" else NETWORKS)[task]
+
 
 OBJECTIVE_OF = {
     "classify": "cross_entropy",
     "generate": "gan",
     "continue": "cross_entropy",
     "forecast": "mse",
+    "regress": "mse",
 }

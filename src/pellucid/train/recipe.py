@@ -1,20 +1,15 @@
 """From data to everything that training needs: network, loss, metric, optimizer, and a reason for each.
 
-`recipe("digits", lr=0.01)` fills in what was not given; `Recipe.decisions()` lists every value with its
-reason and the option that changes it, for a person to read and to override. Networks and what suits them are
-rows of networks.py, reasons are in decisions.py."""
+`recipe("digits", lr=0.01)` or `recipe("titanic.csv", target="Survived")` fills in what was not given;
+`Recipe.decisions()` lists every value with its reason and the option that changes it, for a person to read and to
+override. Data are rows of sources.py, networks and what suits them of networks.py, reasons are in decisions.py."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from ..base.errors import OptionError
 from ..data.dataset import Split
-from ..data.digits import load_digits
-from ..data.sequence import split_series, split_text
-from ..data.series import load_series
-from ..data.split import split
-from ..data.text import load_text
 from ..nn.init import nearest
 from ..nn.module import Module
 from ..optim.adam import Adam, AdamW, NAdam
@@ -25,49 +20,10 @@ from ..optim.sgd import SGD
 from ..optim.signs import Lion
 from ..tensor import random
 from .decisions import Decision, decisions
-from .networks import NETWORKS, OBJECTIVE_OF, Network
+from .networks import NETWORKS, OBJECTIVE_OF, Network, networks_for
+from .sources import DATA_SETS, OWN_SETTINGS, SOURCES, Source, source_of
 
 HIDDEN_ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
-
-
-@dataclass(frozen=True)
-class Source:
-    """A data set that the package carries.
-
-    load   recipe -> the data   split  (data, recipe) -> its parts   tasks  what it is good for, the usual first"""
-
-    load: Callable[["Recipe"], Any]
-    split: Callable[[Any, "Recipe"], Split]
-    tasks: tuple[str, ...]
-
-
-def _digits(made: "Recipe") -> Any:
-    data = load_digits()
-    if made.network_name == "mlp":
-        return data
-    if made.task == "generate":  # -1 to 1, as a generator's tanh
-        half = data.scale / 2
-        data = replace(data, x=2 * data.x - 1, shift=data.shift + half, scale=half)
-    return data.images()
-
-
-DATA_SETS: dict[str, Source] = {
-    "digits": Source(
-        _digits,
-        lambda data, made: split(data, made.validation, made.test, made.seed),
-        ("classify", "generate"),
-    ),
-    "text": Source(
-        lambda made: load_text(made.window),
-        lambda data, made: split_text(data, made.validation, made.test),
-        ("continue",),
-    ),
-    "series": Source(
-        lambda made: load_series(made.window, made.validation, made.test),
-        lambda data, made: split_series(data, made.validation, made.test),
-        ("forecast",),
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -127,7 +83,10 @@ class Recipe:
     """All settings of a run. The fields are stored with the model; equal fields give equal bits.
 
     net     widths of hidden layers, or the name of a network (networks.py)
-    width, layers, window, dropout, activation   None where the network has no such setting"""
+    width, layers, window, dropout, activation   None where the network has no such setting
+    kind    of a file of one's own: table, text, series (sources.py); None for what the package carries
+    target, columns, group   of a table: what is learned, uses of columns by name, whose rows stay together
+    delimiter, encoding, header, missing   how it is read (data/reading.py)"""
 
     data: str
     task: str
@@ -146,6 +105,14 @@ class Recipe:
     layers: Any = None
     window: Any = None
     dropout: Any = None
+    kind: str | None = None
+    target: str | None = None
+    columns: Any = None
+    group: str | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+    header: bool | None = None
+    missing: Any = None
     given: tuple[str, ...] = ()
 
     def settings(self) -> dict:
@@ -161,15 +128,20 @@ class Recipe:
     @property
     def row(self) -> Network:
         """What the network's row says."""
-        return NETWORKS[self.task][self.network_name]
+        return networks_for(self.kind, self.task)[self.network_name]
+
+    @property
+    def source(self) -> Source:
+        """Where the data come from."""
+        return DATA_SETS[self.data] if self.kind is None else SOURCES[self.kind]
 
     def dataset(self) -> Any:
         """The data, as this network takes it."""
-        return DATA_SETS[self.data].load(self)
+        return self.source.load(self)
 
     def split(self, data: Any) -> Split:
         """Its parts."""
-        return DATA_SETS[self.data].split(data, self)
+        return self.source.split(data, self)
 
     def network(self, data: Any) -> Any:
         """The network with its initial weights, which follow from the seed alone."""
@@ -202,35 +174,52 @@ class Recipe:
         """The row of objectives.py."""
         return OBJECTIVE_OF[self.task]
 
-    def decisions(self, data: Any, parts: Split) -> list[Decision]:
-        """Every choice with its reason, in the order in which a person would ask."""
+    def decisions(self, data: Any, parts: Split, each: bool = False) -> list[Decision]:
+        """Every choice with its reason, in the order in which a person would ask.
+
+        each  of a table one for every column, not one for every kind of columns"""
         rate = self.learning_rate(self.n_steps(parts))
         reasons = {
             "optimizer": OPTIMIZERS[self.optimizer].why,
             "schedule": WHY_SCHEDULE[self.schedule],
         }
-        return decisions(self, data, parts, reasons, rate)
+        return decisions(self, data, parts, reasons, rate, each)
 
 
 def recipe(data: str = "digits", **given) -> Recipe:
-    """The recipe for a data set; None stands for 'not given'. Unknown names suggest the nearest."""
-    source = DATA_SETS[nearest(data, DATA_SETS, "data set")]
+    """The recipe for a data set or a file; None stands for 'not given'. Unknown names suggest the nearest.
+
+    A file is looked at where a setting follows from it: the task of a table from its target, the batch from its rows.
+    Raises OptionError for settings that do not fit, DataError for a file that cannot be learned from."""
     known = [f.name for f in fields(Recipe) if f.name not in ("data", "given")]
     for name in given:
         nearest(name, known, "setting")
     values = {name: value for name, value in given.items() if value is not None}
-    task = values["task"] = nearest(values.get("task", source.tasks[0]), NETWORKS, "task")
-    if task not in source.tasks:
+    if "task" in values:
+        nearest(values["task"], NETWORKS, "task")
+    source, kind = source_of(data, values)
+    for name in OWN_SETTINGS:
+        if name in values and name not in source.uses:
+            what = data if kind is None else f"a {kind}"
+            raise OptionError(f"--{OPTION_OF.get(name, name)} is no setting of {what}.")
+    if values.get("task", source.tasks[0]) not in source.tasks:
         raise OptionError(
-            f"{data} cannot be used to {task}; it can be used to {' and to '.join(source.tasks)}."
+            f"{data} cannot be used to {values['task']}; it can be used to {' and to '.join(source.tasks)}."
         )
-    name, values["net"] = _network(data, task, values.get("net"))
-    row = NETWORKS[task][name]
+    # A run that goes on has stored everything: its file need not be looked at to decide.
+    is_stored = "kind" in values and "task" in values
+    suited = {} if is_stored else source.defaults(data, values)
+    if kind is not None:
+        values["kind"] = kind
+    task = values.setdefault("task", suited.get("task", source.tasks[0]))
+    rows = networks_for(kind, task)
+    name, values["net"] = _network(data, task, rows, values.get("net"))
+    row = rows[name]
     for setting in ("activation", "width", "layers", "window", "dropout"):
         if setting in values and setting not in row.uses:
             others = f"; it has {', '.join(f'--{u}' for u in row.uses)}" if row.uses else ""
             raise OptionError(f"--{setting} is no setting of the network {name}{others}.")
-    values = {**row.settings, **values}
+    values = {**row.settings, **suited, **values}
     if "activation" in values:
         nearest(values["activation"], HIDDEN_ACTIVATIONS, "activation")
     rule = OPTIMIZERS[nearest(values.setdefault("optimizer", "adamw"), OPTIMIZERS, "optimizer")]
@@ -239,9 +228,11 @@ def recipe(data: str = "digits", **given) -> Recipe:
     return Recipe(data=data, **values, given=tuple(n for n in given if given[n] is not None))
 
 
-def _network(data: str, task: str, net: Any) -> tuple[str, Any]:
+OPTION_OF = {"columns": "column"}  # settings whose option has another name
+
+
+def _network(data: str, task: str, rows: Mapping[str, Network], net: Any) -> tuple[str, Any]:
     """(the row's name, the setting) from what was asked for: a name, widths, or nothing."""
-    rows = NETWORKS[task]
     if net is None:
         net = next(iter(rows))
     if isinstance(net, str):

@@ -7,6 +7,7 @@ metrics.json            the result and one row per epoch
 samples/epoch-0001.png  of a generator: the same noise after every epoch
 lock                    held while a process works here"""
 
+import dataclasses
 import hashlib
 import math
 import os
@@ -34,6 +35,8 @@ from .measure import measure
 from .networks import OBJECTIVE_OF
 from .recipe import Recipe, recipe
 from .samples import COLUMNS, ROWS, Sampler, sheet
+from .sources import OWN_SETTINGS
+from .tables import Table, preprocessing
 
 RUN, CHECKPOINT, MODEL, WEIGHTS, METRICS, SAMPLES = (
     "run.json", "checkpoint.safetensors", "model.json", "model.safetensors", "metrics.json", "samples",
@@ -45,9 +48,10 @@ MAX_INPUT = 2**24  # numbers of one row: a damaged description must not take the
 class SavedModel:
     """A network that was read from a run folder, and what its model.json says.
 
-    task     classify, generate, continue or forecast
+    task     classify, generate, continue, forecast or regress
     input    shape of one row as the network takes it; shift and scale of its numbers
-    output   classes, or of a forecast the step (the network gives changes / step) and the unit"""
+    output   classes, or of a forecast the step (the network gives changes / step) and the unit
+    encoder, target   of a table: how a file's cells become the network's numbers, and what its answers mean"""
 
     network: Any
     task: str
@@ -59,11 +63,17 @@ class SavedModel:
     unit: str
     settings: dict
     weights_sha256: str
+    encoder: Any = None
+    target: Any = None
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """(N, C) class probabilities for rows that are scaled already; images may be rows of pixels."""
         x = np.asarray(x, np.float32)
         return predict(self.network, x.reshape(len(x), *self.shape) if len(self.shape) == 3 else x)
+
+    def outputs(self, x: np.ndarray) -> np.ndarray:
+        """(N, ...) what the network gives for rows that are scaled already: amounts, in no unit yet."""
+        return predict(self.network, x, probabilities=False)
 
 
 class Samples:
@@ -183,6 +193,8 @@ def save_model(
         "output": {"classes": list(data.classes), **answers},
         "settings": dict(settings),
     }
+    if isinstance(data, Table):
+        description["preprocessing"] = preprocessing(data, settings["target"])
     model_json.save(folder / MODEL, description)
 
 
@@ -229,6 +241,7 @@ def load_model(folder: str | Path) -> SavedModel:
         ) from error
     network.eval()
     check_outputs(folder / MODEL, network, task, shape, classes)
+    encoder, target = found.preprocessing(shape)
     return SavedModel(
         network,
         task,
@@ -240,6 +253,8 @@ def load_model(folder: str | Path) -> SavedModel:
         str(model["output"].get("unit", ""))[:20],
         model["settings"],
         weights_sha256(network.state_dict()),
+        encoder,
+        target,
     )
 
 
@@ -274,6 +289,31 @@ class Fields:
             )
         return float(value)
 
+    def preprocessing(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
+        """(encoder, target) of a table; (None, None) where there is none."""
+        found = self.model.get("preprocessing")
+        if found is None:
+            return None, None
+        from ..data.encoder import Encoder, Target
+
+        if not isinstance(found, dict) or not all(
+            isinstance(found.get(name), dict) for name in ("encoder", "answers")
+        ):
+            raise FormatError(
+                f"{self.path}: field 'preprocessing' must hold 'encoder' and 'answers'."
+            )
+        try:
+            encoder = Encoder.from_json(found["encoder"])
+            target = Target.from_json(found["answers"])
+        except PellucidError as error:
+            raise FormatError(f"{self.path}: field 'preprocessing': {error}") from error
+        if shape != (len(encoder.names),):
+            raise FormatError(
+                f"{self.path}: field 'preprocessing' makes {len(encoder.names)} numbers of a row; 'input.shape' is "
+                f"{list(shape)}."
+            )
+        return encoder, target
+
 
 def check_outputs(
     path: Path, network: Any, task: str, shape: tuple[int, ...], classes: tuple[str, ...]
@@ -302,6 +342,7 @@ def check_outputs(
         "continue": len(given) == 3 and len(shape) == 1,
         "forecast": given in ((1,), (1, 1)) and len(shape) == 2,
         "generate": len(given) == 4 and len(shape) == 1,
+        "regress": given == (1, 1),
     }
     if not expected[task]:
         raise FormatError(
@@ -320,19 +361,41 @@ def weights_sha256(state: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def stored_recipe(folder: Path, asked: Recipe) -> Recipe:
-    """The recipe of an existing run; epochs may be raised, anything else that was given must be equal."""
+def stored_settings(folder: Path) -> dict:
+    """The settings that a run began with. Raises RunError where there is no run, FormatError for a damaged one."""
     if not (folder / RUN).exists():
         raise RunError(f"{folder}: there is no run to continue. Start it without --resume.")
     settings = model_json.read_json(folder / RUN).get("recipe")
-    if not isinstance(settings, dict):
+    if not isinstance(settings, dict) or not isinstance(settings.get("data"), str):
         raise FormatError(f"{folder / RUN}: field 'recipe' is missing.")
+    return settings
+
+
+def resumed_recipe(folder: Path, data: str, given: Mapping[str, Any]) -> Recipe:
+    """The recipe of an existing run from what a person says of it: `given` may leave out what the run has stored.
+
+    Raises as stored_recipe does."""
+    stored, given = stored_settings(folder), {n: v for n, v in given.items() if v is not None}
+    own = {}
+    if Path(data).name == Path(stored["data"]).name:
+        own = {n: stored[n] for n in (*OWN_SETTINGS, "task") if n in stored and n not in given}
+    asked = recipe(data, **own, **given)
+    return stored_recipe(folder, dataclasses.replace(asked, given=tuple(given)))
+
+
+def stored_recipe(folder: Path, asked: Recipe) -> Recipe:
+    """The recipe of an existing run; epochs may be raised, anything else that was given must be equal."""
+    settings = stored_settings(folder)
     try:
         found = recipe(**settings)
     except TypeError as error:
         raise FormatError(f"{folder / RUN}: field 'recipe' cannot be used: {error}.") from error
-    if asked.data != found.data:
+    if asked.data != found.data and Path(asked.data).name != Path(found.data).name:
         raise RunError(f"{folder}: this run learns from {found.data}, not from {asked.data}.")
+    settings = {
+        **settings,
+        "data": asked.data,
+    }  # a file may have moved; the checkpoint knows its rows
     wanted = asked.settings()
     for name in asked.given:
         had = found.settings().get(name)

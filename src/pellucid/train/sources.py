@@ -1,0 +1,299 @@
+"""Where data come from: what the package carries by name, or a person's own file.
+
+`source_of("titanic.csv", {"target": "Survived"})` gives the row of SOURCES that reads it: how it is loaded and
+divided, what it can be used for, and the settings that suit it. A text is read as characters, a dated table as a
+series when forecasts are asked for, any other table by its columns (tables.py)."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import DataError, OptionError
+from ..data.dataset import Split
+from ..data.digits import load_digits
+from ..data.frame import Column
+from ..data.sequence import Series, Text, encode, split_series, split_text
+from ..data.series import load_series, scaled_series
+from ..data.split import split
+from ..data.text import load_text
+from ..nn.init import nearest
+from . import tables
+
+FEWEST_CHARACTERS = 100  # of a text
+TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
+READING = ("delimiter", "encoding", "header", "missing")  # settings of how a table is read
+OWN_SETTINGS = ("kind", "target", "columns", "group", *READING)
+
+
+@dataclass(frozen=True)
+class Source:
+    """One kind of data.
+
+    load      recipe -> the data
+    split     (data, recipe) -> its parts
+    tasks     what it is good for, the usual first
+    uses      which settings of OWN_SETTINGS it has
+    defaults  settings so far -> settings that suit this file, task included; what was given comes before them"""
+
+    load: Callable[[Any], Any]
+    split: Callable[[Any, Any], Split]
+    tasks: tuple[str, ...]
+    uses: tuple[str, ...] = ()
+    defaults: Callable[[str, Mapping[str, Any]], dict] = lambda data, values: {}
+
+
+# What the package carries
+
+
+def _digits(made: Any) -> Any:
+    data = load_digits()
+    if made.network_name == "mlp":
+        return data
+    if made.task == "generate":  # -1 to 1, as a generator's tanh
+        half = data.scale / 2
+        data = replace(data, x=2 * data.x - 1, shift=data.shift + half, scale=half)
+    return data.images()
+
+
+DATA_SETS: dict[str, Source] = {
+    "digits": Source(
+        _digits,
+        lambda data, made: split(data, made.validation, made.test, made.seed),
+        ("classify", "generate"),
+    ),
+    "text": Source(
+        lambda made: load_text(made.window),
+        lambda data, made: split_text(data, made.validation, made.test),
+        ("continue",),
+    ),
+    "series": Source(
+        lambda made: load_series(made.window, made.validation, made.test),
+        lambda data, made: split_series(data, made.validation, made.test),
+        ("forecast",),
+    ),
+}
+
+
+# A person's own text
+
+
+def read_text(file: str | Path) -> str:
+    """A text file in UTF-8, line ends as one character. Raises DataError naming the file."""
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{file}: there is no such file.") from None
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{file}: not UTF-8 text (byte {error.start}). Save it in UTF-8."
+        ) from error
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read: {error.strerror or error}.") from error
+
+
+def load_own_text(made: Any) -> Text:
+    """The characters of a file; the vocabulary is every character that it has."""
+    text = read_text(made.data)
+    if len(text) < FEWEST_CHARACTERS:
+        raise DataError(
+            f"{made.data}: {len(text)} characters are too few to learn from; give {FEWEST_CHARACTERS} or more."
+        )
+    classes = tuple(sorted(set(text)))
+    return Text(made.data, encode(text, classes, made.data), classes, made.window, made.data)
+
+
+def text_defaults(data: str, values: Mapping[str, Any]) -> dict:
+    """A short text has short windows: the parts to validate and to test must hold some."""
+    n = len(read_text(data))
+    return {"window": max(1, min(64, n // 40))}
+
+
+# A person's own series
+
+
+def read_dated(
+    path: str | Path, target: str | None, reading: Mapping[str, Any] | None = None
+) -> tuple[tuple[str, ...], np.ndarray, str, tuple[str, ...]]:
+    """(times, values, name of the column, notes) of a dated table, in the order of time.
+
+    target  the column of values; without one the only column of numbers
+    The times are the first column of dates, or else the first column that is not the target. Rows out of order
+    are put in order, and gaps are counted, both said in the notes. Raises DataError for a time that comes twice
+    and for a value that is missing, naming the line."""
+    from ..data.reading import read_table
+
+    frame = read_table(path, **(reading or {}))
+    if not len(frame):
+        raise DataError(f"{path}: there are no rows. Give one value a line.")
+    numbers = [c.name for c in frame.columns if c.kind == "number"]
+    if target is None:
+        if len(numbers) != 1:
+            which = f"There are: {', '.join(numbers)}." if numbers else "No column holds numbers."
+            raise OptionError(
+                f"{path}: --target is missing: which column is to be forecast? {which}"
+            )
+        target = numbers[0]
+    values = frame[tables.known_column(frame, target, "target")]
+    if values.kind != "number":
+        bad = int(np.argmin(values.missing)) if not values.missing.all() else 0
+        raise DataError(
+            f"{frame.place(bad)}, column {target!r}: a forecast needs numbers; this column holds {values.kind}."
+        )
+    if values.missing.any():
+        raise DataError(
+            f"{frame.place(int(np.argmax(values.missing)))}, column {target!r}: there is no value "
+            f"({int(values.missing.sum())} such rows). Fill or remove them."
+        )
+    notes = list(frame.notes)
+    others = [c for c in frame.columns if c.name != target]
+    dated = next((c for c in others if c.kind == "date"), None)
+    if dated is None:
+        first = next((c for c in others if c.kind == "text"), others[0] if others else None)
+        times = tuple(f"row {i + 1}" for i in range(len(frame))) if first is None else names(first)
+        return times, values.values, target, tuple(notes)
+    if dated.missing.any():
+        raise DataError(
+            f"{frame.place(int(np.argmax(dated.missing)))}, column {dated.name!r}: there is no date. "
+            f"Fill or remove the row."
+        )
+    order = np.argsort(dated.values, kind="stable")
+    if (order[1:] < order[:-1]).any():
+        later = 1 + int(np.argmax(dated.values[1:] < dated.values[:-1]))
+        notes.append(
+            f"{frame.place(later)}: its date is before that of the row above; the rows are put in order of "
+            f"{dated.name!r}"
+        )
+        frame, dated, values = frame.take(order), dated.take(order), values.take(order)
+    steps = np.diff(dated.values).astype(np.int64)
+    if len(steps) and steps.min() == 0:
+        twice = 1 + int(np.argmin(steps))
+        raise DataError(
+            f"{frame.place(twice)}, column {dated.name!r}: the date {names(dated)[twice]} comes twice. "
+            f"Keep one row for each date."
+        )
+    notes += gaps(dated, steps)
+    return names(dated), values.values, target, tuple(notes)
+
+
+def gaps(dated: Column, steps: np.ndarray) -> list[str]:
+    """A sentence about steps that are much longer than the usual one (months and years differ a little)."""
+    if len(steps) < 2:
+        return []
+    usual = float(np.median(steps))
+    wide = np.flatnonzero(steps > 1.5 * usual)
+    if not len(wide):
+        return []
+    at = names(dated)
+    return [
+        f"{len(wide)} gap{'s' if len(wide) > 1 else ''} in the dates, the first after {at[wide[0]]}: the values on "
+        f"both sides are taken as neighbours"
+    ]
+
+
+def names(column: Column) -> tuple[str, ...]:
+    """Times as people write them: dates without a time of day where none has one."""
+    if column.kind == "date":
+        days = column.values.astype("datetime64[D]")
+        whole = bool((days == column.values).all())
+        return tuple(str(v) for v in (days if whole else column.values.astype("datetime64[s]")))
+    if column.kind == "number":
+        return tuple(f"{v:g}" for v in column.values)
+    return tuple(str(v) for v in column.values)
+
+
+def reading_of(made: Any) -> dict:
+    """How the file is read, as the person said."""
+    return {n: getattr(made, n) for n in READING if getattr(made, n) is not None}
+
+
+def load_own_series(made: Any) -> Series:
+    """A column of a dated table."""
+    times, values, target, notes = read_dated(made.data, made.target, reading_of(made))
+    where = "; ".join([f"column {target!r} of {made.data}", *notes])
+    return scaled_series(
+        made.data, values, times, made.window, made.validation, made.test, "", where
+    )
+
+
+def series_defaults(data: str, values: Mapping[str, Any]) -> dict:
+    """The column that is forecast; a short series has short windows."""
+    reading = {n: values[n] for n in READING if values.get(n) is not None}
+    _, found, target, _ = read_dated(data, values.get("target"), reading)
+    return {"target": target, "window": max(1, min(24, len(found) // 6))}
+
+
+# kind -> how a file of a person's own is used
+SOURCES: dict[str, Source] = {
+    "table": Source(
+        tables.load,
+        lambda data, made: data.parts,
+        ("classify", "regress"),
+        OWN_SETTINGS,
+        tables.defaults,
+    ),
+    "text": Source(
+        load_own_text,
+        lambda data, made: split_text(data, made.validation, made.test),
+        ("continue",),
+        ("kind",),
+        text_defaults,
+    ),
+    "series": Source(
+        load_own_series,
+        lambda data, made: split_series(data, made.validation, made.test),
+        ("forecast",),
+        ("kind", "target", *READING),
+        series_defaults,
+    ),
+}
+
+
+def source_of(data: str, values: Mapping[str, Any]) -> tuple[Source, str | None]:
+    """(the row, its kind or None for what the package carries) of a name or a file.
+
+    Raises OptionError with the nearest for what is neither."""
+    if data in DATA_SETS:
+        return DATA_SETS[data], None
+    kind = values.get("kind")
+    if kind is not None:
+        return SOURCES[nearest(kind, SOURCES, "kind of data")], kind
+    if not os.path.exists(data):
+        raise OptionError(no_such_data(data, tuple(DATA_SETS)))
+    kind = kind_of(data, values)
+    return SOURCES[kind], kind
+
+
+def no_such_data(data: str, known: Sequence[str]) -> str:
+    """What is said about a name that is neither a file nor carried by the package: the nearest of both."""
+    import difflib
+
+    path = Path(data)
+    near = difflib.get_close_matches(data, known, 1, cutoff=0.5)
+    if not near or os.sep in data or path.suffix:
+        folder = path.parent
+        there = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+        close = difflib.get_close_matches(path.name, there, 1, cutoff=0.6)
+        near = [str(folder / close[0])] if close else []
+    advice = f"Did you mean {near[0]!r}? " if near else ""
+    return (
+        f"data set {data!r} is unknown, and there is no such file. {advice}"
+        f"Known: {', '.join(known)}, or a file of your own."
+    )
+
+
+def kind_of(data: str, values: Mapping[str, Any]) -> str:
+    """table, text or series: by the task that is asked for, else by the target, else by the file's name."""
+    path, task = Path(data), values.get("task")
+    if path.is_dir():
+        raise DataError(f"{data}: is a folder. Give a table, a text or a dated table.")
+    if task == "forecast":
+        return "series"
+    if task == "continue":
+        return "text"
+    if path.suffix.lower() in TEXT_SUFFIXES and not values.get("target"):
+        return "text"
+    return "table"

@@ -1,0 +1,337 @@
+"""A person's table becomes rows of numbers with a label or an amount each, divided into parts.
+
+What is decided on the way (uses of columns, the task, rows left out, what was found) stays with the data, to be
+told and stored: encoder and target are enough to read other files of the same columns.
+N rows, F features"""
+
+import dataclasses
+import difflib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import DataError, OptionError
+from ..data.dataset import Dataset, Split
+from ..data.frame import Column, Frame
+from ..data.shuffle import permutation
+
+FEWEST = 10  # rows: with fewer a part to validate or to test says nothing
+MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Table(Dataset):
+    """A Dataset that was made of a table.
+
+    parts     Split of its rows               frame   the rows as they were read, those without target left out
+    schema    uses of the columns             encoder, target   how cells become numbers (data/encoder.py)
+    findings  what data/checks.py has found   left_out  rows without a target
+    why       of the task"""
+
+    parts: Any = None
+    frame: Any = None
+    schema: Any = None
+    encoder: Any = None
+    target: Any = None
+    findings: tuple[Any, ...] = ()
+    left_out: int = 0
+    why: str = ""
+
+
+def known_column(frame: Frame, name: str, what: str) -> str:
+    """The name itself when it is a column; OptionError that names the nearest otherwise."""
+    if name in frame.names:
+        return name
+    lower = {n.lower(): n for n in reversed(frame.names)}
+    close = difflib.get_close_matches(name.lower(), lower, 1, cutoff=0.5)
+    advice = f"Did you mean {lower[close[0]]!r}? " if close else ""
+    raise OptionError(
+        f"{frame.name}: {what} {name!r} is not one of its columns. {advice}There are: {some(frame.names)}."
+    )
+
+
+def some(names: Sequence[str], most: int = 12) -> str:
+    """The first few of many names."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def read(data: str, reading: Mapping[str, Any]) -> Frame:
+    """The table, read once for each state of its file."""
+    from ..data.reading import read_table
+
+    try:
+        state = os.stat(data)
+    except OSError as error:
+        raise DataError(f"{data}: {error.strerror or error}.") from None
+    key = (os.path.abspath(data), state.st_mtime_ns, state.st_size, repr(sorted(reading.items())))
+    return _once(_FRAMES, key, lambda: read_table(data, **reading))
+
+
+_FRAMES: dict = {}
+_TABLES: dict = {}
+
+
+def _once(cache: dict, key: Any, make: Any) -> Any:
+    """The last thing that was made is kept: a run looks at its table to decide, to tell and to learn."""
+    if key not in cache:
+        found = make()
+        cache.clear()
+        cache[key] = found
+    return cache[key]
+
+
+def reading(values: Mapping[str, Any]) -> dict:
+    """How the file is read, as the person said."""
+    names = ("delimiter", "encoding", "header", "missing")
+    return {n: values[n] for n in names if values.get(n) is not None}
+
+
+def task_of(frame: Frame, values: Mapping[str, Any]) -> tuple[str, str]:
+    """(classify or regress, why)."""
+    from ..data.columns import decide_task
+
+    if values.get("task") in ("classify", "regress"):
+        return values["task"], "as you said"
+    return decide_task(frame, values["target"])
+
+
+def defaults(data: str, values: Mapping[str, Any]) -> dict:
+    """Task and settings that suit this table. Raises OptionError when no column is named as the target."""
+    frame = read(data, reading(values))
+    if not len(frame):
+        raise DataError(f"{data}: there are no rows below the header. Give rows to learn from.")
+    if values.get("target") is None:
+        raise OptionError(no_target(frame))
+    known_column(frame, values["target"], "target")
+    task, _ = task_of(frame, values)
+    return {"task": task, "batch": batch_for(len(frame))}
+
+
+def batch_for(n: int) -> int:
+    """Rows of a step: more of a large table, so that an epoch stays short; a power of 2 from 32 to 512."""
+    return int(min(512, max(32, 2 ** round(np.log2(max(1, n) / 100)))))
+
+
+def no_target(frame: Frame) -> str:
+    """Which column is to be learned? The likeliest first."""
+    from ..data.columns import candidates
+
+    likely = candidates(frame)[:5]
+    rest = [n for n in frame.names if n not in likely]
+    advice = f"Likely: {', '.join(likely)}. " if likely else ""
+    example = likely[0] if likely else frame.names[-1]
+    if not likely or rest:
+        advice += f"{'Other c' if likely else 'C'}olumns: {some(rest)}. "
+    text = f"{frame.name}: --target is missing: which column is to be learned? {advice}"
+    text += f"As in: --target {quoted(example)}"
+    if any(c.kind == "date" for c in frame.columns):
+        text += f". To forecast a column over time: --task forecast --target {quoted(example)}"
+    return text
+
+
+def quoted(name: str) -> str:
+    """A name as a shell takes it."""
+    return name if name.replace("_", "").replace("-", "").isalnum() else f'"{name}"'
+
+
+def load(made: Any) -> Table:
+    """The table that a recipe names, encoded; statistics come from its training rows alone."""
+    frame = read(made.data, reading(vars(made)))
+    settings = made.settings()
+    fixed = {n: settings.get(n) for n in (*DIVIDED_BY, "task", "target", "columns")}
+    key = (id(frame), json.dumps(fixed, sort_keys=True))
+    return _once(_TABLES, key, lambda: (frame, encode(frame, made)))[1]
+
+
+DIVIDED_BY = ("validation", "test", "seed", "group")
+
+
+def encode(frame: Frame, made: Any) -> Table:
+    """Decides the columns' uses, leaves out rows without target, divides, fits the encoder, encodes."""
+    from ..data.checks import check
+    from ..data.columns import decide
+    from ..data.encoder import Encoder, Target
+
+    known_column(frame, made.target, "target")
+    for name in made.columns or {}:
+        known_column(frame, name, "--column")
+    _, why = task_of(frame, vars(made))
+    usable = ~frame[made.target].missing
+    kept = frame if usable.all() else frame.take(np.flatnonzero(usable))
+    column = kept[made.target]
+    if len(kept) < FEWEST:
+        raise DataError(
+            f"{frame.name}: {len(kept)} of {len(frame)} rows have a value of {made.target!r}; {FEWEST} or more are "
+            f"needed to learn, to validate and to test."
+        )
+    everything = np.arange(len(kept))
+    labels = None
+    if made.task == "classify":
+        target = Target.fit(column, made.task, everything)
+        labels, known = target.encode(column)
+        check_classes(frame.name, made.target, target.classes, len(kept))
+    parts = divide(kept, labels, made.validation, made.test, made.seed, made.group)
+    if made.task == "regress":
+        if column.kind != "number":
+            bad = kept.place(0)
+            raise DataError(
+                f"{bad}, column {made.target!r}: amounts must be numbers; this column holds {column.kind}. "
+                f"To tell its values apart: --task classify"
+            )
+        if (column.values == column.values[0]).all():
+            raise DataError(
+                f"{frame.name}: every row has {made.target!r} = {column.values[0]:g}. There is nothing to learn."
+            )
+        target = Target.fit(column, made.task, parts.train)
+    y, known = target.encode(column)
+    if not known.all():
+        raise DataError(
+            f"{kept.place(int(np.argmin(known)))}, column {made.target!r}: this value cannot be used as a target "
+            f"({int((~known).sum())} such rows). Remove or correct them."
+        )
+    schema = decide(kept, made.target, made.columns or {})
+    encoder = Encoder.fit(kept, schema, parts.train)
+    x = encoder.transform(kept)
+    classes = tuple(target.classes or ()) if made.task == "classify" else ()
+    return Table(
+        name=frame.name,
+        x=x,
+        y=np.asarray(y, np.int32 if classes else np.float32),
+        classes=classes,
+        shape=(x.shape[1],),
+        source=made.data,
+        parts=parts,
+        frame=kept,
+        schema=schema,
+        encoder=encoder,
+        target=target,
+        findings=tuple(check(kept, schema, parts)),
+        left_out=len(frame) - len(kept),
+        why=why,
+    )
+
+
+def check_classes(name: str, target: str, classes: Sequence[str], n: int) -> None:
+    """Raises DataError for a target that tells nothing apart, or everything."""
+    if len(classes) < 2:
+        raise DataError(
+            f"{name}: every row has {target!r} = {classes[0]!r}. Telling apart needs two classes or more."
+        )
+    if len(classes) > MOST_CLASSES or 2 * len(classes) > n:
+        raise DataError(
+            f"{name}: {target!r} has {len(classes):,} different values in {n:,} rows: it names rows rather than "
+            f"classes. Choose another --target."
+        )
+
+
+# Parts
+
+
+def divide(
+    frame: Frame,
+    labels: np.ndarray | None,
+    validation: float,
+    test: float,
+    seed: int,
+    group: str | None = None,
+) -> Split:
+    """A split of a table's rows: stratified by label; equal rows, and rows of one group, stay together.
+
+    Within each class the rows are shuffled, then cut where a part has its share; a unit of rows that belong
+    together goes to the part in which it begins and counts to the class of its first row. Training keeps at least
+    one unit of each class. Each part is in ascending row order."""
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise DataError(
+            f"validation {validation:g} and test {test:g} must be 0 or more and leave rows for training "
+            f"(their sum must be below 1)."
+        )
+    if group is not None:
+        known_column(frame, group, "--group")
+    together = units(frame if group is None else one_column(frame, group))
+    n = len(frame)
+    order = permutation(n, seed, "split")
+    _, first = np.unique(together, return_index=True)  # of each unit its first row
+    strata = np.zeros(len(first), np.int64) if labels is None else np.asarray(labels)[first]
+    rank = np.full(len(first), n, np.int64)  # where a unit comes first in the shuffled order
+    np.minimum.at(rank, together[order], np.arange(n))
+    sizes = np.bincount(together, minlength=len(first))
+    part = np.zeros(len(first), np.int8)  # 0 training, 1 validation, 2 test
+    for stratum in np.unique(strata):
+        own = np.flatnonzero(strata == stratum)
+        own = own[np.argsort(rank[own], kind="stable")]
+        end = np.cumsum(sizes[own])
+        total = int(end[-1])
+        n_test, n_validation = int(total * test + 0.5), int(total * validation + 0.5)
+        part[own[end <= n_test + n_validation]] = 1
+        part[own[end <= n_test]] = 2
+        if not (part[own] == 0).any():
+            part[own[-1]] = 0
+    rows = np.arange(n, dtype=np.int32)
+    parts = Split(*(rows[part[together] == i] for i in range(3)))
+    for name, found, share in (
+        ("validate", parts.validation, validation),
+        ("test", parts.test, test),
+    ):
+        if share and not len(found):
+            what = f"of {group!r} " if group else ""
+            raise DataError(
+                f"{frame.name}: no rows are left to {name}: equal rows {what}stay together, and there are only "
+                f"{len(first)} different ones. Give more rows{' or another --group' if group else ''}."
+            )
+    return parts
+
+
+def one_column(frame: Frame, name: str) -> Frame:
+    """The frame with this column alone."""
+    return dataclasses.replace(frame, columns=(frame[name],))
+
+
+def units(frame: Frame) -> np.ndarray:
+    """(N,) numbers that are equal where all cells of two rows are, from 0 in the order of the hash."""
+    code = np.zeros(len(frame), np.uint64)
+    for column in frame.columns:
+        code = mixed(code * np.uint64(0x9E3779B97F4A7C15) + mixed(codes(column)))
+    return np.unique(code, return_inverse=True)[1].reshape(-1)
+
+
+def codes(column: Column) -> np.ndarray:
+    """(N,) uint64 equal where the cells are; a missing cell equals a missing cell."""
+    if column.kind == "text":
+        seen: dict[str, int] = {}
+        found = np.array([seen.setdefault(v, len(seen)) for v in column.values.tolist()], np.uint64)
+    else:
+        values = column.values + 0.0 if column.kind == "number" else column.values  # -0 is 0
+        found = np.ascontiguousarray(values).view(np.uint64).copy()
+    found[column.missing] = np.uint64(0x7FF8DEADBEEF0001)
+    return found
+
+
+def mixed(v: np.ndarray) -> np.ndarray:
+    """Bits spread over 64-bit numbers (splitmix64, Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        v = (v ^ (v >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return v ^ (v >> np.uint64(31))
+
+
+# What is stored, and told
+
+
+def preprocessing(data: Table, target: str) -> dict:
+    """All that makes numbers of other files of these columns: plain JSON."""
+    return {
+        "target": target,
+        "encoder": data.encoder.to_json(),
+        "answers": data.target.to_json(),
+        "file": {
+            "name": os.path.basename(data.name),
+            "rows": len(data) + data.left_out,
+            "columns": list(data.frame.names),
+            "sha256": data.fingerprint(),
+        },
+    }
