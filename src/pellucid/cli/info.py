@@ -8,6 +8,7 @@ import click
 
 from ..formats.model_json import read_json
 from ..nn.module import Module
+from ..train.pack import opened
 from ..train.run import METRICS, SavedModel, load_model
 from .train import percent
 
@@ -16,8 +17,9 @@ SHOWN = ("epochs", "best_epoch", "metrics", "baseline", "forecast", "unit", "pic
 
 def info(run: Path, as_json: bool) -> None:
     """Run the command; results go to standard output."""
-    model = load_model(run)
-    result = read_json(run / METRICS) if (run / METRICS).exists() else {}
+    with opened(run) as folder:
+        model = load_model(folder)
+        result = read_json(folder / METRICS) if (folder / METRICS).exists() else {}
     told = document(str(run), model, result)
     click.echo(json.dumps(told, indent=2) if as_json else words(told))
 

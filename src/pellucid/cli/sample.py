@@ -68,7 +68,8 @@ def continue_text(model: SavedModel, run: Path, seed: int, options: dict) -> tup
 def make_pictures(model: SavedModel, run: Path, seed: int, options: dict) -> tuple[dict, str]:
     """A sheet of pictures as a PNG."""
     n = options["n"] or ROWS * COLUMNS
-    path = options["out"] or run / SAMPLES / f"seed-{seed}.png"
+    packed = Path(f"{run.stem}-seed-{seed}.png")  # a packed run has no folder of its own
+    path = options["out"] or (packed if run.is_file() else run / SAMPLES / f"seed-{seed}.png")
     pictures = Sampler(model.network)(fixed_noise(n, model.shape[0], seed))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, [sheet(pictures, min(n, COLUMNS))])

@@ -1,0 +1,121 @@
+"""NAME.pellucid: one file that holds all that is needed to predict from raw data elsewhere.
+
+A zip file without compression of pellucid.json, which lists the others with their sizes and SHA-256, then of files
+of a run folder (run.py): the network, its weights, how raw values become its inputs, settings, metrics. No code.
+
+Only a member that pellucid.json names is read; names are from a closed list, so nothing becomes a path."""
+
+import hashlib
+import json
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..base.errors import FormatError, RunError
+from ..formats.atomic import write_atomic
+from ..formats.model_json import MAX_BYTES
+
+FORMAT, VERSION, SUFFIX = "pellucid-pack", 1, ".pellucid"
+LIST = "pellucid.json"
+NEEDED = ("model.json", "model.safetensors")
+OTHERS = ("run.json", "metrics.json")
+DAY = (1980, 1, 1, 0, 0, 0)  # the same run gives the same bytes
+
+
+def pack(run: str | Path, out: str | Path | None = None) -> Path:
+    """Writes the run folder as one file, RUN.pellucid beside it when `out` is left out; gives its path.
+
+    Raises RunError for a folder without a finished network or an `out` that exists."""
+    run = Path(run)
+    missing = [name for name in NEEDED if not (run / name).is_file()]
+    if missing:
+        raise RunError(f"{run}: holds no {missing[0]}; only a finished run can be packed.")
+    path = Path(out) if out is not None else run.resolve().with_name(run.resolve().name + SUFFIX)
+    if path.exists():
+        raise RunError(f"{path}: exists already. Choose another name or remove it.")
+    names = [*NEEDED, *(n for n in OTHERS if (run / n).is_file())]
+    contents = {name: (run / name).read_bytes() for name in names}
+    listed = {
+        name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, data in contents.items()
+    }
+    head = {"format": FORMAT, "version": VERSION, "files": listed}
+    with tempfile.TemporaryFile() as file:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+            for name, data in {LIST: json.dumps(head, indent=2).encode(), **contents}.items():
+                archive.writestr(zipfile.ZipInfo(name, DAY), data)
+        file.seek(0)
+        write_atomic(path, [file.read()])
+    return path
+
+
+@contextmanager
+def unpacked(path: str | Path) -> Iterator[Path]:
+    """The packed run as a folder, which is gone afterwards. Raises FormatError for a file that is not whole."""
+    path = Path(path)
+    try:
+        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
+            for name, data in _members(path, archive):
+                (Path(folder) / name).write_bytes(data)
+            yield Path(folder)
+    except FileNotFoundError:
+        raise FormatError(f"{path}: there is no such file.") from None
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+        raise FormatError(
+            f"{path}: no whole {SUFFIX} file: {error}. Use another copy, or pack the run again."
+        ) from error
+
+
+@contextmanager
+def opened(run: str | Path) -> Iterator[Path]:
+    """The folder of a run, packed or not."""
+    if not Path(run).is_file():
+        yield Path(run)
+        return
+    with unpacked(run) as folder:
+        yield folder
+
+
+def _members(path: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of each listed file, checked against the list."""
+    found = archive.infolist()
+    names = [i.filename for i in found]
+    if len(set(names)) < len(names) or not set(names) <= {LIST, *NEEDED, *OTHERS}:
+        odd = next((n for n in names if n not in (LIST, *NEEDED, *OTHERS)), "a name twice")
+        raise FormatError(
+            f"{path}: holds {odd[:80]!r}, which no {SUFFIX} file has. Use another copy."
+        )
+    size = path.stat().st_size
+    by_name = {i.filename: i for i in found}
+    for i in found:
+        if i.compress_type != zipfile.ZIP_STORED or i.file_size > size:
+            raise FormatError(
+                f"{path}: {i.filename} is compressed; a {SUFFIX} file never is. Pack again."
+            )
+    if LIST not in by_name or by_name[LIST].file_size > MAX_BYTES:
+        raise FormatError(f"{path}: holds no {LIST}. This is no {SUFFIX} file.")
+    try:
+        head = json.loads(archive.read(LIST))
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: {LIST} is not valid JSON: {error}.") from error
+    if not isinstance(head, dict) or head.get("format") != FORMAT:
+        raise FormatError(f"{path}: {LIST}: field 'format' is not {FORMAT!r}.")
+    if head.get("version") != VERSION:
+        raise FormatError(
+            f"{path}: {LIST}: field 'version' is {str(head.get('version'))[:40]}; this pellucid reads version "
+            f"{VERSION}. Use a newer pellucid."
+        )
+    files = head.get("files")
+    if not isinstance(files, dict) or set(files) != set(names) - {LIST}:
+        raise FormatError(f"{path}: {LIST}: field 'files' does not list the files that are there.")
+    for name in NEEDED:
+        if name not in files:
+            raise FormatError(f"{path}: {name} is missing. Use another copy, or pack again.")
+    for name, entry in files.items():
+        data = archive.read(name)
+        wanted = entry.get("sha256") if isinstance(entry, dict) else None
+        if hashlib.sha256(data).hexdigest() != wanted:
+            raise FormatError(f"{path}: {name} is not what was packed (SHA-256). Use another copy.")
+        yield name, data

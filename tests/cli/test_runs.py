@@ -1,0 +1,139 @@
+"""`pellucid runs` and `pellucid pack`: lists, comparisons, removals; a packed run answers like its folder."""
+
+import json
+import zipfile
+
+import pytest
+
+from pellucid.cli.main import run as command
+from pellucid.train.pack import LIST, pack, unpacked
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Two finished runs and one that only has its recipe."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, net in (("a", "8"), ("b", "4")):
+        arguments = f"train digits --net {net} --epochs 1 --quiet --out".split()
+        assert command([*arguments, str(folder / name)]) == 0
+    (folder / "c").mkdir()
+    (folder / "c" / "run.json").write_text((folder / "a" / "run.json").read_text())
+    return folder
+
+
+def told(capsys, *arguments) -> str:
+    capsys.readouterr()
+    assert command([str(a) for a in arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_runs_are_listed_with_their_scores(folder, capsys):
+    lines = told(capsys, "runs", "--in", folder).splitlines()
+    assert lines[0].split() == "run data task net score epochs seconds".split()
+    metrics = json.loads((folder / "a" / "metrics.json").read_text())
+    accuracy = f"accuracy {100 * metrics['metrics']['test']['accuracy']:.1f} %"
+    (row,) = (line for line in lines if line.startswith(f"{folder / 'a'} "))
+    assert f"digits  classify  8    {accuracy}" in row
+    (row,) = (line for line in lines if line.startswith(f"{folder / 'c'} "))
+    assert "not finished" in row
+
+
+def test_comparing_shows_what_differs(folder, capsys):
+    found = json.loads(told(capsys, "runs", "a", "b", "--compare", "--json", "--in", folder))
+    assert found["settings"] == {"net": {str(folder / "a"): [8], str(folder / "b"): [4]}}
+    text = told(capsys, "runs", "a", "b", "--compare", "--in", folder)
+    assert [line.split()[0] for line in text.splitlines()[1:]] == ["net", "score"]
+    text = told(capsys, "runs", "a", "c", "--compare", "--in", folder)
+    assert text.splitlines()[1].split() == ["settings", "the", "same", "the", "same"]
+
+
+def test_only_named_runs_are_deleted(folder, capsys, tmp_path):
+    for name in ("x", "y"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "run.json").write_text((folder / "a" / "run.json").read_text())
+    (tmp_path / "notes").mkdir()  # no run
+    told(capsys, "runs", "x", "--delete", "--yes", "--in", tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["notes", "y"]
+    assert command(["runs", "notes", "--delete", "--yes", "--in", str(tmp_path)]) == 1
+    assert "no run of" in capsys.readouterr().err
+    assert command(["runs", "--delete", "--yes", "--in", str(tmp_path)]) == 2
+    assert (tmp_path / "y").exists()
+
+
+def test_a_packed_run_answers_like_its_folder(folder, capsys, tmp_path):
+    path = tmp_path / "digits.pellucid"
+    assert told(capsys, "pack", folder / "a", "--out", path).strip() == str(path)
+    rows = "\n".join(",".join(str((7 * i + j) % 17) for j in range(64)) for i in range(5))
+    (tmp_path / "rows.csv").write_text(rows + "\n")
+    answers = [
+        json.loads(told(capsys, "predict", place, tmp_path / "rows.csv", "--json"))
+        for place in (folder / "a", path)
+    ]
+    assert answers[0]["predictions"] == answers[1]["predictions"]
+    assert answers[0]["weights_sha256"] == answers[1]["weights_sha256"]
+    shown = [json.loads(told(capsys, "info", p, "--json")) for p in (folder / "a", path)]
+    assert shown[0]["metrics"] == shown[1]["metrics"]
+    again = pack(folder / "a", tmp_path / "again.pellucid")
+    assert again.read_bytes() == path.read_bytes()
+    assert command(["pack", str(folder / "a"), "--out", str(path)]) == 1
+    assert "exists already" in capsys.readouterr().err
+    assert command(["pack", str(folder / "c")]) == 1
+    assert "only a finished run" in capsys.readouterr().err
+
+
+def rewritten(path, change) -> None:
+    """The packed run with its members changed."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    change(members)
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def other_version(members):
+    head = json.loads(members[LIST])
+    members[LIST] = json.dumps({**head, "version": 2}).encode()
+
+
+CHANGES = {
+    "another file": (lambda m: m.update({"../evil.py": b""}), "evil.py"),
+    "a changed file": (lambda m: m.update({"model.json": m["model.json"] + b" "}), "SHA-256"),
+    "a missing file": (lambda m: m.pop("model.safetensors"), "does not list"),
+    "no list": (lambda m: m.pop(LIST), "holds no pellucid.json"),
+    "a newer version": (other_version, "Use a newer pellucid"),
+    "a broken list": (lambda m: m.update({LIST: b"{"}), "not valid JSON"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_pack_is_refused(name, folder, tmp_path, capsys):
+    change, message = CHANGES[name]
+    path = pack(folder / "a", tmp_path / "a.pellucid")
+    rewritten(path, change)
+    assert command(["info", str(path)]) == 1
+    error = capsys.readouterr().err
+    assert message in error and str(path) in error and "Traceback" not in error
+    assert not (tmp_path / "evil.py").exists() and not (tmp_path.parent / "evil.py").exists()
+
+
+def test_a_pack_cut_anywhere_is_refused(folder, tmp_path):
+    whole = pack(folder / "a", tmp_path / "a.pellucid").read_bytes()
+    path = tmp_path / "cut.pellucid"
+    from pellucid.base.errors import FormatError
+
+    for n in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:n])
+        with pytest.raises(FormatError), unpacked(path):
+            pass
+
+
+def test_compressed_members_are_refused(folder, tmp_path, capsys):
+    path = pack(folder / "a", tmp_path / "a.pellucid")
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    assert command(["info", str(path)]) == 1
+    assert "compressed" in capsys.readouterr().err
