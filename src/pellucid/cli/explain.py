@@ -1,0 +1,206 @@
+"""`pellucid explain`: which columns, pixels or values of the past an answer rests on."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ..base.errors import DataError, OptionError
+from ..data.image import read_image
+from ..data.table import read_pixels
+from ..formats.atomic import write_atomic
+from ..train.explain import amount_of, chance_of, integrated_gradients
+from ..train.run import SavedModel, load_model
+
+FEW = 20  # rows: with fewer the file has no average row worth comparing with
+BAR = 20  # characters
+
+
+def explain(
+    run: Path,
+    file: Path,
+    row: int | None,
+    of: str | None,
+    top: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the command; results go to standard output."""
+    model = load_model(run)
+    if model.task not in ("classify", "regress"):
+        raise OptionError(
+            f"{run}: this network was trained to {model.task}; explain answers for classes and amounts."
+        )
+    if of is not None and of not in model.classes:
+        known = ", ".join(model.classes) or "none: it estimates amounts"
+        raise OptionError(f"--class {of!r} is no class of {run}. There are: {known}.")
+    told = (of_table if model.encoder is not None else of_pictures)(model, file, row, of, out)
+    click.echo(
+        json.dumps({"run": str(run), **told}, indent=2) if as_json else "\n".join(words(told, top))
+    )
+
+
+def parts_of(
+    model: SavedModel, x: np.ndarray, baseline: np.ndarray, of: str | None
+) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
+    """(parts, gaps, what is explained of each row, its value): the likeliest class of each row, or `of`."""
+    if model.task == "regress":
+        parts, gaps = integrated_gradients(amount_of(model.network), x, baseline)
+        scale = model.target.scale
+        amounts = model.target.decode_amounts(model.outputs(x).reshape(-1))
+        return parts * scale, gaps * scale, [model.target.name] * len(x), amounts
+    chances = model.predict(x)
+    numbers = chances.argmax(1) if of is None else np.full(len(x), model.classes.index(of))
+    parts, gaps = np.zeros(x.shape), np.zeros(len(x))
+    for c in np.unique(numbers):
+        rows = numbers == c
+        parts[rows], gaps[rows] = integrated_gradients(
+            chance_of(model.network, int(c)), x[rows], baseline
+        )
+    return parts, gaps, [model.classes[c] for c in numbers], chances[np.arange(len(x)), numbers]
+
+
+def chosen(n: int, row: int | None, file: Path) -> np.ndarray:
+    """Numbers of the rows to explain, from 0."""
+    if row is None:
+        return np.arange(n)
+    if not 1 <= row <= n:
+        raise DataError(f"{file}: there is no row {row}; it has {n:,}.")
+    return np.array([row - 1])
+
+
+def of_table(
+    model: SavedModel, file: Path, row: int | None, of: str | None, out: Path | None
+) -> dict:
+    """The part of each column: of one row with its sign, or the mean size over the rows."""
+    from ..data.reading import read_table
+    from ..train.tables import reading
+
+    if out is not None:
+        raise OptionError("--out is for the picture of a picture; a table is explained in words.")
+    frame = read_table(file, **reading(model.settings), kinds=model.kinds)
+    if not len(frame):
+        raise DataError(f"{file}: there are no rows below the header.")
+    x = model.encoder.transform(frame)
+    rows = chosen(len(x), row, file)
+    is_average = len(x) >= FEW
+    baseline = x.mean(0) if is_average else np.zeros(x.shape[1], np.float32)
+    parts, gaps, answers, values = parts_of(model, x[rows], baseline, of)
+    columns = {name: parts[:, s].sum(1) for name, s in model.encoder.groups.items()}
+    told: dict[str, Any] = {
+        "file": str(file),
+        "compared_with": "the average row of the file"
+        if is_average
+        else "the average of what was learned from",
+        "unit": "probability" if model.task == "classify" else model.target.name,
+        "largest_gap": float(np.abs(gaps).max()),
+    }
+    if row is not None:
+        told |= {"row": row, "answer": answers[0], "value": float(values[0])}
+        told["parts"] = {name: float(p[0]) for name, p in columns.items()}
+    else:
+        told["rows"] = len(rows)
+        told["mean_size"] = {name: float(np.abs(p).mean()) for name, p in columns.items()}
+    return told
+
+
+def of_pictures(
+    model: SavedModel, file: Path, row: int | None, of: str | None, out: Path | None
+) -> dict:
+    """The part of each pixel, and a picture of the parts: what speaks for the class and what against it."""
+    x = pixels(model, file)
+    rows = chosen(len(x), row if row is not None or len(x) > 1 else 1, file)
+    if len(rows) > 1:
+        raise OptionError(f"{file}: {len(rows):,} pictures; say which one: --row 1")
+    picture = x[rows]
+    parts, gaps, answers, values = parts_of(model, picture, np.zeros_like(picture), of)
+    shape = (*model.shape, 1)[:2]
+    channels = parts[0].reshape(*shape, -1).sum(-1)
+    path = out or Path(f"{file.stem}-explained.png")
+    write_atomic(path, [heat(picture[0].reshape(*shape, -1).mean(-1), channels)])
+    strongest = np.argsort(-np.abs(channels), axis=None)[:10]
+    return {
+        "file": str(file),
+        "compared_with": "an empty picture",
+        "unit": "probability",
+        "largest_gap": float(np.abs(gaps).max()),
+        "row": int(rows[0]) + 1,
+        "answer": answers[0],
+        "value": float(values[0]),
+        "picture": str(path),
+        "parts": {
+            f"pixel {i // shape[1] + 1}, {i % shape[1] + 1}": float(channels.flat[i])
+            for i in strongest
+        },
+    }
+
+
+def pixels(model: SavedModel, file: Path) -> np.ndarray:
+    """The pictures of a file as the network takes them."""
+    if file.suffix.lower() == ".csv":
+        x = read_pixels(file, math.prod(model.shape), model.scale, model.shift, model.scale).x
+    else:
+        x = read_image(file)[None]
+    return x.reshape(len(x), *model.shape) if len(model.shape) == 3 else x.reshape(len(x), -1)
+
+
+def heat(picture: np.ndarray, parts: np.ndarray, side: int = 448) -> bytes:
+    """The picture beside its parts as a PNG: blue speaks for the answer, red against it, white is neither."""
+    import io
+
+    from PIL import Image
+
+    low, high = float(picture.min()), float(picture.max())
+    grey = np.repeat(((picture - low) / max(high - low, 1e-9))[..., None], 3, -1)
+    strength = np.abs(parts) / max(float(np.abs(parts).max()), 1e-30)
+    colour = np.where((parts > 0)[..., None], (0.0, 0.45, 0.7), (0.84, 0.37, 0.0))
+    heat_ = 1 - strength[..., None] * (1 - colour)
+    both = np.concatenate([grey, np.ones((len(picture), 1, 3)), heat_], 1)
+    times = max(1, side // len(picture))
+    image = Image.fromarray(np.round(255 * both).astype(np.uint8))
+    image = image.resize((image.width * times, image.height * times), Image.Resampling.NEAREST)
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def words(told: dict, top: int) -> list[str]:
+    """The parts as bars, the largest first."""
+    percent = told["unit"] == "probability"
+    if "parts" in told:
+        value = f"{100 * told['value']:.1f} %" if percent else f"{told['value']:.6g}"
+        head = f"{told['file']} row {told['row']}: {told['answer']}, {value}. Compared with {told['compared_with']}:"
+        parts = told["parts"]
+    else:
+        head = (
+            f"{told['file']}, {told['rows']:,} rows: how much each column changes the answer, in the mean. Compared "
+            f"with {told['compared_with']}:"
+        )
+        parts = told["mean_size"]
+    shown = sorted(parts.items(), key=lambda p: -abs(p[1]))
+    lines = [head, *bars(shown[:top], percent)]
+    if len(shown) > top:
+        rest = sum(abs(v) for _, v in shown[top:])
+        lines.append(f"{len(shown) - top} more together at most {size(rest, percent).lstrip('+')}")
+    if "picture" in told:
+        lines.append(f"Blue speaks for it, red against it: {told['picture']}")
+    return lines
+
+
+def bars(parts: Sequence[tuple[str, float]], percent: bool) -> list[str]:
+    """A line each: name, signed size, bar."""
+    most = max((abs(v) for _, v in parts), default=0.0) or 1.0
+    width = max((len(name) for name, _ in parts), default=0)
+    return [
+        f"  {name:{width}}  {size(v, percent):>10}  {('+' if v > 0 else '-') * round(BAR * abs(v) / most)}".rstrip()
+        for name, v in parts
+    ]
+
+
+def size(value: float, percent: bool) -> str:
+    """'+12.3 %' or '-1234'."""
+    return f"{100 * value:+.1f} %" if percent else f"{value:+.4g}"

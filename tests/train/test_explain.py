@@ -1,0 +1,105 @@
+"""Integrated gradients: hand calculations, the axiom of completeness; and `pellucid explain`."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pellucid import Tensor, nn
+from pellucid import functions as F
+from pellucid.cli.main import run as command
+from pellucid.data.digits import load_digits
+from pellucid.train.explain import amount_of, chance_of, integrated_gradients
+
+rng = np.random.default_rng(0)
+
+
+def test_of_a_linear_score_each_part_is_weight_times_way():
+    w = rng.normal(size=5).astype(np.float32)
+    x, base = (rng.normal(size=(3, 5)).astype(np.float32) for _ in range(2))
+    parts, gaps = integrated_gradients(lambda x: x @ Tensor(w), x, base, n_steps=3)
+    np.testing.assert_allclose(parts, w * (x - base), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(gaps, 0, atol=1e-5)
+
+
+def test_of_a_product_the_parts_are_halves():
+    # x1 * x2 from (0, 0): the gradient on the way is t * (x2, x1), its mean half of it.
+    x = np.array([[3.0, 5.0], [-2.0, 7.0]], np.float32)
+    parts, gaps = integrated_gradients(lambda x: x[:, 0] * x[:, 1], x, np.zeros(2, np.float32))
+    np.testing.assert_allclose(parts, np.repeat(x.prod(1, keepdims=True) / 2, 2, 1), rtol=1e-5)
+    np.testing.assert_allclose(gaps, 0, atol=1e-4)
+
+
+def test_a_square_against_its_integral():
+    # sum x^3 from b to x: each part is x^3 - b^3; the middles of n pieces are off by O(1 / n^2).
+    x, base = np.array([[1.0, 2.0]], np.float32), np.array([0.5, -1.0], np.float32)
+    errors = []
+    for n in (8, 16):
+        parts, gaps = integrated_gradients(lambda x: (x * x * x).sum(-1), x, base, n)
+        errors.append(np.abs(parts - (x**3 - base**3)).max())
+        assert np.abs(gaps).max() == pytest.approx(
+            np.abs((x**3 - base**3).sum() - parts.sum()), abs=1e-5
+        )
+    assert errors[1] < errors[0] / 3.5
+
+
+@pytest.mark.parametrize("shape", [(6,), (4, 4, 1)])
+def test_parts_sum_to_the_difference_whatever_the_batches(shape, monkeypatch):
+    from pellucid.train import explain
+
+    network = (
+        nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3))
+        if len(shape) == 1
+        else nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(16, 3))
+    )
+    x = rng.normal(size=(7, *shape)).astype(np.float32)
+    parts, gaps = integrated_gradients(chance_of(network, 1), x, np.zeros(shape, np.float32), 200)
+    assert np.abs(gaps).max() < 1e-4
+    ends = [F.softmax(network(Tensor(e)), -1)[:, 1].numpy() for e in (x, np.zeros_like(x))]
+    np.testing.assert_allclose(parts.reshape(7, -1).sum(1), ends[0] - ends[1], atol=1e-4)
+    monkeypatch.setattr(explain, "MOST_NUMBERS", 200 * 2 * int(np.prod(shape)))
+    again, _ = integrated_gradients(chance_of(network, 1), x, np.zeros(shape, np.float32), 200)
+    np.testing.assert_allclose(again, parts, atol=1e-6)
+
+
+def test_a_column_that_the_network_does_not_read_has_no_part():
+    network = nn.Linear(3, 1)
+    network.weight.assign(Tensor(np.array([[1.0], [0.0], [2.0]], np.float32)))
+    x = rng.normal(size=(4, 3)).astype(np.float32)
+    parts, _ = integrated_gradients(amount_of(network), x, np.zeros(3, np.float32))
+    np.testing.assert_array_equal(parts[:, 1], 0)
+    assert (parts[:, 2] != 0).all()
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    run = tmp_path_factory.mktemp("run") / "digits"
+    assert (
+        command(["train", "digits", "--net", "16", "--epochs", "4", "--quiet", "--out", str(run)])
+        == 0
+    )
+    return run
+
+
+def test_a_picture_is_explained_by_its_pixels(digits, tmp_path, capsys):
+    data = load_digits()
+    rows = (data.x[:3] * data.scale).astype(int)
+    file = tmp_path / "rows.csv"
+    file.write_text("".join(",".join(map(str, row)) + "\n" for row in rows))
+    out = tmp_path / "why.png"
+    capsys.readouterr()
+    line = ["explain", str(digits), str(file), "--row", "2", "--out", str(out), "--json"]
+    assert command(line) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["row"] == 2 and told["largest_gap"] < 0.01 and len(told["parts"]) == 10
+    with Image.open(out) as picture:
+        assert picture.size == ((8 + 1 + 8) * 56, 8 * 56)
+        colours = np.asarray(picture)[28::56, (9 * 56 + 28) :: 56].reshape(-1, 3)
+    assert (colours != 255).any(1).sum() > 10  # ink where pixels count
+    assert command(["explain", str(digits), str(file)]) == 2
+    assert "3 pictures; say which one" in capsys.readouterr().err
+    assert command(["explain", str(digits), str(file), "--row", "9"]) == 1
+    assert "no row 9" in capsys.readouterr().err
+    assert command(["explain", str(digits), str(file), "--class", "x"]) == 2
+    assert "There are: 0, 1" in capsys.readouterr().err
