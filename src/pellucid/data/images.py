@@ -189,7 +189,8 @@ def _list(root: Path) -> tuple[list[str], list[str], list[str]]:
         notes.append(f"{_count(special, 'pipe or device', 'pipes or devices')} left out.")
     if other := found.get("other"):
         suffixes = Counter(os.path.splitext(f)[1].lower() or "no suffix" for f in other)
-        kinds = ", ".join(f"{n} {s}" for s, n in suffixes.most_common(5))
+        commonest = sorted(suffixes, key=lambda s: (-suffixes[s], s))[:5]
+        kinds = ", ".join(f"{suffixes[s]} {s}" for s in commonest)
         advice = ". Save them as PNG or JPEG to use them" if set(suffixes) & OTHER_FORMATS else ""
         notes.append(
             f"{_count(other, 'file that is no picture', 'files that are no pictures')} left out ({kinds}){advice}."
@@ -230,9 +231,7 @@ def _by_class(
         f.split("/")[level] for f in folders if f.count("/") == level and f.startswith(prefix)
     } - set(classes)
     if empty:
-        notes.append(
-            f"no picture in the folders {_some(sorted(empty))}: no classes are made of them."
-        )
+        notes.append(f"folders without a picture make no class: {_some(sorted(empty))}.")
     if len(classes) < 2:
         raise DataError(
             f"{root}: all {len(files)} pictures are of one class, {classes[0]!r}; a classifier needs at least two. "
@@ -289,7 +288,9 @@ def read_image_table(
         if column.missing.any():
             n = int(column.missing.sum())
             first = frame.place(int(np.argmax(column.missing)))
-            notes.append(f"{n} rows have no {column.name!r}: left out, the first in {first}.")
+            notes.append(
+                f"{n} {'rows have' if n > 1 else 'row has'} no {column.name!r}: left out, the first in {first}."
+            )
     rows = np.flatnonzero(~(where.missing | what.missing))
     if not len(rows):
         raise DataError(f"{frame.name}: no row has both {path_column!r} and {target!r}.")
@@ -390,7 +391,7 @@ def _read(
         )
     labels, classes, gone = _without_empty(labels[kept], classes)
     if gone:
-        notes.append(f"no picture of {_some(gone)} can be read: no classes are made of them.")
+        notes.append(f"classes of which no picture can be read are left out: {_some(gone)}.")
     if classes and len(np.unique(labels)) < 2:
         raise DataError(
             f"{source}: the {len(kept)} pictures that can be read are all of one class, "
