@@ -1,0 +1,294 @@
+"""A person's table as data: which rows go where, what is left out, what is stored; and runs that go on."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from pellucid.base.errors import DataError, FormatError, OptionError, PellucidError
+from pellucid.data.frame import Column, Frame
+from pellucid.data.reading import read_table
+from pellucid.formats.model_json import read_json
+from pellucid.train.evaluation import predict
+from pellucid.train.events import EpochDone
+from pellucid.train.recipe import recipe
+from pellucid.train.run import load_model, train_run
+from pellucid.train.tables import batch_for, divide, units
+
+SMALL = {"net": (8,), "epochs": 4, "batch": 16}
+NAN = float("nan")
+
+
+def number(name, values):
+    values = np.array(values, np.float64)
+    return Column(name, "number", np.nan_to_num(values), np.isnan(values))
+
+
+def words(name, values):
+    missing = np.array([v is None for v in values])
+    return Column(name, "text", np.array(["" if v is None else v for v in values], object), missing)
+
+
+@pytest.fixture
+def flowers(tmp_path):
+    """90 rows: two numbers and a colour that give the kind away; row 4 has no kind, two rows no width."""
+    rng = np.random.default_rng(7)
+    lines = ["length,width,colour,kind,weight"]
+    for i in range(90):
+        kind = ("rose", "tulip", "daisy")[i % 3]
+        length, width = 3 * (i % 3) + rng.normal(), rng.normal()
+        colour = ("red", "blue")[int(rng.integers(2))]
+        shown = "" if i in (10, 20) else f"{width:.4f}"
+        name = "" if i == 3 else kind
+        lines.append(f"{length:.4f},{shown},{colour},{name},{2 * length - width + 5:.4f}")
+    path = tmp_path / "flowers.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+# Parts
+
+
+def test_equal_rows_are_one_unit_whatever_the_column():
+    frame = Frame(
+        "t",
+        (
+            number("a", [1, 1, 0.0, -0.0, NAN, NAN, 1]),
+            words("b", ["x", "x", "y", "y", None, None, "y"]),
+        ),
+    )
+    found = units(frame)
+    # Rows 0 and 1, 2 and 3 (-0 is 0), 4 and 5 (both missing) are equal; row 6 equals none.
+    assert [found[i] == found[j] for i, j in ((0, 1), (2, 3), (4, 5))] == [True] * 3
+    assert len(set(found.tolist())) == 4
+
+
+def test_units_are_the_duplicates_that_a_dictionary_finds():
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 9, 400), rng.integers(0, 9, 400)
+    frame = Frame("t", (number("a", a), words("b", [str(v) for v in b])))
+    found = units(frame)
+    seen: dict = {}
+    expected = [
+        seen.setdefault(pair, len(seen)) for pair in zip(a.tolist(), b.tolist(), strict=True)
+    ]
+    pairs = set(zip(found.tolist(), expected, strict=True))
+    assert len(pairs) == len(seen) == len(set(found.tolist()))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345])
+def test_parts_are_every_row_once_and_each_class_has_its_share(seed):
+    labels = np.repeat([0, 1, 2], [500, 100, 11])
+    frame = Frame("t", (number("i", np.arange(611)),))
+    parts = divide(frame, labels, 0.15, 0.2, seed)
+    rows = np.concatenate([parts.train, parts.validation, parts.test])
+    assert sorted(rows.tolist()) == list(range(611))
+    counts = [np.bincount(labels[p], minlength=3).tolist() for p in (parts.validation, parts.test)]
+    # round(n * share) of each class: 500, 100, 11
+    assert counts == [[75, 15, 2], [100, 20, 2]]
+    again = divide(frame, labels, 0.15, 0.2, seed)
+    assert all(
+        (a == b).all() for a, b in zip(vars(parts).values(), vars(again).values(), strict=True)
+    )
+
+
+def test_equal_rows_and_rows_of_a_group_never_lie_on_both_sides():
+    rng = np.random.default_rng(3)
+    a = rng.integers(0, 60, 300)
+    who = rng.integers(0, 25, 300)
+    labels = rng.integers(0, 2, 300)
+    for group, key in ((None, a), ("who", who)):
+        columns = [number("a", a)] + ([number("who", who)] if group else [])
+        parts = divide(Frame("t", tuple(columns)), labels, 0.15, 0.2, 0, group)
+        sides = [set(key[p].tolist()) for p in (parts.train, parts.validation, parts.test)]
+        assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
+        assert sum(len(p) for p in (parts.train, parts.validation, parts.test)) == 300
+        assert min(len(parts.validation), len(parts.test)) > 20
+
+
+def test_a_class_of_one_row_is_learned_from():
+    labels = np.array([0] * 30 + [1])
+    parts = divide(Frame("t", (number("i", np.arange(31)),)), labels, 0.3, 0.3, 0)
+    assert 30 in parts.train
+
+
+def test_only_equal_rows_leave_nothing_to_test():
+    with pytest.raises(DataError, match="equal rows stay together"):
+        divide(Frame("t", (number("a", np.ones(50)),)), None, 0.15, 0.2, 0)
+
+
+@pytest.mark.parametrize(
+    ("n", "batch"), [(10, 32), (900, 32), (7_000, 64), (20_000, 256), (10**6, 512)]
+)
+def test_larger_tables_have_larger_batches(n, batch):
+    assert batch_for(n) == batch
+
+
+# What is decided
+
+
+def test_classes_and_amounts_follow_from_the_target(flowers):
+    made = recipe(str(flowers), target="kind")
+    data = made.dataset()
+    assert (made.task, made.kind, made.loss()) == ("classify", "table", "cross_entropy")
+    assert data.classes == ("daisy", "rose", "tulip") and data.left_out == 1 and len(data) == 89
+    amounts = recipe(str(flowers), target="weight")
+    assert (amounts.task, amounts.loss()) == ("regress", "mse")
+    data = amounts.dataset()
+    y = data.y[data.parts.train]
+    # Standard scores over the training rows; float32 sums of 59 numbers.
+    assert abs(y.mean()) < 1e-5 and y.std() == pytest.approx(1, abs=1e-5)
+
+
+def test_statistics_come_from_the_training_rows_alone(flowers, tmp_path):
+    made = recipe(str(flowers), target="kind")
+    data = made.dataset()
+    tested = set(data.frame.lines[data.parts.test].tolist())
+    lines = flowers.read_text().splitlines()
+    changed = [
+        "999,999," + line.split(",", 2)[2] if i + 1 in tested else line
+        for i, line in enumerate(lines)
+    ]
+    other = tmp_path / "other.csv"
+    other.write_text("\n".join(changed) + "\n")
+    again = recipe(str(other), target="kind").dataset()
+    # Equal rows stay together, so rows that became equal may have moved: these did not.
+    assert (
+        set(again.frame.lines[again.parts.train].tolist())
+        <= set(data.frame.lines[data.parts.train].tolist()) | tested
+    )
+    if (again.parts.train == data.parts.train).all():
+        assert again.encoder.to_json() == data.encoder.to_json()
+
+
+def test_every_decision_is_told(flowers):
+    made = recipe(str(flowers), target="kind", columns={"colour": "identifier"})
+    data = made.dataset()
+    told = made.decisions(data, data.parts)
+    lines = {d.name: f"{d.value} {d.reason}" for d in told}
+    assert "90 rows of 5 columns" in lines["data"]
+    assert "1 rows" in lines["left out"] and "'kind'" in lines["left out"]
+    assert "3 classes" in lines["target"] and "colour" in lines["dropped"]
+    assert "length, width, weight" in lines["numbers"]
+    each = [d.value for d in made.decisions(data, data.parts, each=True) if d.name == "column"]
+    assert [v.split(":")[0] for v in each] == ["length", "width", "weight"]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        ({}, OptionError, "--target is missing.*Likely: .*kind"),
+        ({"target": "knid"}, OptionError, "Did you mean 'kind'"),
+        ({"target": "kind", "group": "lenght"}, OptionError, "Did you mean 'length'"),
+        ({"target": "kind", "columns": {"with": "number"}}, OptionError, "Did you mean 'width'"),
+        ({"target": "kind", "task": "regress"}, DataError, "amounts are numbers.*--task classify"),
+        ({"target": "kind", "task": "generate"}, OptionError, "cannot be used to generate"),
+        ({"target": "kind", "window": 3}, OptionError, "no setting of the network mlp"),
+    ],
+)
+def test_settings_that_do_not_fit_are_named(given, error, text, flowers):
+    with pytest.raises(error, match=text):
+        recipe(str(flowers), **given).dataset()
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        ([], "no rows"),
+        ([f"{i},a" if i % 2 else f"{i},b" for i in range(5)], "5 of 5 rows"),
+        ([f"{i / 3},a" for i in range(30)], "'a' in every row|every row has"),
+        ([f"{i / 3}," for i in range(30)], "no value|constant|0 of 30"),
+        ([f"1,{'ab'[i % 2]}" for i in range(30)], "no column is left"),
+        ([f"{i / 3},name{i}" for i in range(30)], "identifier|different"),
+    ],
+)
+def test_tables_that_teach_nothing_are_refused(rows, text, tmp_path):
+    path = tmp_path / "bad.csv"
+    path.write_text("\n".join(["x,y", *rows]) + "\n")
+    with pytest.raises(DataError, match=text) as caught:
+        recipe(str(path), target="y").dataset()
+    assert "bad.csv" in str(caught.value)
+
+
+# Runs
+
+
+@pytest.mark.parametrize("target", ["kind", "weight"])
+def test_a_broken_run_goes_on_to_the_same_bits(target, flowers, tmp_path):
+    made = recipe(str(flowers), target=target, **SMALL)
+    whole = list(train_run(made, tmp_path / "whole"))[-1].result
+    running = train_run(made, tmp_path / "cut", checkpoint_seconds=0)
+    for event in running:
+        if isinstance(event, EpochDone) and event.epoch == 2:
+            break
+    running.close()
+    again = list(train_run(recipe(str(flowers), target=target), tmp_path / "cut", resume=True))
+    assert again[0].epoch == 2
+    assert again[-1].result["weights_sha256"] == whole["weights_sha256"]
+    assert again[-1].result["scores"] == whole["scores"]
+
+
+def test_a_run_does_not_go_on_with_other_rows(flowers, tmp_path):
+    made = recipe(str(flowers), target="kind", **SMALL)
+    running = train_run(made, tmp_path / "run", checkpoint_seconds=0)
+    for event in running:
+        if isinstance(event, EpochDone):
+            break
+    running.close()
+    text = flowers.read_text()
+    flowers.write_text(text.replace("red", "pink"))
+    # The numbers are the same; what they stand for is not.
+    with pytest.raises(PellucidError, match="data"):
+        list(train_run(recipe(str(flowers), target="kind"), tmp_path / "run", resume=True))
+
+
+@pytest.mark.parametrize("target", ["kind", "weight"])
+def test_a_run_folder_alone_answers_to_raw_rows_elsewhere(target, flowers, tmp_path):
+    made = recipe(str(flowers), target=target, **SMALL)
+    result = list(train_run(made, tmp_path / "run"))[-1].result
+    data = made.dataset()
+    shutil.move(tmp_path / "run", tmp_path / "moved")
+    model = load_model(tmp_path / "moved")
+    raw = read_table(flowers)
+    x = model.encoder.transform(raw.without([target]))
+    kept = ~raw[target].missing
+    assert (x[kept] == data.x).all()
+    outputs = predict(model.network, x[kept], probabilities=target == "kind")
+    tested = data.parts.test
+    if target == "kind":
+        right = outputs[tested].argmax(1) == data.y[tested]
+        assert result["scores"]["accuracy"] == right.mean() == result["metrics"]["test"]["accuracy"]
+    else:
+        amounts = model.target.decode_amounts(outputs.reshape(-1))
+        truth = raw["weight"].values
+        rmse = float(np.sqrt(((amounts - truth)[tested] ** 2).mean()))
+        # The target is stored as float32 scores: 7 digits.
+        assert result["scores"]["rmse"] == pytest.approx(rmse, rel=1e-4)
+        assert truth.min() - 9 < amounts.min() < amounts.max() < truth.max() + 9
+    stored = read_json(tmp_path / "moved" / "model.json")["preprocessing"]
+    assert stored["target"] == target and stored["file"]["rows"] == 90
+    assert stored["kinds"]["colour"] == "text"
+
+
+def test_damaged_preprocessing_is_named(flowers, tmp_path):
+    list(train_run(recipe(str(flowers), target="kind", **SMALL), tmp_path / "run"))
+    path = tmp_path / "run" / "model.json"
+    model = json.loads(path.read_text())
+
+    def damaged(text, **changes):
+        path.write_text(
+            json.dumps({**model, "preprocessing": {**model["preprocessing"], **changes}})
+        )
+        with pytest.raises(FormatError, match=text):
+            load_model(tmp_path / "run")
+
+    damaged("preprocessing", encoder=3)
+    damaged("preprocessing", encoder={"format": "other"})
+    damaged("preprocessing", answers={})
+    damaged("preprocessing.kinds", kinds={"length": "sound"})
+    fewer = {**model["preprocessing"]["encoder"], "columns": []}
+    damaged("makes 0 numbers of a row", encoder=fewer)
