@@ -71,6 +71,8 @@ def cli() -> None:
 @click.option("--encoding", help="Of a table's text.  [default: found in the file]")
 @click.option("--header/--no-header", default=None, help="Whether the first line has names.")
 @click.option("--missing", multiple=True, help="A mark of missing cells. May be repeated.")
+@click.option("--decimal", type=OneOf("a decimal mark", (".", ",")), help="Of a table's numbers.")
+@click.option("--sheet", help="Of a workbook.  [default: the first]")
 @click.option("--out", type=EXISTING, help="Run folder to write.  [default: runs/DATA-1, -2, ...]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option(
@@ -241,6 +243,96 @@ def pack(**options) -> None:
     from .runs import pack_run
 
     pack_run(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("run", type=EXISTING, metavar="RUN")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="0: any free one.",
+)
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    help="A further name under which clients ask. May be repeated.",
+)
+@click.option(
+    "--token",
+    envvar="PELLUCID_TOKEN",
+    help="Secret that clients give.  [default: a new one, printed]",
+)
+def serve(**options) -> None:
+    """Answer over HTTP what predict answers: JSON in, JSON out.
+
+    \b
+    curl http://127.0.0.1:8000/predict -H "Authorization: Bearer TOKEN" \\
+         -H "Content-Type: application/json" -d '{"rows": [{"age": 30, "sex": "female"}]}'
+
+    The address that is printed shows a page with an example for this network."""
+    from .serve import serve
+
+    serve(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("run", type=EXISTING, metavar="RUN")
+@click.argument("file", type=EXISTING, metavar="FILE")
+@click.option(
+    "--row", type=click.IntRange(1), help="One row of the file.  [default: all, in the mean]"
+)
+@click.option("--class", "of", help="The class to explain.  [default: the likeliest of each row]")
+@click.option(
+    "--top", type=click.IntRange(1), default=10, show_default=True, help="Lines to print."
+)
+@click.option(
+    "--out", type=EXISTING, help="PNG of a picture's pixels.  [default: FILE-explained.png]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def explain(**options) -> None:
+    """Print which columns of FILE, or which pixels of a picture, the network's answers rest on.
+
+    \b
+    pellucid explain RUN new.csv               the mean over its rows
+    pellucid explain RUN new.csv --row 3       one answer, what spoke for and against it
+    pellucid explain RUN image.png
+
+    By integrated gradients: the parts sum to the difference between this answer and that for the
+    average row, or for an empty picture."""
+    from .explain import explain
+
+    explain(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("data", type=Data("a data set", DATA_SETS), metavar="DATA")
+@click.option("--for", "duration", help="How long to search, as 90s, 5m or 1h.")
+@click.option("--tries", type=click.IntRange(1), help="How many settings to try at most.")
+@click.option("--target", help="Column of your table to learn, or to forecast.")
+@click.option(
+    "--task", type=OneOf("a task", TASKS), help="What to learn, where DATA allows several."
+)
+@click.option("--net", type=Layers(NETWORKS), help="Only this network.  [default: searched for]")
+@click.option("--optimizer", type=OneOf("an optimizer", OPTIMIZERS), help="The rule of learning.")
+@click.option(
+    "--epochs", type=click.IntRange(1), help="At most so many passes over the data in a try."
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes every random choice.")
+@click.option("--threads", type=click.IntRange(1), help="Cores to use.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+def tune(**options) -> None:
+    """Search for better settings; ends with the command that trains with the best.
+
+    Tries are judged by the validation rows; the test rows stay unseen. Needs Optuna:
+    pip install 'pellucid[tune]'"""
+    from .tune import search
+
+    search(**options)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -150,14 +150,15 @@ def answers(model: SavedModel, run: Path, file: Path, keep: Sequence[str]) -> An
     """The network's answer to every row of a table; what was odd about the file goes to standard error."""
     from ..data.reading import read_table
 
-    frame = read_table(file, **reading(model.settings))
+    frame = read_table(file, **reading(model.settings), kinds=model.kinds)
     if not len(frame):
         raise DataError(f"{file}: there are no rows below the header. Give rows to answer.")
     kept = tuple(frame[known_column(frame, name, "--keep")] for name in keep)
     x = model.encoder.transform(frame)
-    for note in (*frame.notes, *model.encoder.report(frame)):
-        click.echo(f"{file}: {note}", err=True)
     target = str(model.settings.get("target", "answer"))
+    asked = frame.without([target])  # the file may have the answers: that is judged below
+    for note in (*frame.notes, *model.encoder.report(asked)):
+        click.echo(f"{file}: {note}", err=True)
     if model.task == "regress":
         amounts = model.target.decode_amounts(model.outputs(x).reshape(-1))
         found = Answers(str(file), target, (), amounts, None, kept)

@@ -139,14 +139,17 @@ def report(finished: Finished) -> str:
         if result["best_epoch"]
         else f"the network is in {finished.run}"
     )
+    task = result["settings"].get("task", "classify")
+    is_table = result["settings"].get("kind") == "table"
+    shown = report_rows if is_table and task == "classify" else REPORTS[task]
+    if is_table and not result["scores"]["n"]:
+        shown = report_untested
     lines = [
-        *REPORTS[result["settings"].get("task", "classify")](result, finished.run),
+        *shown(result, finished.run),
         "",
         f"{result['epochs']} epochs in {result['seconds']:.1f} s; {kept}",
     ]
     if sys.stdout.isatty():
-        task = result["settings"].get("task", "classify")
-        is_table = result["settings"].get("kind") == "table"
         lines.append(f"Next: {NEXT['regress' if is_table else task].format(finished.run)}")
     return "\n".join(lines)
 
@@ -205,23 +208,72 @@ def report_series(result: dict, run: str) -> list[str]:
 
 
 def report_amounts(result: dict, run: str) -> list[str]:
-    """Errors in the target's unit, beside always answering the mean and simpler methods."""
+    """Errors in the target's unit, beside always answering the mean and other simple methods."""
     ours = result["scores"]
-    rows = [
-        ("this network", ours),
-        *((BASELINE.get(n, n), b) for n, b in result["baseline"].items()),
-    ]
+    rows = [("this network", ours), *usable(result["baselines"]).items()]
     width = max(len(name) for name, _ in rows)
+    low, high = ours["rmse_interval"] or (ours["rmse"], ours["rmse"])
     lines = [
-        f"{result['settings']['target']} of {result['metrics']['test']['n']:,} rows held out, in its own unit:",
+        f"{result['settings']['target']} of {ours['n']:,} held-out rows, in its own unit:",
         f"{'':{width}}  {'RMSE':>10}  {'MAE':>10}  {'R2':>6}",
-        *(f"{n:{width}}  {e['rmse']:10.5g}  {e['mae']:10.5g}  {e['r2']:6.3f}" for n, e in rows),
+        *(
+            f"{n:{width}}  {e['rmse']:10.5g}  {e['mae']:10.5g}  {share(e['r2'])}".rstrip()
+            for n, e in rows
+        ),
+        f"The network's RMSE on other such rows: {low:.5g} to {high:.5g}, with 95 % confidence.",
     ]
     return lines + warning(ours["rmse"], {n: e["rmse"] for n, e in rows[1:]})
 
 
-# what baselines are called in words
-BASELINE = {"mean": "always the mean", "linear": "linear", "boosting": "gradient boosting"}
+def report_untested(result: dict, run: str) -> list[str]:
+    """Where no rows were held out."""
+    return ["No rows were held out to test: nothing is known about rows it has not seen (--test)."]
+
+
+def share(value: float | None) -> str:
+    """R2 or an AUC in a column of six; nothing where there is none."""
+    return "" if value is None else f"{value:6.3f}"
+
+
+def usable(baselines: dict) -> dict:
+    """Those that could be used."""
+    return {name: b for name, b in baselines.items() if "skipped" not in b}
+
+
+def report_rows(result: dict, run: str) -> list[str]:
+    """Classes of a table's rows: accuracy and more beside simple methods, each class, and what is mistaken."""
+    ours = result["scores"]
+    rows = [("this network", ours), *usable(result["baselines"]).items()]
+    width = max(len(name) for name, _ in rows)
+    low, high = ours["accuracy_interval"]
+    lines = [
+        f"{result['settings']['target']} of {ours['n']:,} held-out rows:",
+        f"{'':{width}}  {'accuracy':>8}  {'macro F1':>8}  {'AUC':>6}  {'log loss':>8}",
+        *(
+            f"{n:{width}}  {percent(e['accuracy']):>8}  {e['macro_f1']:8.3f}  {share(e['roc_auc']):>6}  "
+            f"{e['log_loss']:8.4f}"
+            for n, e in rows
+        ),
+        f"The network's accuracy on other such rows: {percent(low)} to {percent(high)}, with 95 % confidence.",
+        "",
+        *per_class(ours["per_class"]),
+    ]
+    if len(result["classes"]) <= 20:
+        lines += ["", confusion_text(np.array(result["confusion"]), result["classes"])]
+    better = {n: 1 - e["accuracy"] for n, e in rows[1:]}
+    return lines + warning(1 - ours["accuracy"], better)
+
+
+def per_class(scores: Sequence[dict], most: int = 20) -> list[str]:
+    """Precision, recall and F1 of each class, a line each."""
+    width = max(len("class"), *(len(c["class"][:30]) for c in scores))
+    lines = [f"{'class':{width}}  {'precision':>9}  {'recall':>6}  {'F1':>5}  {'rows':>6}"]
+    for c in scores[:most]:
+        numbers = [f"{c[name] or 0:.3f}" for name in ("precision", "recall", "f1")]
+        lines.append(
+            f"{c['class'][:30]:{width}}  {numbers[0]:>9}  {numbers[1]:>6}  {numbers[2]:>5}  {c['support']:6,}"
+        )
+    return lines + ([f"and {len(scores) - most} more"] if len(scores) > most else [])
 
 
 def report_pictures(result: dict, run: str) -> list[str]:

@@ -16,6 +16,8 @@ from . import baselines
 from . import metrics as m
 from .evaluation import evaluate, predict
 from .samples import Sampler
+from .scores import classification, regression
+from .tables import Table
 
 HORIZONS = (1, 3, 6, 12)  # steps ahead at which forecasts are measured
 N_MADE = 500  # pictures that are judged
@@ -32,13 +34,16 @@ def measure(made: Any, network: Any, data: Any, parts: Split) -> dict:
     ):
         if len(rows) and made.task != "generate":
             scores[name] = evaluate(network, data, rows, made.loss()).as_dict()
-    return {"metrics": scores, **MEASURES[made.task](made, network, data, parts, scores)}
+    measured = MEASURES[made.task]
+    if made.task == "classify" and isinstance(data, Table):
+        measured = measure_classes_of_rows
+    return {"metrics": scores, **measured(made, network, data, parts, scores)}
 
 
 def measure_classes(made: Any, network: Any, data: Dataset, parts: Split, scores: dict) -> dict:
     """The confusion table, and always answering the most frequent class."""
     truth = data.y[parts.test]
-    predicted = predict(network, data.x[parts.test]).argmax(1)
+    predicted = predict(network, data.x[parts.test]).argmax(1) if len(truth) else truth
     majority, baseline = m.majority_baseline(data.y[parts.train], truth)
     return {
         "baseline": {"class": data.classes[majority], "accuracy": baseline},
@@ -48,22 +53,28 @@ def measure_classes(made: Any, network: Any, data: Dataset, parts: Split, scores
 
 
 def measure_amounts(made: Any, network: Any, data: Any, parts: Split, scores: dict) -> dict:
-    """Errors in the target's unit beside always answering the mean, and those of simpler methods."""
-    outputs = predict(network, data.x[parts.test], probabilities=False).reshape(-1)
-    ours = data.target.decode_amounts(outputs)
-    truth = data.target.decode_amounts(data.y[parts.test])
-    mean = float(data.target.decode_amounts(data.y[parts.train]).mean())
+    """Errors in the target's unit, beside always answering the mean and other simple methods."""
+    tested = parts.test
+    outputs = predict(network, data.x[tested], probabilities=False) if len(tested) else np.zeros(0)
+    truth = data.target.decode_amounts(data.y)
     return {
-        "scores": amounts(ours, truth),
-        "baseline": {"mean": {"answer": mean, **amounts(np.full(len(truth), mean), truth)}},
+        "scores": regression(
+            data.target.decode_amounts(outputs.reshape(-1)), truth[tested], made.seed
+        ),
+        "baselines": baselines.table_baselines(data.x, truth, parts, (), seed=made.seed),
     }
 
 
-def amounts(predicted: np.ndarray, truth: np.ndarray) -> dict:
-    """RMSE, MAE and R2 (1 - squared errors / squared deviations from the mean)."""
-    e = baselines.errors(predicted, truth)
-    spread = float(((truth - truth.mean()) ** 2).mean())
-    return {"rmse": e.rmse, "mae": e.mae, "r2": 1 - e.rmse**2 / spread if spread else 0.0}
+def measure_classes_of_rows(made: Any, network: Any, data: Any, parts: Split, scores: dict) -> dict:
+    """As measure_classes; and every score of the probabilities, beside those of simple methods."""
+    found = measure_classes(made, network, data, parts, scores)
+    tested = parts.test
+    p = predict(network, data.x[tested]) if len(tested) else np.zeros((0, len(data.classes)))
+    return {
+        **found,
+        "scores": classification(p, data.y[tested], data.classes),
+        "baselines": baselines.table_baselines(data.x, data.y, parts, data.classes, seed=made.seed),
+    }
 
 
 def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict) -> dict:

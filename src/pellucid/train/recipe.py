@@ -86,7 +86,7 @@ class Recipe:
     width, layers, window, dropout, activation   None where the network has no such setting
     kind    of a file of one's own: table, text, series (sources.py); None for what the package carries
     target, columns, group   of a table: what is learned, uses of columns by name, whose rows stay together
-    delimiter, encoding, header, missing   how it is read (data/reading.py)"""
+    delimiter, encoding, header, missing, decimal, sheet   how it is read (data/reading.py)"""
 
     data: str
     task: str
@@ -113,6 +113,8 @@ class Recipe:
     encoding: str | None = None
     header: bool | None = None
     missing: Any = None
+    decimal: str | None = None
+    sheet: str | None = None
     given: tuple[str, ...] = ()
 
     def settings(self) -> dict:

@@ -13,7 +13,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +33,11 @@ from .lock import RunLock
 from .loop import Options, fit
 from .measure import measure
 from .networks import OBJECTIVE_OF
+from .pack import unpacked
 from .recipe import Recipe, recipe
 from .samples import COLUMNS, ROWS, Sampler, sheet
 from .sources import OWN_SETTINGS
-from .tables import Table, preprocessing
+from .tables import Table, preprocessing, told
 
 RUN, CHECKPOINT, MODEL, WEIGHTS, METRICS, SAMPLES = (
     "run.json", "checkpoint.safetensors", "model.json", "model.safetensors", "metrics.json", "samples",
@@ -51,7 +52,8 @@ class SavedModel:
     task     classify, generate, continue, forecast or regress
     input    shape of one row as the network takes it; shift and scale of its numbers
     output   classes, or of a forecast the step (the network gives changes / step) and the unit
-    encoder, target   of a table: how a file's cells become the network's numbers, and what its answers mean"""
+    encoder, target   of a table: how a file's cells become the network's numbers, and what its answers mean
+    kinds    of its columns: number, text or date, as they were read"""
 
     network: Any
     task: str
@@ -65,6 +67,7 @@ class SavedModel:
     weights_sha256: str
     encoder: Any = None
     target: Any = None
+    kinds: Mapping[str, str] = field(default_factory=dict)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """(N, C) class probabilities for rows that are scaled already; images may be rows of pixels."""
@@ -156,6 +159,8 @@ def train_run(
             "n_parameters": network.n_parameters,
             "settings": made.settings(),
             **measured,
+            "decisions": [asdict(d) for d in made.decisions(data, parts)],
+            **(told(data) if isinstance(data, Table) else {}),
         }
         history = [
             {
@@ -205,10 +210,13 @@ def load_weights(path: str | Path, layout: str | None = None) -> tuple[dict[str,
 
 
 def load_model(folder: str | Path) -> SavedModel:
-    """Reads a run folder. Raises FormatError naming the file and the field; executes nothing."""
+    """Reads a run folder or a packed run. Raises FormatError naming the file and the field; executes nothing."""
     folder = Path(folder)
+    if folder.is_file():
+        with unpacked(folder) as inside:
+            return load_model(inside)
     if not folder.is_dir():
-        raise FormatError(f"{folder}: there is no such run folder.")
+        raise FormatError(f"{folder}: there is no such run folder or packed run.")
     if not (folder / MODEL).exists():
         unfinished = (folder / RUN).exists()
         advice = (
@@ -241,7 +249,7 @@ def load_model(folder: str | Path) -> SavedModel:
         ) from error
     network.eval()
     check_outputs(folder / MODEL, network, task, shape, classes)
-    encoder, target = found.preprocessing(shape)
+    encoder, target, kinds = found.preprocessing(shape)
     return SavedModel(
         network,
         task,
@@ -255,6 +263,7 @@ def load_model(folder: str | Path) -> SavedModel:
         weights_sha256(network.state_dict()),
         encoder,
         target,
+        kinds,
     )
 
 
@@ -289,18 +298,23 @@ class Fields:
             )
         return float(value)
 
-    def preprocessing(self, shape: tuple[int, ...]) -> tuple[Any, Any]:
-        """(encoder, target) of a table; (None, None) where there is none."""
+    def preprocessing(self, shape: tuple[int, ...]) -> tuple[Any, Any, dict[str, str]]:
+        """(encoder, target, kinds of columns) of a table; (None, None, {}) where there is none."""
         found = self.model.get("preprocessing")
         if found is None:
-            return None, None
+            return None, None, {}
         from ..data.encoder import Encoder, Target
+        from ..data.frame import KINDS
 
         if not isinstance(found, dict) or not all(
-            isinstance(found.get(name), dict) for name in ("encoder", "answers")
+            isinstance(found.get(name), dict) for name in ("encoder", "answers", "kinds")
         ):
             raise FormatError(
-                f"{self.path}: field 'preprocessing' must hold 'encoder' and 'answers'."
+                f"{self.path}: field 'preprocessing' must hold 'encoder', 'answers' and 'kinds'."
+            )
+        if not all(kind in KINDS for kind in map(str, found["kinds"].values())):
+            raise FormatError(
+                f"{self.path}: field 'preprocessing.kinds': there are {', '.join(KINDS)}."
             )
         try:
             encoder = Encoder.from_json(found["encoder"])
@@ -312,7 +326,7 @@ class Fields:
                 f"{self.path}: field 'preprocessing' makes {len(encoder.names)} numbers of a row; 'input.shape' is "
                 f"{list(shape)}."
             )
-        return encoder, target
+        return encoder, target, found["kinds"]
 
 
 def check_outputs(

@@ -22,10 +22,10 @@ from ..data.split import split
 from ..data.text import load_text
 from ..nn.init import nearest
 from . import tables
+from .tables import READING, reading
 
 FEWEST_CHARACTERS = 100  # of a text
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
-READING = ("delimiter", "encoding", "header", "missing")  # settings of how a table is read
 OWN_SETTINGS = ("kind", "target", "columns", "group", *READING)
 
 
@@ -116,7 +116,7 @@ def text_defaults(data: str, values: Mapping[str, Any]) -> dict:
 
 
 def read_dated(
-    path: str | Path, target: str | None, reading: Mapping[str, Any] | None = None
+    path: str | Path, target: str | None, options: Mapping[str, Any] | None = None
 ) -> tuple[tuple[str, ...], np.ndarray, str, tuple[str, ...]]:
     """(times, values, name of the column, notes) of a dated table, in the order of time.
 
@@ -126,7 +126,7 @@ def read_dated(
     and for a value that is missing, naming the line."""
     from ..data.reading import read_table
 
-    frame = read_table(path, **(reading or {}))
+    frame = read_table(path, **(options or {}))
     if not len(frame):
         raise DataError(f"{path}: there are no rows. Give one value a line.")
     numbers = [c.name for c in frame.columns if c.kind == "number"]
@@ -205,14 +205,9 @@ def names(column: Column) -> tuple[str, ...]:
     return tuple(str(v) for v in column.values)
 
 
-def reading_of(made: Any) -> dict:
-    """How the file is read, as the person said."""
-    return {n: getattr(made, n) for n in READING if getattr(made, n) is not None}
-
-
 def load_own_series(made: Any) -> Series:
     """A column of a dated table."""
-    times, values, target, notes = read_dated(made.data, made.target, reading_of(made))
+    times, values, target, notes = read_dated(made.data, made.target, reading(vars(made)))
     where = "; ".join([f"column {target!r} of {made.data}", *notes])
     return scaled_series(
         made.data, values, times, made.window, made.validation, made.test, "", where
@@ -221,8 +216,7 @@ def load_own_series(made: Any) -> Series:
 
 def series_defaults(data: str, values: Mapping[str, Any]) -> dict:
     """The column that is forecast; a short series has short windows."""
-    reading = {n: values[n] for n in READING if values.get(n) is not None}
-    _, found, target, _ = read_dated(data, values.get("target"), reading)
+    _, found, target, _ = read_dated(data, values.get("target"), reading(values))
     return {"target": target, "window": max(1, min(24, len(found) // 6))}
 
 

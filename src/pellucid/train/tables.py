@@ -6,6 +6,7 @@ N rows, F features"""
 
 import dataclasses
 import difflib
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from ..data.shuffle import permutation
 
 FEWEST = 10  # rows: with fewer a part to validate or to test says nothing
 MOST_CLASSES = 1000
+READING = ("delimiter", "encoding", "header", "missing", "decimal", "sheet")  # of read_table
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,13 @@ class Table(Dataset):
     findings: tuple[Any, ...] = ()
     left_out: int = 0
     why: str = ""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of every number, and of what the numbers stand for."""
+        digest = hashlib.sha256(super().fingerprint().encode())
+        for part in (self.encoder, self.target):
+            digest.update(json.dumps(part.to_json(), sort_keys=True).encode())
+        return digest.hexdigest()
 
 
 def known_column(frame: Frame, name: str, what: str) -> str:
@@ -87,17 +96,18 @@ def _once(cache: dict, key: Any, make: Any) -> Any:
 
 def reading(values: Mapping[str, Any]) -> dict:
     """How the file is read, as the person said."""
-    names = ("delimiter", "encoding", "header", "missing")
-    return {n: values[n] for n in names if values.get(n) is not None}
+    return {n: values[n] for n in READING if values.get(n) is not None}
 
 
 def task_of(frame: Frame, values: Mapping[str, Any]) -> tuple[str, str]:
     """(classify or regress, why)."""
     from ..data.columns import decide_task
 
-    if values.get("task") in ("classify", "regress"):
-        return values["task"], "as you said"
-    return decide_task(frame, values["target"])
+    asked = values.get("task")
+    found, why = decide_task(frame, values["target"])
+    if asked is None or asked == found:
+        return found, why
+    return asked, f"as you said; {found} would be chosen: {why}"
 
 
 def defaults(data: str, values: Mapping[str, Any]) -> dict:
@@ -154,7 +164,7 @@ DIVIDED_BY = ("validation", "test", "seed", "group")
 def encode(frame: Frame, made: Any) -> Table:
     """Decides the columns' uses, leaves out rows without target, divides, fits the encoder, encodes."""
     from ..data.checks import check
-    from ..data.columns import decide
+    from ..data.columns import as_numbers, decide
     from ..data.encoder import Encoder, Target
 
     known_column(frame, made.target, "target")
@@ -169,6 +179,7 @@ def encode(frame: Frame, made: Any) -> Table:
             f"{frame.name}: {len(kept)} of {len(frame)} rows have a value of {made.target!r}; {FEWEST} or more are "
             f"needed to learn, to validate and to test."
         )
+    schema = decide(kept, made.target, made.columns or {})
     everything = np.arange(len(kept))
     labels = None
     if made.task == "classify":
@@ -177,24 +188,20 @@ def encode(frame: Frame, made: Any) -> Table:
         check_classes(frame.name, made.target, target.classes, len(kept))
     parts = divide(kept, labels, made.validation, made.test, made.seed, made.group)
     if made.task == "regress":
-        if column.kind != "number":
-            bad = kept.place(0)
+        amounts, _, first = as_numbers(frame.name, column)
+        if np.isnan(amounts).all():
             raise DataError(
-                f"{bad}, column {made.target!r}: amounts must be numbers; this column holds {column.kind}. "
+                f"{frame.name}: {made.target!r} holds {first!r} and the like: amounts are numbers. "
                 f"To tell its values apart: --task classify"
-            )
-        if (column.values == column.values[0]).all():
-            raise DataError(
-                f"{frame.name}: every row has {made.target!r} = {column.values[0]:g}. There is nothing to learn."
             )
         target = Target.fit(column, made.task, parts.train)
     y, known = target.encode(column)
     if not known.all():
+        bad = int(np.argmin(known))
         raise DataError(
-            f"{kept.place(int(np.argmin(known)))}, column {made.target!r}: this value cannot be used as a target "
-            f"({int((~known).sum())} such rows). Remove or correct them."
+            f"{kept.place(bad)}, column {made.target!r}: {str(column.values[bad])[:40]!r} is no finite number "
+            f"({int((~known).sum())} such rows). Correct them, or name such marks: --missing MARK"
         )
-    schema = decide(kept, made.target, made.columns or {})
     encoder = Encoder.fit(kept, schema, parts.train)
     x = encoder.transform(kept)
     classes = tuple(target.classes or ()) if made.task == "classify" else ()
@@ -324,8 +331,10 @@ def mixed(v: np.ndarray) -> np.ndarray:
 
 def preprocessing(data: Table, target: str) -> dict:
     """All that makes numbers of other files of these columns: plain JSON."""
+    used = {target, *(f.name for f in data.schema.features)}
     return {
         "target": target,
+        "kinds": {c.name: c.kind for c in data.frame.columns if c.name in used},
         "encoder": data.encoder.to_json(),
         "answers": data.target.to_json(),
         "file": {
@@ -334,4 +343,16 @@ def preprocessing(data: Table, target: str) -> dict:
             "columns": list(data.frame.names),
             "sha256": data.fingerprint(),
         },
+    }
+
+
+def told(data: Table) -> dict:
+    """What was repaired, found and left out, for the result."""
+    notes = list(data.frame.notes)
+    if data.left_out:
+        notes.append(f"{data.left_out:,} rows without a target are left out")
+    return {
+        "notes": notes,
+        "findings": [{"kind": f.kind, "text": f.text} for f in data.findings],
+        "dropped": [{"column": d.name, "why": d.why} for d in data.schema.dropped],
     }
