@@ -1,5 +1,6 @@
 """Folders, tables and idx files of pictures: the pixels that Pillow and hand calculation give, every choice said."""
 
+import dataclasses
 import gzip
 import os
 import struct
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from pellucid.base.errors import DataError, FormatError, OptionError
-from pellucid.data import load_digits
+from pellucid.data import Dataset, load_digits
 from pellucid.data.augment import Augmentation, decide_augmentation
 from pellucid.data.frame import Column, Frame
 from pellucid.data.images import (
@@ -26,9 +27,14 @@ from pellucid.data.images import (
     read_image_table,
     split_pictures,
 )
+from pellucid.nn import Flatten, Linear, ReLU, Sequential
+from pellucid.optim import AdamW
 from pellucid.tensor import random
 from pellucid.tensor.tensor import Tensor
 from pellucid.tensor.trace import compile
+from pellucid.train.evaluation import evaluate
+from pellucid.train.events import EpochDone
+from pellucid.train.loop import Options, fit
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -799,3 +805,45 @@ def test_the_digits_as_png_files_are_the_digits(tmp_path):
         original = int(Path(path).stem)
         assert data.classes[data.y[row]] == str(digits.y[original])
         np.testing.assert_allclose(data.flat().x[row], digits.x[original], atol=0.5 / 255 + 1e-6)
+
+
+# Learning
+
+
+def learned(data, parts, n_epochs=2):
+    """(validation losses, the weights) of a small network that learns from these pictures."""
+    random.seed(0)
+    network = Sequential(
+        Flatten(), Linear(data.n_features, 8), ReLU(), Linear(8, len(data.classes))
+    )
+    options = Options(epochs=n_epochs, batch_size=16)
+    events = list(fit(network, data, parts, AdamW(network.parameters(), 1e-2), options))
+    losses = [e.validation.loss for e in events if isinstance(e, EpochDone)]
+    return losses, np.concatenate([p.numpy().reshape(-1) for p in network.parameters()])
+
+
+def digit_pictures(n=200):
+    digits = load_digits()
+    pixels = np.rint(digits.x[:n] * 255).astype(np.uint8).reshape(n, 8, 8, 1)
+    return Pictures("d", pixels, digits.y[:n], digits.classes, Preparation(8, 8, 1))
+
+
+def test_bytes_are_learned_from_as_if_they_were_floats():
+    data = digit_pictures()
+    parts = split_pictures(data)
+    floats = Dataset("d", data.x[:], data.y, data.classes, shape=(8, 8, 1))
+    (losses, weights), (expected_losses, expected) = learned(data, parts), learned(floats, parts)
+    assert losses == expected_losses and np.array_equal(weights, expected)
+
+
+def test_only_what_is_learned_from_is_varied():
+    data = digit_pictures()
+    parts = split_pictures(data)
+    varied = dataclasses.replace(data, augmentation=Augmentation(shift=1, brightness=0.3))
+    (plain_losses, plain), (losses, weights) = learned(data, parts), learned(varied, parts)
+    assert not np.array_equal(plain, weights) and plain_losses != losses
+    assert learned(varied, parts)[0] == losses  # from the seed
+    # Judged by the pictures as they are: the same network has the same loss with and without.
+    random.seed(0)
+    network = Sequential(Flatten(), Linear(64, 10))
+    assert evaluate(network, data, parts.test) == evaluate(network, varied, parts.test)

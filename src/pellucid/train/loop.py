@@ -2,9 +2,9 @@
 
 A step takes row numbers, gathers the rows from the data set (stored tensors), computes the loss and its
 gradients, updates the parameters and adds to running sums: one compiled program. What it makes smaller is a
-row of objectives.py, how a row becomes a batch is the data's, and so is what a row counts. An epoch is a few native calls that walk this
-program over the epoch's batches; its last, short batch is a program of its own. How an epoch is cut into
-calls depends on the clock, what it computes does not.
+row of objectives.py; how a row becomes a batch, and what it counts, is the data's. An epoch is a few native
+calls that walk this program over the epoch's batches; its last, short batch is a program of its own. How an
+epoch is cut into calls depends on the clock, what it computes does not.
 
 Every number follows from the seed: the row order from (seed, epoch), masks and noise from the global
 generator."""
@@ -100,9 +100,12 @@ class Fit:
         self.evaluator = Evaluator(network, data, options.loss, batch, arrays, self.weights)
         weights = stored_weights(self.weights, objective, options.loss)
 
+        # Data may vary what is learned from (pictures: moved, mirrored), never what is judged.
+        learning_batch = getattr(data, "learning_batch", data.batch)
+
         @compile
         def step(rows):
-            batch = (*data.batch(arrays, rows), *weights_in(weights, rows))
+            batch = (*learning_batch(arrays, rows), *weights_in(weights, rows))
             self.sums.add(objective.update(network, self.optimizers, *batch))
 
         self.step = step
