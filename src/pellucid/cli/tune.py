@@ -1,0 +1,89 @@
+"""`pellucid tune DATA --for 5m`: searches for better settings, ends with the command that trains with the best."""
+
+import json
+import math
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ..base.errors import OptionError
+from ..train.tune import Try, tune
+
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def seconds_of(text: str) -> float:
+    """'90s', '5m', '1.5h' or '90' in seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
+    if not found or float(found[1]) <= 0:
+        raise OptionError(f"{text!r} is no time. Give one like 90s, 5m or 1h.")
+    return float(found[1]) * UNITS[found[2] or "s"]
+
+
+def search(
+    data: str,
+    duration: str | None,
+    tries: int | None,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+    **given,
+) -> None:
+    """Run the command; results go to standard output, each try to standard error."""
+    if threads is not None:
+        from ..runtime.team import set_threads
+
+        set_threads(threads)
+    given = {k: v for k, v in given.items() if v is not None}
+    seconds = None if duration is None else seconds_of(duration)
+    found: list[Try] = []
+    try:
+        for t in tune(data, given, seconds, tries, given.get("seed", 0)):
+            found.append(t)
+            if not quiet:
+                best = min(found, key=lambda t: t.loss)
+                click.echo(line(t) + ("  best so far" if best is t and t.number else ""), err=True)
+    except KeyboardInterrupt:
+        click.echo("Stopped; what was found so far:", err=True)
+    if not found:
+        raise click.exceptions.Exit(130)
+    best = min(found, key=lambda t: t.loss)
+    again = command(data, {**given, **best.settings})
+    if as_json:
+        document = {"command": again, "best": told(best), "tries": [told(t) for t in found]}
+        click.echo(json.dumps(document, indent=2))
+        return
+    first = found[0]
+    gain = (
+        "no better than the settings that were chosen without a search"
+        if best is first
+        else f"{first.loss:.4g} with the settings that were chosen without a search"
+    )
+    click.echo(f"Best validation loss of {len(found)} tries: {best.loss:.4g} ({gain}).\n{again}")
+
+
+def told(t: Try) -> dict:
+    """One try for --json, which has no infinity."""
+    return {**vars(t), "loss": t.loss if math.isfinite(t.loss) else None}
+
+
+def line(t: Try) -> str:
+    """One try in a line."""
+    settings = " ".join(f"{k}={shown(v)}" for k, v in t.settings.items()) or "as chosen"
+    return f"{t.number:>3}  loss {t.loss:<8.4g} {t.epochs:>4} epochs {t.seconds:6.1f} s  {t.state:<7}  {settings}"
+
+
+def shown(value: Any) -> str:
+    """A setting as the command line takes it."""
+    if isinstance(value, tuple):
+        return "-".join(map(str, value)) or "none"
+    return str(value)
+
+
+def command(data: str, settings: Mapping[str, Any]) -> str:
+    """The command that trains with these settings."""
+    options = (f"--{k} {shlex.quote(shown(v))}" for k, v in settings.items())
+    return " ".join(["pellucid train", shlex.quote(data), *options])
