@@ -673,7 +673,8 @@ def test_order_subset_and_fingerprint_follow_the_pictures():
     assert sorted(data.order(rows, 1, 0)) == list(range(20))
     assert data.order(rows, 1, 0).tolist() == data.order(rows, 1, 0).tolist()
     assert data.order(rows, 1, 0).tolist() != data.order(rows, 1, 1).tolist()
-    part = data.subset(np.array([5, 3]))
+    part = dataclasses.replace(data, weights=np.arange(30.0)).subset(np.array([5, 3]))
+    assert part.weights is not None and part.weights.tolist() == [5, 3]
     assert part.paths == ("5.png", "3.png") and np.array_equal(part.pixels, data.pixels[[5, 3]])
     assert data.fingerprint() == some_pictures().fingerprint() != part.fingerprint()
     changed = some_pictures()
@@ -690,6 +691,7 @@ def test_pictures_that_do_not_fit_together_are_refused():
         ({"y": good.y[:5]}, "30 rows need 30 labels"),
         ({"y": good.y + 1}, "label 3 is outside 0..2"),
         ({"paths": ("a",)}, "came with 1 paths"),
+        ({"weights": np.full(30, -1.0)}, "row 0: the weight -1"),
     ):
         fields = {"name": "p", "pixels": good.pixels, "y": good.y, "classes": good.classes,
                   "preparation": good.preparation, **change}  # fmt: skip

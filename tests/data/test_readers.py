@@ -60,8 +60,8 @@ def test_pictures_that_cannot_be_read_are_named(tmp_path):
     (tmp_path / "cut.png").write_bytes(whole[: len(whole) // 2])
     save(tmp_path / "white.png", np.full((50, 50), 255))
     for name, words in {
-        "text.png": "not a PNG",
-        "cut.png": "cannot be read",
+        "text.png": "holds no PNG",
+        "cut.png": "the file is cut",
         "white.png": "no ink",
         "none.png": "no such file",
     }.items():

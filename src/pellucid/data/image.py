@@ -10,14 +10,7 @@ import numpy as np
 
 from ..base.errors import DataError
 from .digits import SHAPE
-
-MAX_PIXELS = 50_000_000  # a larger picture is refused before it is decoded
-FORMATS = (
-    "PNG",
-    "JPEG",
-    "BMP",
-    "WEBP",
-)  # decoders of rare formats have been attacked: reliability, rule 47
+from .picture_file import Damaged, decode, opaque, read_bytes
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -46,31 +39,15 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def _grey(path: Path) -> np.ndarray:
-    """The picture as (H, W) float64 in 0..1, what is transparent on white."""
+    """The picture as (H, W) float64 in 0..1, upright, what is transparent on white."""
     try:
-        from PIL import Image, UnidentifiedImageError
-    except ImportError as error:
-        raise DataError(f"{path}: reading pictures needs Pillow: pip install pillow.") from error
-    try:
-        with Image.open(path, formats=FORMATS) as picture:
-            if picture.width * picture.height > MAX_PIXELS:
-                raise DataError(
-                    f"{path}: {picture.width} x {picture.height} pixels are more than {MAX_PIXELS:,}. Make it smaller."
-                )
-            if picture.mode in ("I;16", "I", "F"):  # 16-bit grey: convert("L") would clip it
-                pixels = np.asarray(picture, np.float64)
-                return pixels / max(65535.0 if picture.mode != "F" else 1.0, float(pixels.max()))
-            rgba = picture.convert("RGBA")
-            white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-            return np.asarray(Image.alpha_composite(white, rgba).convert("L"), np.float64) / 255.0
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file.") from None
-    except UnidentifiedImageError:
-        raise DataError(f"{path}: this is not a PNG, JPEG, BMP or WebP picture.") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: the picture cannot be read: {error}.") from error
+        picture = decode(read_bytes(path))
+        if picture.mode.startswith("I"):  # 8 bits of 16 would lose faint ink
+            pixels = np.asarray(picture, np.float64)
+            return pixels / max(65535.0, float(pixels.max()))
+        return np.asarray(opaque(picture, 255, 65535).convert("L"), np.float64) / 255.0
+    except Damaged as why:
+        raise DataError(f"{path}: {why}.") from why
 
 
 def _ink(grey: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from ..base.errors import DataError
 from ..tensor import functions as F
 from ..tensor.tensor import Tensor
 from .augment import Augmentation
-from .dataset import Dataset, Split, check_rows
+from .dataset import Dataset, Split, check_rows, weights_of
 from .picture_file import Preparation
 from .shuffle import permutation
 from .split import split
@@ -46,7 +46,8 @@ class Pictures:
     paths         N names of files, () where there are none
     parts         (N,) uint8, numbers of PARTS, where the data came divided; None: not divided
     choices       what was decided, with reasons     notes   what was left out or repaired, a sentence each
-    damaged       (file, reason) of each picture that was left out because it could not be read"""
+    damaged       (file, reason) of each picture that was left out because it could not be read
+    weights       (N,) what each picture counts in the loss, as in a Dataset; None: all the same"""
 
     name: str
     pixels: np.ndarray
@@ -64,6 +65,7 @@ class Pictures:
     choices: tuple[Choice, ...] = ()
     notes: tuple[str, ...] = ()
     damaged: tuple[tuple[str, str], ...] = ()
+    weights: np.ndarray | None = None
 
     def __post_init__(self):
         x = self.pixels
@@ -77,6 +79,7 @@ class Pictures:
         for what, values in (("paths", self.paths or None), ("parts", self.parts)):
             if values is not None and len(values) != len(x):
                 raise DataError(f"{self.name}: {len(x)} pictures came with {len(values)} {what}.")
+        weights_of(self)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -144,6 +147,7 @@ class Pictures:
             y=self.y[rows],
             paths=tuple(self.paths[i] for i in rows.tolist()) if self.paths else (),
             parts=None if self.parts is None else self.parts[rows],
+            weights=None if self.weights is None else self.weights[rows],
         )
 
     def flat(self) -> "Pictures":
