@@ -32,8 +32,9 @@ LIMIT = 8.0  # deviations; what lies further out is taken for this far
 SKEW = 1.0  # from here on a logarithm or the rank is tried
 N_RANKS = 100
 STEPS, ROWS_A_STEP, LEAST_STEPS = 48, 400, 8  # quantiles for piecewise-linear features
+FEW_VALUES, ROWS_A_VALUE = 32, 20  # or a step between all values, where they are few
 LEVELS = 64
-TERMS, LEAST_TERMS, TEXT_SCALE = 1000, 64, 5.0
+TERMS, LEAST_TERMS, ROWS_A_TERM, TEXT_SCALE = 1000, 64, 10, 5.0
 QUANTILE_ROWS = 200_000  # quantiles of larger columns are those of so many evenly spaced rows
 WORD = re.compile(r"\b\w\w+\b")
 DAYS_A_YEAR = 365.2425
@@ -69,7 +70,7 @@ class NumberCode:
         _require(bool(self.knots) == (self.shape == "rank"), self.name, "knots")
 
     @staticmethod
-    def fit(where: str, column: Column, n_steps: int) -> "NumberCode":
+    def fit(where: str, column: Column, most: int) -> "NumberCode":
         """From the values of the training rows; inf counts as further out than everything else."""
         values, _, _ = as_numbers(where, column)
         here = values[np.isfinite(values)]
@@ -84,7 +85,13 @@ class NumberCode:
         code = NumberCode(column.name, fill, "plain", 0.0, 1.0, (), (), center, scale, (), marked)
         if _skew(code.score(sample)) > SKEW or np.abs(code.score(sample)).max() >= 6:
             code = _straightened(code, sample)
-        steps = _quantiles(sample, n_steps) if n_steps >= LEAST_STEPS else ()
+        edges = np.unique(sample)
+        n_steps = min(STEPS, len(column) // ROWS_A_STEP, most)
+        steps: tuple[float, ...] = ()
+        if len(edges) <= min(FEW_VALUES, most, len(here) // ROWS_A_VALUE):
+            steps = tuple(edges.tolist())
+        elif n_steps >= LEAST_STEPS:
+            steps = _quantiles(sample, n_steps)
         return NumberCode(**{**vars(code), "steps": steps if len(steps) > 2 else ()})
 
     def score(self, values: np.ndarray) -> np.ndarray:
@@ -426,9 +433,11 @@ class Encoder:
         n = len(rows)
         room = CELLS // n
         most = {
-            "number": min(STEPS, n // ROWS_A_STEP, room // max(1, uses["number"])),
+            "number": room // max(1, uses["number"]),
             "category": min(LEVELS, max(8, room // max(1, uses["category"]))),
-            "text": min(TERMS, max(LEAST_TERMS, room // max(1, uses["text"]))),
+            "text": min(
+                TERMS, max(LEAST_TERMS, min(n // ROWS_A_TERM, room // max(1, uses["text"])))
+            ),
             "date": 0,
         }
         codes = [

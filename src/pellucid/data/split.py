@@ -1,9 +1,14 @@
-"""Rows divided into training, validation and test, each class in the same proportion."""
+"""Rows divided into training, validation and test, each class in the same proportion.
+
+`split` for data sets, `split_table` for tables, where equal rows and groups stay together. N rows."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from ..base.errors import DataError
 from .dataset import Dataset, Split
+from .frame import Column, Frame
 from .shuffle import permutation
 
 
@@ -12,11 +17,7 @@ def split(data: Dataset, validation: float = 0.15, test: float = 0.15, seed: int
 
     Of n rows of a class, round(n * test) go to test, round(n * validation) to validation and the rest
     to training, but training keeps at least one. Each part is in ascending row order."""
-    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
-        raise DataError(
-            f"validation {validation:g} and test {test:g} must be 0 or more and leave rows for training "
-            f"(their sum must be below 1)."
-        )
+    _check_shares(validation, test)
     order = permutation(len(data), seed, "split")
     groups = np.asarray(data.y)[order] if data.classes else np.zeros(len(data), np.int32)
     parts: tuple[list, list, list] = ([], [], [])
@@ -31,3 +32,155 @@ def split(data: Dataset, validation: float = 0.15, test: float = 0.15, seed: int
         np.sort(np.concatenate(p)).astype(np.int32) for p in parts
     )
     return Split(train_rows, validation_rows, test_rows)
+
+
+def _check_shares(validation: float, test: float) -> None:
+    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
+        raise DataError(
+            f"validation {validation:g} and test {test:g} must be 0 or more and leave rows for training "
+            f"(their sum must be below 1)."
+        )
+
+
+FEWEST = 5  # rows: to learn, to validate and to test
+REPEATED = 30  # fewer different rows than this, ten times each, are repeats rather than copies
+
+
+def split_table(
+    frame: Frame,
+    columns: Sequence[str],
+    labels: np.ndarray | None = None,
+    validation: float = 0.15,
+    test: float = 0.15,
+    seed: int = 0,
+    group: str | None = None,
+) -> Split:
+    """A stratified split of a table's rows in which equal rows, and rows of one group, lie in one part.
+
+    columns  those to learn from: rows that are equal in all of them are equal. The target does not count: a row with
+             another target would else lie apart from its twin more often than chance has it, and every score would
+             be too low. Identifiers do not count: a row number would make all rows differ
+    labels   (N,) class numbers: each class has its share of each part; None for amounts
+    group    a column whose rows with the same value stay together (one person's visits, one day's pictures)
+
+    A class keeps at least one row to learn from. What a class has too few rows for is made up by the next one, so
+    that the parts have their shares over all. A table of less than 30 different rows, ten times each, repeats rather
+    than copies: there equal rows may lie apart. Each part is in ascending row order. Raises DataError when a part
+    would be empty."""
+    _check_shares(validation, test)
+    n = len(frame)
+    if n < FEWEST:
+        raise DataError(
+            f"{frame.name}: {n} rows; at least {FEWEST} are needed to learn, to validate and to test."
+        )
+    unit = same_rows(frame, columns)
+    if unit.max() + 1 < REPEATED and n >= 10 * (unit.max() + 1):
+        unit = np.arange(n)
+    if group is not None:
+        unit = _joined(unit, _groups(frame, group))
+    order = permutation(n, seed, "split")
+    n_units = int(unit.max()) + 1
+    first = np.full(n_units, n)  # where a unit comes first in the shuffled order
+    np.minimum.at(first, unit[order], np.arange(n))
+    sizes = np.bincount(unit, minlength=n_units)
+    strata = np.zeros(n_units, np.int64) if labels is None else np.asarray(labels)[order[first]]
+    part = np.zeros(n_units, np.int8)  # 0 training, 1 validation, 2 test
+    owed = [0.0, 0.0, 0.0]  # rows that a part has not got from the strata before
+    for stratum in np.unique(strata):
+        own = np.flatnonzero(strata == stratum)
+        own = own[np.argsort(first[own])]
+        rows = float(sizes[own].sum())
+        wanted = [0.0, owed[1] + rows * validation, owed[2] + rows * test]
+        got = [0.0, 0.0, 0.0]
+        # The first unit is learned from, whatever happens.
+        for u, size in zip(own[1:].tolist(), sizes[own[1:]].tolist(), strict=True):
+            for p in (2, 1):
+                if got[p] + size / 2 <= wanted[p]:
+                    part[u], got[p] = p, got[p] + size
+                    break
+            else:
+                if max(wanted[p] - got[p] for p in (1, 2)) < 0.5:
+                    break  # no unit is smaller than one row
+        owed = [w - g for w, g in zip(wanted, got, strict=True)]
+    for p, share, name in ((2, test, "test"), (1, validation, "validate")):
+        if share and not (part == p).any():
+            spare = np.flatnonzero(part == 0)
+            counts = {s: int((strata[spare] == s).sum()) for s in np.unique(strata[spare])}
+            most = max(counts, key=lambda s: (counts[s], -s))
+            if counts[most] < 2:
+                kinds = f"groups of {group!r}" if group else "different rows"
+                raise DataError(
+                    f"{frame.name}: no rows are left to {name}: rows that belong together stay together, and there "
+                    f"are only {n_units} {kinds}. Give more rows{' or another group' if group else ''}."
+                )
+            own = spare[strata[spare] == most]
+            part[own[np.argmin(sizes[own])]] = p
+    numbers = np.arange(n, dtype=np.int32)
+    train_rows, validation_rows, test_rows = (numbers[part[unit] == p] for p in range(3))
+    return Split(train_rows, validation_rows, test_rows)
+
+
+def same_rows(frame: Frame, columns: Sequence[str]) -> np.ndarray:
+    """(N,) int64 numbers, equal where rows are equal in all of these columns, from 0 in the order of the rows.
+
+    Missing equals missing. No columns: every row is its own. (Rows are compared by 64-bit hashes: two of a million
+    rows are taken for equal wrongly with a chance of 1 in 30 million, and then merely lie in one part.)"""
+    n = len(frame)
+    if not columns:
+        return np.arange(n)
+    code = np.zeros(n, np.uint64)
+    with np.errstate(over="ignore"):
+        for name in columns:
+            code = _mixed(code * np.uint64(0x9E3779B97F4A7C15) + _mixed(_cells(frame[name])))
+    return _numbered(code)
+
+
+def _numbered(values: np.ndarray) -> np.ndarray:
+    """Equal values get equal numbers, in the order in which they come first."""
+    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse.reshape(-1)]
+
+
+def _groups(frame: Frame, name: str) -> np.ndarray:
+    """(N,) group numbers; a row without a group is a group of its own."""
+    column = frame[name]
+    found = _numbered(_cells(column))
+    gone = column.missing
+    found[gone] = len(frame) + np.flatnonzero(gone)
+    return _numbered(found)
+
+
+def _joined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Units of rows that are linked by equal numbers in either, directly or through others."""
+    unit = np.arange(len(a))
+    while True:
+        before = unit
+        for numbers in (a, b):
+            least = np.full(int(numbers.max()) + 1, len(a))
+            np.minimum.at(least, numbers, unit)
+            unit = least[numbers]
+        if np.array_equal(unit, before):
+            return _numbered(unit)
+
+
+def _cells(column: Column) -> np.ndarray:
+    """(N,) uint64, equal where the cells are."""
+    if column.kind == "text":
+        seen: dict[str, int] = {}
+        codes = [seen.setdefault(v, len(seen)) for v in column.values.tolist()]
+        found = np.array(codes, np.uint64)
+    else:
+        values = column.values + 0.0 if column.kind == "number" else column.values  # -0 is 0
+        found = np.ascontiguousarray(values).view(np.uint64).copy()
+    found[column.missing] = np.uint64(0x7FF8DEADBEEF0001)
+    return found
+
+
+def _mixed(v: np.ndarray) -> np.ndarray:
+    """Bits spread over 64-bit numbers: splitmix64's finalizer (Steele, Lea, Flood 2014)."""
+    with np.errstate(over="ignore"):
+        v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        v = (v ^ (v >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return v ^ (v >> np.uint64(31))
