@@ -1,7 +1,10 @@
 """A person's own text, series and tables at the command line: trained, told, asked again, mistakes in a sentence."""
 
+import csv
+import io
 import json
 
+import numpy as np
 import pytest
 
 from pellucid.cli import main as command
@@ -111,3 +114,287 @@ def test_a_dry_run_tells_and_writes_nothing(text, tmp_path, capsys):
     assert command.run(["train", str(text), *TEXT, "--dry-run", "--out", str(out)]) == 0
     assert "characters of" in capsys.readouterr().err
     assert not out.exists()
+
+
+# Tables
+
+FLOWERS = ["--net", "8", "--epochs", "30", "--batch", "16", "--lr", "0.01"]
+
+
+def flower_rows(n=90):
+    """length,width,colour,kind: the length and the colour give the kind away."""
+    rng = np.random.default_rng(7)
+    kinds = ("rose", "tulip", "daisy")
+    return [
+        [f"{3 * (i % 3) + rng.normal() / 2:.4f}", f"{rng.normal():.4f}", ("red", "blue")[i % 2], kinds[i % 3]]
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def write(path, names, rows):
+    with open(path, "w", newline="") as file:
+        csv.writer(file).writerows([names, *rows])
+    return path
+
+
+def read(text):
+    """The rows of a CSV as dictionaries."""
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+NAMES = ["length", "width", "colour", "kind"]
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory):
+    """(file, run folder, result, what was told) of a table that was learned."""
+    base = tmp_path_factory.mktemp("flowers")
+    path = write(base / "flowers.csv", NAMES, flower_rows())
+    out = base / "run"
+    code = command.run(
+        ["train", str(path), "--target", "kind", *FLOWERS, "--out", str(out), "--quiet"]
+    )
+    assert code == 0
+    return path, out, json.loads((out / "metrics.json").read_text())
+
+
+def test_a_table_is_learned_and_scored_beside_simple_methods(flowers):
+    _, out, result = flowers
+    assert result["classes"] == ["daisy", "rose", "tulip"]
+    assert result["scores"]["accuracy"] > result["baselines"]["majority"]["accuracy"]
+    # A third of the rows each.
+    assert result["baselines"]["majority"]["accuracy"] == pytest.approx(1 / 3, abs=0.05)
+    assert result["scores"]["n"] == np.sum(result["confusion"]) == 18
+    names = {d["name"] for d in result["decisions"]}
+    assert {"data", "target", "numbers", "categories", "rows", "net", "lr"} <= names
+    assert load_model(out).settings["kind"] == "table"
+
+
+def test_the_report_names_every_class_and_what_it_is_beside(flowers, tmp_path, capsys):
+    path = flowers[0]
+    out = told_by(capsys, "train", path, "--target", "kind", "--net", "4", "--epochs", "2",
+                  "--out", tmp_path / "run")  # fmt: skip
+    for word in (
+        "kind of 18 held-out rows",
+        "this network",
+        "majority",
+        "precision",
+        "daisy",
+        "95 %",
+    ):
+        assert word in out, word
+
+
+def test_amounts_are_scored_in_their_own_unit(tmp_path, capsys):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(200, 2))
+    price = 50_000 + 9_000 * x[:, 0] - 4_000 * x[:, 1]
+    rows = [[f"{a:.5f}", f"{b:.5f}", f"{p:.1f}"] for (a, b), p in zip(x, price, strict=True)]
+    path = write(tmp_path / "houses.csv", ["a", "b", "price"], rows)
+    out = tmp_path / "run"
+    words = told_by(capsys, "train", path, "--target", "price", *FLOWERS, "--out", out)
+    assert "price of 40 held-out rows" in words and "RMSE" in words and "mean" in words
+    result = json.loads((out / "metrics.json").read_text())
+    assert result["settings"]["task"] == "regress"
+    # The deviation of the price is about 10,000; a network that learned is far below it.
+    assert result["scores"]["rmse"] < 5_000 < result["baselines"]["mean"]["rmse"] < 14_000
+    answers = read(told_by(capsys, "predict", out, path, "--keep", "price"))
+    found = np.array([[float(r["price"]), float(r["predicted price"])] for r in answers])
+    assert len(found) == 200 and np.abs(found[:, 0] - found[:, 1]).mean() < 5_000
+
+
+def test_answers_are_a_csv_with_a_line_for_each_row(flowers, tmp_path, capsys):
+    path, out, _ = flowers
+    rows = read(told_by(capsys, "predict", out, path))
+    assert len(rows) == 90
+    assert list(rows[0]) == [
+        "kind",
+        "probability of daisy",
+        "probability of rose",
+        "probability of tulip",
+    ]
+    for row in rows:
+        chances = {
+            k.removeprefix("probability of "): float(v) for k, v in row.items() if k != "kind"
+        }
+        # Three numbers rounded to six digits.
+        assert sum(chances.values()) == pytest.approx(1, abs=3e-6)
+        assert row["kind"] == max(chances, key=lambda k: chances[k])
+    assert command.run(["predict", str(out), str(path), "--out", str(tmp_path / "a.csv")]) == 0
+    told = capsys.readouterr()
+    assert told.out == "" and "90 answers" in told.err
+    assert read((tmp_path / "a.csv").read_text()) == rows
+    document = json.loads(told_by(capsys, "predict", out, path, "--json"))
+    assert [p["kind"] for p in document["predictions"]] == [r["kind"] for r in rows]
+
+
+def test_how_many_are_right_is_told_where_the_file_says(flowers, capsys):
+    path, out, _ = flowers
+    answers = [r["kind"] for r in read(told_by(capsys, "predict", out, path))]
+    n = sum(a == row[3] for a, row in zip(answers, flower_rows(), strict=True))
+    command.run(["predict", str(out), str(path)])
+    assert f"{n} of 90 right" in capsys.readouterr().err
+
+
+def test_columns_are_found_by_name(flowers, tmp_path, capsys):
+    """Reordered, surplus, without the target: the same answers; what is ignored is named."""
+    path, out, _ = flowers
+    expected = told_by(capsys, "predict", out, path)
+    turned = [[r[2], "note", r[1], r[0]] for r in flower_rows()]
+    other = write(tmp_path / "new.csv", ["colour", "remark", "width", "length"], turned)
+    assert command.run(["predict", str(out), str(other)]) == 0
+    told = capsys.readouterr()
+    assert told.out == expected and "'remark'" in told.err
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["width", "colour"], ["'length'", "There are"]),
+        (["Length", "width", "colour"], ["'length'", "'Length'"]),
+    ],
+)
+def test_a_missing_column_is_named(names, words, flowers, tmp_path, capsys):
+    place = {"length": 0, "Length": 0, "width": 1, "colour": 2}
+    rows = [[r[place[n]] for n in names] for r in flower_rows(5)]
+    code, err = refused(capsys, "predict", flowers[1], write(tmp_path / "x.csv", names, rows))
+    assert code == 1 and all(w in err for w in ("x.csv", *words))
+
+
+def test_what_was_never_seen_is_answered_and_counted(flowers, tmp_path, capsys):
+    rows = [["1.5", "0", "green"], ["", "0", "red"], ["1.5", "0", ""]]
+    path = write(tmp_path / "new.csv", NAMES[:3], rows)
+    assert command.run(["predict", str(flowers[1]), str(path)]) == 0
+    told = capsys.readouterr()
+    assert len(read(told.out)) == 3
+    assert "'green'" in told.err and "'length': 1 missing" in told.err
+
+
+def test_kept_columns_stay_as_they_were_and_nothing_is_executed(flowers, tmp_path, capsys):
+    rows = [["1.5", "0", "red", "=1+1", "7"], ["2", "1", "blue", "plain", "8"]]
+    path = write(tmp_path / "new.csv", [*NAMES[:3], "who", "id"], rows)
+    out = told_by(capsys, "predict", flowers[1], path, "--keep", "id", "--keep", "who")
+    first, second = list(csv.reader(io.StringIO(out)))[1:]
+    assert first[0] == "7" and second[:2] == ["8", "plain"]
+    # A spreadsheet runs what begins with =, +, -, @.
+    assert not first[1].startswith("=") and "1+1" in first[1]
+    code, err = refused(capsys, "predict", flowers[1], path, "--keep", "woh")
+    assert code == 2 and "Did you mean 'who'" in err
+
+
+def test_several_files_are_told_apart(flowers, tmp_path, capsys):
+    a = write(tmp_path / "a.csv", NAMES[:3], [r[:3] for r in flower_rows(3)])
+    b = write(tmp_path / "b.csv", NAMES[:3], [r[:3] for r in flower_rows(2)])
+    rows = read(told_by(capsys, "predict", flowers[1], a, b))
+    assert [r["file"] for r in rows] == [str(a)] * 3 + [str(b)] * 2
+
+
+def test_a_table_goes_on_from_its_folder_without_being_asked_again(flowers, tmp_path, capsys):
+    path, _, result = flowers
+    out = tmp_path / "run"
+    arguments = ["train", path, "--target", "kind", *FLOWERS, "--out", out, "--json", "--quiet"]
+    told_by(capsys, *arguments)
+    again = json.loads(
+        told_by(capsys, "train", path, "--resume", "--out", out, "--json", "--quiet")
+    )
+    assert again["weights_sha256"] == result["weights_sha256"]
+    code, err = refused(capsys, "train", path, "--resume", "--out", out, "--target", "colour")
+    assert code == 1 and "target = kind, not colour" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ([], 2, ["--target is missing", "kind"]),
+        (["--target", "Kind"], 2, ["Did you mean 'kind'"]),
+        (["--target", "kind", "--column", "colour=number"], 1, ["'colour'", "'red'"]),
+        (["--target", "kind", "--column", "color=category"], 2, ["Did you mean 'colour'"]),
+        (["--target", "kind", "--column", "colour=kategory"], 2, ["Did you mean 'category'"]),
+        (["--target", "kind", "--column", "colour"], 2, ["COLUMN=USE"]),
+        (["--target", "kind", "--task", "regress"], 1, ["amounts are numbers"]),
+        (["--target", "kind", "--net", "gpt"], 2, ["mlp"]),
+        (["--target", "kind", "--task", "forecast"], 1, ["'kind'", "needs numbers"]),
+        (["--target", "kind", "--test", "0.6", "--validation", "0.5"], 1, ["sum must be below 1"]),
+    ],
+)
+def test_slips_about_a_table_are_answered_in_a_sentence(
+    arguments, code, words, flowers, tmp_path, capsys
+):
+    found, err = refused(capsys, "train", flowers[0], *arguments, "--out", tmp_path / "run")
+    assert found == code and all(w in err for w in words), err
+    assert not (tmp_path / "run" / "model.json").exists()
+
+
+def test_info_says_what_a_table_network_takes(flowers, capsys):
+    out = told_by(capsys, "info", flowers[1])
+    assert "3 classes: daisy, rose, tulip" in out and "target" in out
+
+
+# Series
+
+
+def dated(tmp_path, days, values, names=("day", "temp")):
+    rows = [
+        [str(np.datetime64("2020-01-01") + d), f"{v:.3f}"]
+        for d, v in zip(days, values, strict=True)
+    ]
+    return write(tmp_path / "t.csv", names, rows)
+
+
+WAVE = [10 + 5 * np.sin(i / 3) for i in range(120)]
+SERIES = ["--task", "forecast", "--width", "4", "--epochs", "2", "--window", "6"]
+
+
+def test_a_dated_table_is_forecast(tmp_path, capsys):
+    path = dated(tmp_path, range(120), WAVE)
+    out = tmp_path / "run"
+    result = json.loads(told_by(capsys, "train", path, *SERIES, "--out", out, "--json"))
+    assert result["settings"]["target"] == "temp" and result["settings"]["kind"] == "series"
+    # The last fifth; persistence by hand.
+    truth = np.round(WAVE, 3)
+    assert result["test"]["times"][0] == "2020-04-06" and len(result["test"]["truth"]) == 24
+    assert result["baseline"]["persistence"]["mae"] == pytest.approx(
+        np.abs(np.diff(truth))[-24:].mean()
+    )
+    words = told_by(capsys, "predict", out, path, "--steps", "2")
+    assert "after 2020-04-29" in words and len(words.splitlines()) == 3
+
+
+def test_rows_out_of_order_are_put_in_order_and_gaps_are_told(tmp_path, capsys):
+    days = [1, 0, *range(2, 60), *range(70, 130)]
+    path = dated(tmp_path, days, WAVE)
+    command.run(["train", str(path), *SERIES, "--dry-run"])
+    err = capsys.readouterr().err.replace("\n            ", " ")
+    assert "line 3" in err and "put in order" in err
+    assert "1 gap in the dates, the first after 2020-02-29" in err
+
+
+@pytest.mark.parametrize(
+    ("days", "values", "words"),
+    [
+        ([0, 1, 1, *range(3, 120)], WAVE, "2020-01-02 comes twice"),
+        (range(120), [5.0] * 120, "every value is 5"),
+        (range(5), WAVE[:5], "values"),
+    ],
+)
+def test_a_series_that_cannot_be_learned_is_refused(days, values, words, tmp_path, capsys):
+    code, err = refused(
+        capsys, "train", dated(tmp_path, days, values), *SERIES, "--out", tmp_path / "r"
+    )
+    assert code == 1 and words in err and "t.csv" in err
+
+
+def test_a_series_without_a_value_names_the_line(tmp_path, capsys):
+    path = dated(tmp_path, range(120), WAVE)
+    lines = path.read_text().splitlines()
+    lines[40] = lines[40].split(",")[0] + ","
+    path.write_text("\n".join(lines) + "\n")
+    code, err = refused(capsys, "train", path, *SERIES, "--out", tmp_path / "r")
+    assert code == 1 and "line 41" in err and "there is no value" in err
+
+
+def test_of_several_columns_one_must_be_named(tmp_path, capsys):
+    rows = [[f"2020-01-{1 + i:02}", str(i), str(i * i)] for i in range(20)]
+    path = write(tmp_path / "two.csv", ["day", "a", "b"], rows)
+    code, err = refused(capsys, "train", path, "--task", "forecast")
+    assert code == 2 and "There are: a, b" in err

@@ -111,11 +111,9 @@ class Answers:
     def names(self) -> list[str]:
         """Of the columns that are written: kept ones, the target, 'probability of CLASS'."""
         chances = [] if self.probabilities is None else self.classes
-        return [
-            *(c.name for c in self.kept),
-            self.target,
-            *(f"probability of {c}" for c in chances),
-        ]
+        kept = [c.name for c in self.kept]
+        answer = f"predicted {self.target}" if self.target in kept else self.target
+        return [*kept, answer, *(f"probability of {c}" for c in chances)]
 
     def columns(self) -> list[Any]:
         """The columns, in the order of names()."""
