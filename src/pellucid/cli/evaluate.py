@@ -1,0 +1,161 @@
+"""`pellucid evaluate RUN FILE`: how good the network is on rows whose answers are known."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from ..base.errors import DataError, OptionError
+from ..data.sequence import Scales
+from ..train.run import SavedModel, load_model
+from ..train.scores import classification, regression
+from . import predict as asking
+
+MOST_CLASSES = 20  # lines of the table
+
+
+def evaluate(run: Path, file: Path, as_json: bool) -> None:
+    """Run the command; results go to standard output."""
+    model = load_model(run)
+    if model.task not in EVALUATIONS:
+        raise OptionError(
+            f"{run}: this network makes pictures; there is no right answer to compare."
+        )
+    told = {"run": str(run), "file": str(file), **EVALUATIONS[model.task](model, run, file)}
+    click.echo(json.dumps(told, indent=2) if as_json else "\n".join(words(told, model)))
+
+
+def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
+    """Scores of class probabilities, over the rows whose class is known to the network."""
+    if model.encoder is not None:
+        return of_table(model, run, file)
+    seen = asking.look(model, file)
+    known = [s for s in seen if s.truth in model.classes]
+    if not known:
+        n = len(seen[0].probabilities) if seen else 0
+        raise DataError(
+            f"{file}: no row has its class. A row is the picture's numbers, then its class, one of {n}."
+        )
+    labels = np.array([model.classes.index(str(s.truth)) for s in known])
+    chances = np.stack([s.probabilities for s in known])
+    scores = classification(chances, labels, model.classes)
+    return {"left_out": len(seen) - len(known), "scores": scores}
+
+
+def of_table(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
+    """Scores over the rows of a table that have the target."""
+    from ..data.reading import read_table
+    from ..train.tables import reading
+
+    frame = read_table(file, **reading(model.settings), kinds=model.kinds)
+    name = str(model.settings.get("target"))
+    if name not in frame.names:
+        raise DataError(
+            f"{file}: has no column {name!r}, the answers to compare with. To get answers: "
+            f"pellucid predict {run} {file}"
+        )
+    y, known = model.target.encode(frame[name])
+    if not known.any():
+        raise DataError(f"{file}: column {name!r} has no value that the network has learned.")
+    x = model.encoder.transform(frame)[known]
+    y = np.asarray(y)[known]
+    for note in (*frame.notes, *model.encoder.report(frame.without([name]))):
+        click.echo(f"{file}: {note}", err=True)
+    if model.task == "regress":
+        decode = model.target.decode_amounts
+        scores = regression(decode(model.outputs(x).reshape(-1)), decode(y))
+    else:
+        scores = classification(model.predict(x), y, model.classes)
+    return {"left_out": int((~known).sum()), "scores": scores}
+
+
+def of_series(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
+    """Errors one step ahead, beside saying the last value again."""
+    _, values = asking.after(model, file)
+    window = model.shape[0]
+    if len(values) <= window:
+        raise DataError(
+            f"{file}: {len(values)} values; the network looks back at {window}. Give {window + 1} or more."
+        )
+    scales = Scales(model.shift, model.scale, model.step)
+    places = np.arange(window, len(values))
+    windows = values[places[:, None] - np.arange(window, 0, -1)]
+    outputs = model.outputs(scales.inputs(windows)).reshape(-1)
+    scores = regression(scales.forecast(values[places - 1], outputs), values[places])
+    same = values[places] - values[places - 1]
+    baseline = {"rmse": float(np.sqrt((same**2).mean())), "mae": float(np.abs(same).mean())}
+    return {"left_out": window, "scores": scores, "persistence": baseline}
+
+
+def of_text(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
+    """Loss and perplexity of every next character."""
+    ((told,), _) = asking.predict_text(model, run, [file], 1, 1)
+    kept = ("loss", "perplexity", "accuracy", "n")
+    return {"left_out": 1, "scores": {"task": "continue", **{k: told[k] for k in kept}}}
+
+
+EVALUATIONS = {
+    "classify": of_classes,
+    "regress": of_table,
+    "forecast": of_series,
+    "continue": of_text,
+}
+
+
+def words(told: dict, model: SavedModel) -> list[str]:
+    """The scores for a person."""
+    scores = told["scores"]
+    if model.task == "continue":
+        return [
+            f"{told['file']}: {scores['loss']:.3f} nats a character, perplexity {scores['perplexity']:.2f}; "
+            f"{100 * scores['accuracy']:.1f} % of {scores['n']:,} next characters right."
+        ]
+    lines = [f"{told['file']}: {scores['n']:,} rows" + left_out(told, model)]
+    if model.task == "classify":
+        return lines + of_probabilities(scores)
+    unit = model.unit if model.task == "forecast" else str(model.settings.get("target", ""))
+    low, high = scores["rmse_interval"] or (float("nan"),) * 2
+    lines += [
+        f"RMSE {scores['rmse']:.6g} (95 % of resamples: {low:.4g} to {high:.4g}) {unit}".rstrip(),
+        f"MAE {scores['mae']:.6g}, median error {scores['median_absolute_error']:.6g}, "
+        f"mean of predicted - true {scores['bias']:+.4g}",
+    ]
+    if scores["r2"] is not None:
+        lines.append(f"R2 {scores['r2']:.4f}")
+    if "persistence" in told:
+        same = told["persistence"]
+        lines.append(f"The last value again: RMSE {same['rmse']:.6g}, MAE {same['mae']:.6g}")
+    return lines
+
+
+def left_out(told: dict, model: SavedModel) -> str:
+    """Which rows are not counted, and why."""
+    n = told["left_out"]
+    if not n:
+        return ""
+    if model.task == "forecast":
+        return f" ({n:,} more to look back at)"
+    return f" ({n:,} more have no answer that the network knows)"
+
+
+def of_probabilities(scores: dict) -> list[str]:
+    """Accuracy with its interval, and a line for each class."""
+    low, high = scores["accuracy_interval"]
+    lines = [
+        f"Accuracy {100 * scores['accuracy']:.1f} % ({100 * low:.1f} to {100 * high:.1f} with 95 % confidence), "
+        f"macro F1 {scores['macro_f1']:.3f}, log loss {scores['log_loss']:.3f} nats"
+    ]
+    if scores["roc_auc"] is not None:
+        lines.append(f"ROC AUC {scores['roc_auc']:.3f}, PR AUC {scores['pr_auc']:.3f}")
+    shown = sorted(scores["per_class"], key=lambda c: -c["support"])[:MOST_CLASSES]
+    width = max(len("class"), *(len(c["class"]) for c in shown))
+    lines += ["", f"{'class':{width}}  precision  recall     F1   rows"]
+    for c in shown:
+        figures = (c["precision"], c["recall"], c["f1"])
+        p, r, f = ("-" if v is None else f"{v:.3f}" for v in figures)
+        lines.append(f"{c['class']:{width}}  {p:>9}  {r:>6}  {f:>5}  {c['support']:>5,}")
+    if len(scores["per_class"]) > len(shown):
+        lines.append(f"and {len(scores['per_class']) - len(shown)} more classes (--json has them)")
+    return lines
