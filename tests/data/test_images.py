@@ -27,6 +27,7 @@ from pellucid.data.images import (
     read_image_table,
     split_pictures,
 )
+from pellucid.data.picture_file import decode
 from pellucid.nn import Flatten, Linear, ReLU, Sequential
 from pellucid.optim import AdamW
 from pellucid.tensor import random
@@ -383,6 +384,18 @@ def test_exif_turns_a_picture_upright(tmp_path):
         save(tmp_path / "x" / name / "p.png", np.ascontiguousarray(stored[6]), exif=exif)
     data = read_image_folder(tmp_path / "x")
     assert data.shape == (8, 12, 1)
+
+
+def test_a_large_jpeg_is_shrunk_as_it_is_decoded_without_a_difference_to_be_seen(tmp_path):
+    small = Image.fromarray(noise(30, 40, seed=6))
+    path = save(tmp_path / "a.jpg", small.resize((800, 600), Image.Resampling.BICUBIC), quality=90)
+    whole = Image.open(path).convert("RGB").resize((32, 24), Image.Resampling.BILINEAR)
+    read = Preparation(24, 32, 3).read(path).astype(int)
+    # At an eighth, in coloured noise: the colours, stored at half the size, are spread before or after the mean.
+    difference = np.abs(read - np.asarray(whole))
+    assert difference.max() <= 5 and difference.mean() < 1
+    assert decode(path.read_bytes(), 64).size == (100, 75)
+    assert decode(path.read_bytes()).size == (800, 600)
 
 
 def test_of_a_moving_picture_the_first_is_read(tmp_path):

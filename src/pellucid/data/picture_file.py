@@ -125,11 +125,16 @@ def read_header(data: bytes | Path) -> Header:
         return Header(kind, height, width, mode, may_be_transparent, is_deep, is_animated)
 
 
-def decode(data: bytes, kind: str | None = None) -> Any:
-    """The first picture of a whole file, upright: a Pillow image, all its pixels decoded. Raises Damaged."""
-    check_whole(data, kind or kind_of(data[:HEAD]))
+def decode(data: bytes, least: int = 0) -> Any:
+    """The first picture of a whole file, upright: a Pillow image, all its pixels decoded. Raises Damaged.
+
+    least   0, or a side in pixels: a JPEG may then be decoded at a half, a quarter or an eighth of its size, while
+            both sides keep so many. All its bytes are read; a photograph of 12 million pixels takes 30 ms, not 110"""
+    check_whole(data, kind_of(data[:HEAD]))
     picture = _opened(data)
     try:
+        if least and picture.format in ("JPEG", "MPO"):
+            picture.draft(None, (least, least))
         picture.load()
     except (OSError, SyntaxError, ValueError, EOFError, MemoryError, IndexError) as error:
         raise Damaged(f"its pixels cannot be decoded: {_plain(error)}") from error
@@ -349,17 +354,24 @@ class Preparation:
         """(H, W, C)."""
         return self.height, self.width, self.channels
 
+    @property
+    def least(self) -> int:
+        """What `decode` must keep of a side: twice the larger one. The means over four pixels or more that follow differ
+        by a few of 255 from those over all, even in coloured noise."""
+        return 2 * max(self.height, self.width)
+
     def read(self, path: str | Path) -> np.ndarray:
         """(H, W, C) uint8 from a file. Raises DataError that names it when it gives no picture."""
         try:
-            return self.pixels(decode(read_bytes(Path(path))))
+            return self.pixels(decode(read_bytes(Path(path)), self.least))
         except Damaged as why:
             raise DataError(f"{path}: {why}.") from why
 
     def pixels(self, picture: Any) -> np.ndarray:
         """(H, W, C) uint8 from a Pillow image."""
         flat = opaque(picture, self.background, self.white)
-        flat = flat.convert("L" if self.channels == 1 else "RGB")
+        mode = "L" if self.channels == 1 else "RGB"
+        flat = flat if flat.mode == mode else flat.convert(mode)
         flat = fitted(flat, self.height, self.width)
         return np.asarray(flat, np.uint8).reshape(self.shape)
 
