@@ -6,6 +6,7 @@ import io
 import json
 import math
 import re
+import shlex
 from html.parser import HTMLParser
 
 import numpy as np
@@ -14,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pellucid.base.errors import RunError
-from pellucid.train import charts, report, scores
+from pellucid.train import charts, report, report_parts, scores
 from pellucid.train.recipe import recipe
 from pellucid.train.run import train_run
 
@@ -144,6 +145,7 @@ def test_precision_and_recall_are_found_from_counts_alone():
     # a: 8 rows, 6 of 7 answers right, 6 of 8 found, F1 = 2 * 6 / (8 + 7)
     assert page.words[at : at + 5] == ["a", "8", "0.857", "0.750", "0.800"]
     assert "75.0 %" in page.text  # 9 of 12
+    assert "The recall of b is also called sensitivity, that of a specificity." in page.text
 
 
 def test_a_series_shows_forecasts_and_errors_further_ahead(runs):
@@ -373,16 +375,29 @@ def test_the_command_makes_the_same_recipe_again():
         recipe("series", window=12),
         recipe("text"),
     ):
-        words = report.command(asked.settings()).split()
+        words = shlex.split(report.command(asked.settings()))
         assert words[:2] == ["pellucid", "train"]
         given = cli.commands["train"].make_context("train", words[2:]).params
         known = {k: v for k, v in given.items() if v is not None and k in asked.settings()}
         assert recipe(**known).settings() == asked.settings()
 
 
-def test_a_path_with_blanks_and_quotes_is_one_word_of_the_command():
-    import shlex
+def test_the_command_of_a_table_says_how_it_is_read():
+    from pellucid.cli.main import cli
 
+    asked = {
+        "data": "digits", "target": "a b", "columns": {"zip=code": "category"}, "missing": ["n/a", "-"],
+        "header": False, "decimal": ",", "delimiter": ";", "validation": 0.1, "test": 0.3, "patience": 5, "net": [8],
+    }  # fmt: skip
+    words = shlex.split(report.command(asked))
+    given = cli.commands["train"].make_context("train", words[2:]).params
+    assert dict(given["columns"]) == asked["columns"]
+    assert list(given["missing"]) == asked["missing"]
+    for name in ("target", "header", "decimal", "delimiter", "validation", "test", "patience"):
+        assert given[name] == asked[name]
+
+
+def test_a_path_with_blanks_and_quotes_is_one_word_of_the_command():
     line = report.command({"data": "my data/it's; rm.csv", "target": "a b"})
     assert shlex.split(line) == ["pellucid", "train", "my data/it's; rm.csv", "--target", "a b"]
 
@@ -408,7 +423,7 @@ def test_a_damaged_history_does_not_cost_the_report(tmp_path):
     ],
 )  # fmt: skip
 def test_figures_for_people(value, kind, shown):
-    assert report._shown(value, kind, "m" if kind == "amount" else "") == shown
+    assert report_parts.say(value, kind, "m" if kind == "amount" else "") == shown
 
 
 # -- Charts ----------------------------------------------------------------------------------------

@@ -50,6 +50,9 @@ def test_scores_of_classes_are_those_of_scikit_learn(n_classes, steps):
         sk.roc_auc_score(y, asked, multi_class="ovr"), rel=1e-12
     )
     each = [sk.average_precision_score(y == c, p[:, c]) for c in range(n_classes)]
+    np.testing.assert_allclose([c["pr_auc"] for c in ours["per_class"]], each, rtol=1e-12)
+    areas = [sk.roc_auc_score(y == c, p[:, c]) for c in range(n_classes)]
+    np.testing.assert_allclose([c["roc_auc"] for c in ours["per_class"]], areas, rtol=1e-12)
     expected = each[1] if n_classes == 2 else np.mean(each)
     assert ours["pr_auc"] == pytest.approx(expected, rel=1e-12)
 

@@ -48,17 +48,17 @@ def classification(
     is_right = predicted == y
     true, answered = (np.bincount(v, minlength=n_classes) for v in (y, predicted))
     right = np.bincount(y[is_right], minlength=n_classes)
-    # Two classes are one question: the curve of the first is that of the second, mirrored.
-    asked = (1,) if n_classes == 2 else range(n_classes if n_classes <= LISTED else 0)
     by_class: dict[int, dict[str, float | None]] = {}
     curves: dict[str, list[dict]] = {"roc": [], "pr": []}
-    for c in asked:
+    for c in range(n_classes) if n_classes <= LISTED else ():
         roc, pr = roc_curve(p[:, c], y == c), pr_curve(p[:, c], y == c)
         by_class[c] = {"roc_auc": roc_area(roc), "pr_auc": average_precision(pr)}
-        if n_classes <= CURVES:
+        # Two classes are one question: the curve of the first says what that of the second does.
+        if n_classes <= CURVES and (n_classes, c) != (2, 0):
             for name, curve in (("roc", roc), ("pr", pr)):
                 if curve is not None:
                     curves[name].append({"class": classes[c], **_thinned(curve)})
+    asked = [by_class[1]] if n_classes == 2 else list(by_class.values())
     f1 = [_share(2 * right[c], true[c] + answered[c]) for c in range(n_classes)]
     recall = [_share(right[c], true[c]) for c in range(n_classes)]
     n_right = int(right.sum())
@@ -71,8 +71,8 @@ def classification(
         "balanced_accuracy": _mean(recall),
         "macro_f1": _mean(f1),
         "log_loss": log_loss(p, y, _eps(probabilities)),
-        "roc_auc": _mean([s["roc_auc"] for s in by_class.values()]),
-        "pr_auc": _mean([s["pr_auc"] for s in by_class.values()]),
+        "roc_auc": _mean([s["roc_auc"] for s in asked]),
+        "pr_auc": _mean([s["pr_auc"] for s in asked]),
         "classes": list(classes),
         "per_class": [
             {
