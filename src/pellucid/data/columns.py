@@ -197,7 +197,7 @@ def _use_of_text(name: str, present: np.ndarray, n_missing: int) -> tuple[str, s
         if len(bad) <= (1 - NUMERIC) * n and n - len(bad) >= 2:
             if not bad:
                 return "number", "every cell is a number"
-            cells = "cell is" if len(bad) == 1 else "cells are"
+            cells = "cells is" if len(bad) == 1 else "cells are"
             return "number", (
                 f"{len(bad):,} of {n:,} {cells} no number ({present[bad[0]][:30]!r} is the first) "
                 f"and taken as missing"

@@ -540,7 +540,11 @@ class Target:
     def __post_init__(self):
         _require(self.task in ("classify", "regress"), self.name, "task")
         _require(len(set(self.classes)) == len(self.classes), self.name, "classes")
-        _require((len(self.classes) >= 2) == (self.task == "classify"), self.name, "classes")
+        _require(
+            len(self.classes) >= 2 if self.task == "classify" else not self.classes,
+            self.name,
+            "classes",
+        )
         _require(self.scale > 0, self.name, "scale")
 
     @staticmethod
