@@ -40,6 +40,7 @@ def test_a_run_writes_its_folder_and_its_result(finished):
         "model.safetensors",
         "model.json",
         "metrics.json",
+        "report.html",
         "lock",
     }
     stored = json.loads((folder / "metrics.json").read_text())

@@ -73,6 +73,10 @@ def cli() -> None:
 @click.option("--missing", multiple=True, help="A mark of missing cells. May be repeated.")
 @click.option("--decimal", type=OneOf("a decimal mark", (".", ",")), help="Of a table's numbers.")
 @click.option("--sheet", help="Of a workbook.  [default: the first]")
+@click.option(
+    "--size", type=click.IntRange(1), help="Pixels of a side that pictures are brought to."
+)
+@click.option("--channels", type=click.IntRange(1, 3), help="Of pictures: 1 grey, 3 colour.")
 @click.option("--out", type=EXISTING, help="Run folder to write.  [default: runs/DATA-1, -2, ...]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option(
@@ -123,6 +127,7 @@ def train(**options) -> None:
     FILE.csv --target COLUMN                   tell classes apart, or estimate amounts
     FILE.csv --target COLUMN --task forecast   values that follow each other in time
     FILE.txt                                   write on, character by character
+    FOLDER                                     pictures, a folder for each class; or idx files
 
     Every choice that is left open is made for you, and printed. Training stops when the loss on
     the validation rows no longer falls, and keeps the best weights. A run folder holds
@@ -333,6 +338,20 @@ def tune(**options) -> None:
     from .tune import search
 
     search(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@click.argument("run", type=EXISTING, metavar="RUN")
+@click.argument("file", type=EXISTING, metavar="FILE")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+def evaluate(**options) -> None:
+    """Measure the network in RUN on FILE, whose answers are known.
+
+    A table has the column that was learned; a line of pixels ends with its class; of a series or a
+    text each value or character is compared with what was expected before it came."""
+    from .evaluate import evaluate
+
+    evaluate(**options)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -280,6 +280,8 @@ def next_chances(model: SavedModel, codes: np.ndarray) -> np.ndarray:
 
 def look(model: SavedModel, file: Path) -> list[Seen]:
     """The network's answers to everything in a file."""
+    if model.preparation is not None:
+        return look_at_pictures(model, file)
     if file.suffix.lower() != ".csv":
         return [Seen(str(file), None, None, model.predict(read_image(file)[None])[0])]
     rows = read_pixels(file, math.prod(model.shape), model.scale, model.shift, model.scale)
@@ -289,6 +291,17 @@ def look(model: SavedModel, file: Path) -> list[Seen]:
         Seen(str(file), i, truth, p)
         for i, (p, truth) in enumerate(zip(answers, labels, strict=True), 1)
     ]
+
+
+def look_at_pictures(model: SavedModel, file: Path) -> list[Seen]:
+    """The network's answer to a picture, or to every picture in a folder, in the order of the names."""
+    files = sorted(p for p in file.iterdir() if p.is_file()) if file.is_dir() else [file]
+    if not files:
+        raise DataError(f"{file}: there is no picture in this folder.")
+    pixels = np.stack([model.preparation.read(f) for f in files]).astype(np.float32)
+    x = (pixels - np.float32(model.shift)) / np.float32(model.scale)
+    answers = model.predict(x.reshape(len(x), *model.shape))
+    return [Seen(str(f), None, None, p) for f, p in zip(files, answers, strict=True)]
 
 
 def words(seen: Seen, classes: tuple[str, ...], top: int, alone: bool) -> str:

@@ -141,8 +141,8 @@ def report(finished: Finished) -> str:
     )
     task = result["settings"].get("task", "classify")
     is_table = result["settings"].get("kind") == "table"
-    shown = report_rows if is_table and task == "classify" else REPORTS[task]
-    if is_table and not result["scores"]["n"]:
+    shown = report_rows if task == "classify" and "scores" in result else REPORTS[task]
+    if "scores" in result and not result["scores"]["n"]:
         shown = report_untested
     lines = [
         *shown(result, finished.run),
@@ -247,7 +247,7 @@ def report_rows(result: dict, run: str) -> list[str]:
     width = max(len(name) for name, _ in rows)
     low, high = ours["accuracy_interval"]
     lines = [
-        f"{result['settings']['target']} of {ours['n']:,} held-out rows:",
+        f"{result['settings'].get('target', 'Classes')} of {ours['n']:,} held-out rows:",
         f"{'':{width}}  {'accuracy':>8}  {'macro F1':>8}  {'AUC':>6}  {'log loss':>8}",
         *(
             f"{n:{width}}  {percent(e['accuracy']):>8}  {e['macro_f1']:8.3f}  {share(e['roc_auc']):>6}  "

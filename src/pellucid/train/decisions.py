@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..data.dataset import Split
+from ..data.pictures import Pictures
 from ..data.sequence import Series, Text
 from ..optim.schedules import Schedule
 from .networks import initialisation
@@ -125,6 +126,8 @@ def _data_lines(data: Any, parts: Split, task: str) -> list[Line]:
              "no change is the simplest forecast; the network learns what is better", ""),
             ("windows", _parts(counts), "cut by time; the last part is seen once, at the end", ""),
         ]  # fmt: skip
+    if isinstance(data, Pictures):
+        return _picture_lines(data, counts)
     n_classes = len(data.classes)
     shape = " x ".join(map(str, data.shape)) or str(data.n_features)
     target = f"{n_classes} classes" if n_classes else "amounts"
@@ -136,6 +139,31 @@ def _data_lines(data: Any, parts: Split, task: str) -> list[Line]:
         ("scale", *_scale(data), ""),
         ("rows", _parts(counts), why, ""),
     ]
+
+
+def _picture_lines(data: Pictures, counts: list[int]) -> list[Line]:
+    """Of pictures: what was decided when they were read, and what was left out."""
+    size = " x ".join(map(str, data.shape))
+    lines = [("data", f"{len(data):,} pictures, {size} numbers each", data.source, "")]
+    lines += [("reading", note, "found in the files", "") for note in data.notes]
+    lines += [(c.what, c.value, c.why, c.option.removeprefix("--")) for c in data.choices]
+    lines.append(("target", _classes(data), "the folder or label of each", ""))
+    if data.augmentation is not None:
+        varied = [
+            word
+            for word, is_so in (
+                ("mirrored", data.augmentation.flip),
+                (f"moved by up to {data.augmentation.shift} pixels", data.augmentation.shift),
+                (f"brighter or darker by {data.augmentation.brightness:.0%}", data.augmentation.brightness),
+            )
+            if is_so
+        ]  # fmt: skip
+        why = "each time it is seen a picture is another; it means the same"
+        lines.append(("varied", ", ".join(varied), why, ""))
+    why = "the same share of each class, equal pictures stay together; test rows are seen once, at the end"
+    if data.parts is not None:
+        why = "the data came divided; test rows are seen once, at the end"
+    return [*lines, ("rows", _parts(counts), why, "test")]
 
 
 # use of a column -> what is made of it

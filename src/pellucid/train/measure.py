@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..data.dataset import Dataset, Split
+from ..data.pictures import Pictures
 from ..data.sequence import Scales, Series, Text
 from ..models.samples import fixed_noise
 from . import baselines
@@ -21,6 +22,7 @@ from .tables import Table
 
 HORIZONS = (1, 3, 6, 12)  # steps ahead at which forecasts are measured
 N_MADE = 500  # pictures that are judged
+MOST_BYTES = 2**29  # of pictures as float32 for simple methods
 COPY = 0.25  # a picture nearer than this part of the usual distance to a real one is called a copy
 
 
@@ -35,7 +37,7 @@ def measure(made: Any, network: Any, data: Any, parts: Split) -> dict:
         if len(rows) and made.task != "generate":
             scores[name] = evaluate(network, data, rows, made.loss()).as_dict()
     measured = MEASURES[made.task]
-    if made.task == "classify" and isinstance(data, Table):
+    if made.task == "classify" and isinstance(data, (Table, Pictures)):
         measured = measure_classes_of_rows
     return {"metrics": scores, **measured(made, network, data, parts, scores)}
 
@@ -73,8 +75,19 @@ def measure_classes_of_rows(made: Any, network: Any, data: Any, parts: Split, sc
     return {
         **found,
         "scores": classification(p, data.y[tested], data.classes),
-        "baselines": baselines.table_baselines(data.x, data.y, parts, data.classes, seed=made.seed),
+        "baselines": simple_methods(made, data, parts),
     }
+
+
+def simple_methods(made: Any, data: Any, parts: Split) -> dict:
+    """What needs no network; {} for pictures that would fill the memory as numbers."""
+    if isinstance(data, Table):
+        x = data.x
+    elif 4 * len(data) * data.n_features <= MOST_BYTES:
+        x = data.x[np.arange(len(data))]
+    else:
+        return {}
+    return baselines.table_baselines(x, data.y, parts, data.classes, seed=made.seed)
 
 
 def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict) -> dict:

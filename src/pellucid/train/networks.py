@@ -7,7 +7,7 @@
   forecast  the next value of a series  gru, lstm, rnn
 
 A row's settings are defaults; a person's own come before them. `width` and `layers` mean what the row says.
-Tables of a person's own have rows of their own (TABLES)."""
+Tables and pictures of a person's own have rows of their own (TABLES, PICTURES)."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -103,6 +103,50 @@ def cnn_shape(s: Any, data: Any) -> str:
     """8x8, 16 filters, 32 filters, pool, 10."""
     image = "x".join(map(str, data.shape[:2]))
     return f"{image}, {s.width} filters of 3x3, {2 * s.width} filters, pool 2, {len(data.classes)}"
+
+
+def make_picture_cnn(s: Any, data: Any) -> Sequential:
+    """Blocks of two convolutions, each normed, and a pooling that halves the side, until it is 8 or less.
+
+    Simonyan and Zisserman (2015), with batch norm; the filters double with each block."""
+    height, width, channels = data.shape
+    layers: list[Module] = []
+    filters = s.width
+    for _ in range(n_blocks(data.shape)):
+        for _ in range(2):
+            layers += [
+                Conv2d(channels, filters, 3, padding="same", bias=False),
+                BatchNorm2d(filters),
+                ReLU(),
+            ]
+            channels = filters
+        if min(height, width) >= 2:
+            layers.append(MaxPool2d(2))
+            height, width = height // 2, width // 2
+        filters *= 2
+    return Sequential(
+        *layers,
+        Flatten(),
+        Dropout(s.dropout),
+        Linear(channels * height * width, len(data.classes), init="glorot"),
+    )
+
+
+def n_blocks(shape: tuple[int, ...]) -> int:
+    """Halvings that bring the shorter side to 8 or less, 1 at least."""
+    side, n = min(shape[:2]) // 2, 1
+    while side > 8:
+        side, n = side // 2, n + 1
+    return n
+
+
+def picture_cnn_shape(s: Any, data: Any) -> str:
+    """28x28x1, 2 blocks of two convolutions with 16, 32 filters, 10."""
+    n = n_blocks(data.shape)
+    filters = ", ".join(str(s.width * 2**i) for i in range(n))
+    blocks = "1 block" if n == 1 else f"{n} blocks"
+    size = "x".join(map(str, data.shape))
+    return f"{size}, {blocks} of two convolutions with {filters} filters, {len(data.classes)}"
 
 
 # generate
@@ -235,6 +279,21 @@ TABLE = Network(
 # task -> networks for rows of a table
 TABLES: dict[str, dict[str, Network]] = {"classify": {"mlp": TABLE}, "regress": {"mlp": TABLE}}
 
+# task -> networks for pictures of one's own
+PICTURES: dict[str, dict[str, Network]] = {
+    "classify": {
+        "cnn": Network(
+            make_picture_cnn,
+            picture_cnn_shape,
+            "filters that slide over the picture find a shape wherever it is",
+            {"batch": 64, "epochs": 20, "patience": 8, "validation": 0.15, "test": 0.2,
+             "width": 16, "dropout": 0.25, "schedule": "cosine"},
+            ("width", "dropout"),
+        ),
+        "mlp": TABLE,
+    }
+}  # fmt: skip
+
 # The first network of a task is the usual one.
 NETWORKS: dict[str, dict[str, Network]] = {
     "classify": {
@@ -300,9 +359,12 @@ NETWORKS: dict[str, dict[str, Network]] = {
 }  # fmt: skip
 
 
+OF_KIND = {"table": TABLES, "pictures": PICTURES}
+
+
 def networks_for(kind: str | None, task: str) -> Mapping[str, Network]:
     """The networks that learn a task from data of this kind (sources.py; None: what the package carries)."""
-    return (TABLES if kind == "table" else NETWORKS)[task]
+    return OF_KIND.get(kind or "", NETWORKS)[task]
 
 
 OBJECTIVE_OF = {

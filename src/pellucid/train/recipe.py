@@ -86,7 +86,8 @@ class Recipe:
     width, layers, window, dropout, activation   None where the network has no such setting
     kind    of a file of one's own: table, text, series (sources.py); None for what the package carries
     target, columns, group   of a table: what is learned, uses of columns by name, whose rows stay together
-    delimiter, encoding, header, missing, decimal, sheet   how it is read (data/reading.py)"""
+    delimiter, encoding, header, missing, decimal, sheet   how it is read (data/reading.py)
+    size, channels   of pictures: pixels of a side; 1 grey, 3 colour (data/images.py)"""
 
     data: str
     task: str
@@ -115,6 +116,8 @@ class Recipe:
     missing: Any = None
     decimal: str | None = None
     sheet: str | None = None
+    size: int | None = None
+    channels: int | None = None
     given: tuple[str, ...] = ()
 
     def settings(self) -> dict:

@@ -3,7 +3,7 @@
 run.json                the recipe, written first: what --resume continues
 checkpoint.safetensors  the state of the run, replaced whole every few seconds
 model.safetensors       the best weights          model.json  what network they belong to
-metrics.json            the result and one row per epoch
+metrics.json            the result and one row per epoch          report.html  the same for people
 samples/epoch-0001.png  of a generator: the same noise after every epoch
 lock                    held while a process works here"""
 
@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import FormatError, PellucidError, RunError, ShapeError
+from ..data.picture_file import Preparation
+from ..data.pictures import Pictures
 from ..data.sequence import Series
 from ..formats import model_json, safetensors
 from ..formats.atomic import remove_dead_temporaries, write_atomic
@@ -35,6 +37,7 @@ from .measure import measure
 from .networks import OBJECTIVE_OF
 from .pack import unpacked
 from .recipe import Recipe, recipe
+from .report import write_report
 from .samples import COLUMNS, ROWS, Sampler, sheet
 from .sources import OWN_SETTINGS
 from .tables import Table, preprocessing, told
@@ -53,7 +56,8 @@ class SavedModel:
     input    shape of one row as the network takes it; shift and scale of its numbers
     output   classes, or of a forecast the step (the network gives changes / step) and the unit
     encoder, target   of a table: how a file's cells become the network's numbers, and what its answers mean
-    kinds    of its columns: number, text or date, as they were read"""
+    kinds    of its columns: number, text or date, as they were read
+    preparation   of pictures: how a file becomes pixels (data/picture_file.py)"""
 
     network: Any
     task: str
@@ -68,6 +72,7 @@ class SavedModel:
     encoder: Any = None
     target: Any = None
     kinds: Mapping[str, str] = field(default_factory=dict)
+    preparation: Any = None
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """(N, C) class probabilities for rows that are scaled already; images may be rows of pixels."""
@@ -144,10 +149,11 @@ def train_run(
         assert stopped is not None
         measured = measure(made, network, data, parts)
         shape = data.shape
-        if (
-            made.task == "generate"
-        ):  # the critic has done its work; the last checkpoint still has it
+        if made.task == "generate":
+            # The critic has done its work; the last checkpoint still has it.
             network, shape = network.generator, (network.latent,)
+        if isinstance(data, Pictures) and data.is_flat:
+            shape = (data.n_features,)
         save_model(folder, network, data, made.settings(), shape=shape)
         result = {
             "run": str(folder),
@@ -172,6 +178,7 @@ def train_run(
             for e in stopped.history
         ]
         model_json.write_json(folder / METRICS, {**result, "history": history})
+        write_report(folder, {**result, "history": history})
         yield Finished(str(folder), result)
 
 
@@ -200,6 +207,11 @@ def save_model(
     }
     if isinstance(data, Table):
         description["preprocessing"] = preprocessing(data, settings["target"])
+    elif isinstance(data, Pictures):
+        description["preprocessing"] = {
+            "pictures": data.preparation.to_json(),
+            "file": {"name": data.name, "rows": len(data), "sha256": data.fingerprint()},
+        }
     model_json.save(folder / MODEL, description)
 
 
@@ -249,7 +261,7 @@ def load_model(folder: str | Path) -> SavedModel:
         ) from error
     network.eval()
     check_outputs(folder / MODEL, network, task, shape, classes)
-    encoder, target, kinds = found.preprocessing(shape)
+    encoder, target, kinds, preparation = found.preprocessing(shape)
     return SavedModel(
         network,
         task,
@@ -264,6 +276,7 @@ def load_model(folder: str | Path) -> SavedModel:
         encoder,
         target,
         kinds,
+        preparation,
     )
 
 
@@ -298,11 +311,14 @@ class Fields:
             )
         return float(value)
 
-    def preprocessing(self, shape: tuple[int, ...]) -> tuple[Any, Any, dict[str, str]]:
-        """(encoder, target, kinds of columns) of a table; (None, None, {}) where there is none."""
+    def preprocessing(self, shape: tuple[int, ...]) -> tuple[Any, Any, dict[str, str], Any]:
+        """(encoder, target, kinds of columns) of a table, preparation of pictures; (None, None, {}, None) where there
+        is neither."""
         found = self.model.get("preprocessing")
         if found is None:
-            return None, None, {}
+            return None, None, {}, None
+        if isinstance(found, dict) and "pictures" in found:
+            return None, None, {}, self.preparation(found["pictures"], shape)
         from ..data.encoder import Encoder, Target
         from ..data.frame import KINDS
 
@@ -326,7 +342,20 @@ class Fields:
                 f"{self.path}: field 'preprocessing' makes {len(encoder.names)} numbers of a row; 'input.shape' is "
                 f"{list(shape)}."
             )
-        return encoder, target, found["kinds"]
+        return encoder, target, found["kinds"], None
+
+    def preparation(self, found: Any, shape: tuple[int, ...]) -> Any:
+        """How a file becomes pixels, as many as the network takes."""
+        try:
+            preparation = Preparation.from_json(found)
+        except PellucidError as error:
+            raise FormatError(f"{self.path}: field 'preprocessing.pictures': {error}") from error
+        if math.prod(shape) != math.prod(preparation.shape):
+            raise FormatError(
+                f"{self.path}: field 'preprocessing.pictures' makes {math.prod(preparation.shape)} numbers of a "
+                f"picture; 'input.shape' is {list(shape)}."
+            )
+        return preparation
 
 
 def check_outputs(

@@ -26,7 +26,8 @@ from .tables import READING, reading
 
 FEWEST_CHARACTERS = 100  # of a text
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
-OWN_SETTINGS = ("kind", "target", "columns", "group", *READING)
+TABLE_SETTINGS = ("kind", "target", "columns", "group", *READING)
+OWN_SETTINGS = (*TABLE_SETTINGS, "size", "channels")
 
 
 @dataclass(frozen=True)
@@ -220,13 +221,58 @@ def series_defaults(data: str, values: Mapping[str, Any]) -> dict:
     return {"target": target, "window": max(1, min(24, len(found) // 6))}
 
 
+# A person's own pictures
+
+
+def is_pictures(path: str | Path) -> bool:
+    """Whether this is a folder of pictures, or an idx file of them."""
+    from ..data.images import is_idx, is_image_folder
+
+    return is_idx(path) or is_image_folder(path)
+
+
+def load_own_pictures(made: Any) -> Any:
+    """The pictures of a folder or of idx files: scaled by the training part, varied where that does no harm."""
+    from ..data.images import is_idx, read_idx, read_image_folder
+
+    def read() -> Any:
+        if is_idx(made.data):
+            return read_idx(made.data)
+        return read_image_folder(made.data, made.size, made.channels)
+
+    def prepared() -> Any:
+        from ..data.augment import decide_augmentation
+
+        data = tables.once(_PICTURES, (made.data, made.size, made.channels), read)
+        parts = split_own_pictures(data, made)
+        data = data.standardised(parts.train)
+        if made.network_name == "mlp":
+            return data.flat()
+        varied, _ = decide_augmentation(data.classes, *data.shape)
+        return replace(data, augmentation=varied)
+
+    key = (made.data, repr(sorted(made.settings().items())))
+    return tables.once(_PREPARED, key, prepared)
+
+
+_PICTURES: dict = {}
+_PREPARED: dict = {}
+
+
+def split_own_pictures(data: Any, made: Any) -> Split:
+    """Pictures of equal pixels stay together; a division into folders stands."""
+    from ..data.images import split_pictures
+
+    return split_pictures(data, made.validation, made.test, made.seed)
+
+
 # kind -> how a file of a person's own is used
 SOURCES: dict[str, Source] = {
     "table": Source(
         tables.load,
         lambda data, made: data.parts,
         ("classify", "regress"),
-        OWN_SETTINGS,
+        TABLE_SETTINGS,
         tables.defaults,
     ),
     "text": Source(
@@ -242,6 +288,12 @@ SOURCES: dict[str, Source] = {
         ("forecast",),
         ("kind", "target", *READING),
         series_defaults,
+    ),
+    "pictures": Source(
+        load_own_pictures,
+        split_own_pictures,
+        ("classify",),
+        ("kind", "size", "channels"),
     ),
 }
 
@@ -280,10 +332,11 @@ def no_such_data(data: str, known: Sequence[str]) -> str:
 
 
 def kind_of(data: str, values: Mapping[str, Any]) -> str:
-    """table, text or series: by the task that is asked for, else by the target, else by the file's name."""
+    """table, text, series or pictures: a folder has pictures; else by the task that is asked for, else by the
+    target, else by the file's name."""
     path, task = Path(data), values.get("task")
-    if path.is_dir():
-        raise DataError(f"{data}: is a folder. Give a table, a text or a dated table.")
+    if path.is_dir() or is_pictures(path):
+        return "pictures"
     if task == "forecast":
         return "series"
     if task == "continue":

@@ -78,14 +78,14 @@ def read(data: str, reading: Mapping[str, Any]) -> Frame:
     except OSError as error:
         raise DataError(f"{data}: {error.strerror or error}.") from None
     key = (os.path.abspath(data), state.st_mtime_ns, state.st_size, repr(sorted(reading.items())))
-    return _once(_FRAMES, key, lambda: read_table(data, **reading))
+    return once(_FRAMES, key, lambda: read_table(data, **reading))
 
 
 _FRAMES: dict = {}
 _TABLES: dict = {}
 
 
-def _once(cache: dict, key: Any, make: Any) -> Any:
+def once(cache: dict, key: Any, make: Any) -> Any:
     """The last thing that was made is kept: a run looks at its table to decide, to tell and to learn."""
     if key not in cache:
         found = make()
@@ -155,7 +155,7 @@ def load(made: Any) -> Table:
     settings = made.settings()
     fixed = {n: settings.get(n) for n in (*DIVIDED_BY, "task", "target", "columns")}
     key = (id(frame), json.dumps(fixed, sort_keys=True))
-    return _once(_TABLES, key, lambda: (frame, encode(frame, made)))[1]
+    return once(_TABLES, key, lambda: (frame, encode(frame, made)))[1]
 
 
 DIVIDED_BY = ("validation", "test", "seed", "group")
