@@ -14,11 +14,11 @@ import pytest
 from pellucid.base.errors import DataError, FormatError, OptionError
 from pellucid.data import Dataset, load_digits
 from pellucid.data.augment import Augmentation, decide_augmentation
+from pellucid.data.decoding import Room, read_files
 from pellucid.data.frame import Column, Frame
 from pellucid.data.images import (
     Pictures,
     Preparation,
-    _Room,
     is_idx,
     is_image_folder,
     read_idx,
@@ -136,6 +136,20 @@ def test_suffixes_of_any_case_and_names_that_say_another_format_are_read_by_what
         and "cat/b.jpg (PNG)" in note
     )
     assert "dog/d.dat (GIF)" in note
+
+
+def test_names_that_no_terminal_could_show_are_written_in_signs(tmp_path):
+    two_classes(tmp_path)
+    try:
+        for folder in ("caf\u00e9", "cafe\u0301"):  # the same name, as Windows and macOS write it
+            save(tmp_path / folder / f"{len(folder)}.png", noise(10, 12, seed=60 + len(folder)))
+        (tmp_path / "cat" / "a\n\x1b[31m.png").write_text("no picture")
+    except OSError:
+        pytest.skip("this file system refuses such names")
+    data = read_image_folder(tmp_path)
+    assert data.classes == ("caf\u00e9", "cat", "dog") and data.y.tolist().count(0) == 2
+    assert data.damaged[0][0] == r"cat/a\n\x1b[31m.png"
+    assert len(data.notes) == 1 and data.notes[0].isprintable()
 
 
 def test_deeper_folders_belong_to_the_class_above_and_one_folder_around_all_is_looked_through(
@@ -451,7 +465,7 @@ def test_the_number_of_threads_changes_nothing(tmp_path):
 
 
 def test_pictures_being_decoded_share_a_bound_and_a_larger_one_goes_alone():
-    room, most, lock, now = _Room(100), [0], threading.Lock(), [0]
+    room, most, lock, now = Room(100), [0], threading.Lock(), [0]
 
     def decode(n):
         with room.taken(n):
@@ -468,6 +482,31 @@ def test_pictures_being_decoded_share_a_bound_and_a_larger_one_goes_alone():
     for t in threads:
         t.join(10)
     assert now == [0] and room.n_taken == 0 and most[0] == 250
+
+
+def test_new_files_are_read_in_the_form_of_those_that_were_learned_from(tmp_path):
+    data = read_image_folder(two_classes(tmp_path / "data"))
+    odd = save(tmp_path / "odd.gif", noise(31, 17, 1))
+    (tmp_path / "text.png").write_text("no")
+    paths = [tmp_path / "data" / data.paths[4], tmp_path / "text.png", odd]
+    pixels, damaged = read_files(paths, data.preparation)
+    assert np.array_equal(pixels[0], data.pixels[4])
+    assert np.array_equal(pixels[2], data.preparation.read(odd))
+    assert list(damaged) == [1] and not pixels[1].any()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_progress_is_told_to_the_end_and_ctrl_c_ends_the_reading(tmp_path, threads):
+    two_classes(tmp_path, 10, (70, 70))
+    heard = []
+    read_image_folder(tmp_path, threads=threads, told=lambda done, n: heard.append((done, n)))
+    assert heard[-1] == (20, 20) and heard == sorted(heard)
+
+    def stop(done, n):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read_image_folder(tmp_path, threads=threads, told=stop)
 
 
 def test_more_pictures_than_memory_are_refused_before_decoding(tmp_path):
@@ -521,6 +560,8 @@ def test_a_table_with_a_wrong_path_is_told_with_its_line(tmp_path):
     for path in ("../secret.png", str(tmp_path / "secret.png"), "a\0b.png"):
         with pytest.raises(DataError, match=r"list\.csv, line 3, column 'file': .* leads out"):
             read_image_table(frame(["cat/0.png", path], ["a", "b"]), "file", "y", tmp_path / "data")
+    windows = frame(["cat\\0.png", "dog\\0.png"], ["a", "b"])
+    assert len(read_image_table(windows, "file", "y", tmp_path / "data")) == 2
     table = frame(["cat/0.png", "dog/0.png", "dog/9.png"], ["a", "b", "b"])
     data = read_image_table(table, "file", "y", tmp_path / "data")
     assert data.damaged == (("dog/9.png (list.csv, line 4)", "there is no such file"),)

@@ -10,12 +10,9 @@ N pictures, H, W pixels down and across, C channels"""
 
 import dataclasses
 import os
-import threading
 import unicodedata
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,12 +20,13 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError, OptionError
-from ..runtime.team import get_threads
 from . import picture_file
+from .decoding import Told, decode_all, read_files, read_headers
 from .frame import Frame
 from .idx import is_idx, read_idx, read_idx_array
-from .picture_file import SUFFIXES, Damaged, Header, Preparation
-from .pictures import Choice, Pictures, split_pictures
+from .picture_file import SUFFIXES, Header, Preparation
+from .picture_form import decide_preparation, settle_channels
+from .pictures import Pictures, split_pictures
 
 __all__ = [
     "Pictures",
@@ -36,6 +34,7 @@ __all__ = [
     "decide_preparation",
     "is_idx",
     "is_image_folder",
+    "read_files",
     "read_idx",
     "read_idx_array",
     "read_image_folder",
@@ -43,20 +42,11 @@ __all__ = [
     "split_pictures",
 ]
 
-MAX_SIDE = 64  # of what is decided; a larger size can be asked for
-MIN_SIDE = 8
 MEMORY = 2**32  # bytes of all pictures together
-DECODING = 2**29  # bytes that pictures being decoded may take together
-BYTES_PER_PIXEL = 12  # of one being decoded: four channels, and twice in conversion
-SMALL = (
-    64 * 64
-)  # pixels of a picture below which threads only wait for Python: 28 x 28 goes faster by one
-SAMPLE = 32  # transparent pictures that are looked at to choose what shows through
 LISTED = 10  # names in a message
 PART_NAMES = {
     "train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2,
 }  # fmt: skip
-GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B")
 OTHER_FORMATS = {
     ".tif", ".tiff", ".heic", ".heif", ".avif", ".svg", ".raw", ".cr2", ".nef", ".dng", ".psd",
 }  # fmt: skip
@@ -88,6 +78,7 @@ def read_image_folder(
     strict: bool = False,
     threads: int | None = None,
     memory: int = MEMORY,
+    told: Told | None = None,
     name: str | None = None,
 ) -> Pictures:
     """The pictures of a folder with a folder for each class, in the order of their paths.
@@ -97,6 +88,7 @@ def read_image_folder(
     background  0..255, what shows through transparent places; None: what contrasts with the pictures
     strict      a picture that cannot be read is an error; else it is left out and named in `damaged` and `notes`
     threads     that decode; None: as programs run on     memory   bytes that all pictures together may take
+    told        hears (pictures decoded, pictures in all), ten times a second
 
     Folders train, validation and test above the classes divide the pictures (`parts`). Raises DataError when there is
     no folder, no picture, one class only, or a link that leads out of the folder."""
@@ -116,10 +108,10 @@ def read_image_folder(
     files, labels, classes, parts, more = _by_class(str(path), found, folders)
     return _read(
         name or root.resolve().name,
-        [_File(root / f, f) for f in files],
+        [_File(root / f, _printable(f)) for f in files],
         labels,
         classes,
-        _Wishes(size, channels, background, strict, threads, memory),
+        _Wishes(size, channels, background, strict, threads, memory, told),
         notes + more,
         source=str(path),
         parts=parts,
@@ -227,11 +219,13 @@ def _by_class(
         notes.append(
             f"{_count(without, 'picture lies', 'pictures lie')} in no folder of a class: left out."
         )
-    names = [f.split("/")[level] for f in files]
+    names = [_class_name(f.split("/")[level]) for f in files]
     classes = tuple(sorted(set(names), key=_class_order))
     prefix = "/".join(split_up[0][:depth])
     empty = {
-        f.split("/")[level] for f in folders if f.count("/") == level and f.startswith(prefix)
+        _class_name(f.split("/")[level])
+        for f in folders
+        if f.count("/") == level and f.startswith(prefix)
     } - set(classes)
     if empty:
         notes.append(f"folders without a picture make no class: {_some(sorted(empty))}.")
@@ -245,7 +239,12 @@ def _by_class(
     parts = None
     if is_divided:
         parts = np.array([parts_of[f.split("/")[depth]] for f in files], np.uint8)
-    return files, labels, tuple(unicodedata.normalize("NFC", c) for c in classes), parts, notes
+    return files, labels, classes, parts, notes
+
+
+def _class_name(folder: str) -> str:
+    """One name, however its accents are written: macOS writes them as letters of their own."""
+    return unicodedata.normalize("NFC", _printable(folder))
 
 
 def _class_order(name: str) -> tuple:
@@ -270,6 +269,7 @@ def read_image_table(
     strict: bool = False,
     threads: int | None = None,
     memory: int = MEMORY,
+    told: Told | None = None,
 ) -> Pictures:
     """The pictures that a table names, a row each, with the target column as class or amount.
 
@@ -304,6 +304,8 @@ def read_image_table(
     for row in rows.tolist():
         given = str(where.values[row])
         path = base / given
+        if "\\" in given and os.sep == "/" and not path.exists():
+            path = base / given.replace("\\", "/")  # the table was written on Windows
         try:
             is_inside = os.path.commonpath([inside, os.path.realpath(path)]) == inside
         except ValueError:  # a NUL, or another drive
@@ -313,7 +315,7 @@ def read_image_table(
                 f"{frame.place(row)}, column {path_column!r}: {given!r} leads out of the folder {base}. Give the "
                 f"folder that holds all pictures."
             )
-        files.append(_File(path, f"{given} ({frame.place(row)})"))
+        files.append(_File(path, f"{_printable(given)} ({frame.place(row)})"))
     if task == "regress":
         labels, names = what.values[rows].astype(np.float32), ()
     else:
@@ -323,7 +325,7 @@ def read_image_table(
                 f"{frame.name}: column {target!r} is {names[0]!r} in every row; a classifier needs at least two "
                 f"classes."
             )
-    wishes = _Wishes(size, channels, background, strict, threads, memory)
+    wishes = _Wishes(size, channels, background, strict, threads, memory, told)
     return _read(Path(frame.name).stem, files, labels, names, wishes, notes, source=frame.name)
 
 
@@ -345,6 +347,7 @@ class _Wishes:
     strict: bool
     threads: int | None
     memory: int
+    told: Told | None
 
 
 def _read(
@@ -373,7 +376,7 @@ def _read(
             f"allowed. Use a smaller --size or more --memory."
         )
     pixels, has_colour, more = decode_all(
-        [f.path for f in files], headers, preparation, wishes.threads
+        [f.path for f in files], headers, preparation, wishes.threads, wishes.told
     )
     damaged = {**damaged, **more}
     _check_damaged(source, files, damaged, wishes.strict)
@@ -383,7 +386,9 @@ def _read(
             pixels[to] = pixels[i]
     pixels = pixels[: len(kept)]
     if preparation.channels == 3 and wishes.channels is None:
-        preparation, pixels, choice = _colour(preparation, pixels, bool(has_colour[kept].any()))
+        preparation, pixels, choice = settle_channels(
+            preparation, pixels, bool(has_colour[kept].any())
+        )
         choices.append(choice)
     kept_headers = [h for i in kept.tolist() if (h := headers[i]) is not None]
     notes = notes + _file_notes([files[i] for i in kept.tolist()], kept_headers)
@@ -418,265 +423,6 @@ def _check_damaged(
             f"{source}: {len(damaged)} of {len(files)} pictures cannot be read: {_listing(listed)}. Replace or "
             f"remove them."
         )
-
-
-def read_headers(paths: Sequence[Path]) -> tuple[list[Header | None], dict[int, str]]:
-    """(the header of each file, or None; number -> why there is none)."""
-    headers: list[Header | None] = [None] * len(paths)
-    damaged: dict[int, str] = {}
-
-    def work(i: int) -> None:
-        try:
-            headers[i] = picture_file.read_header(paths[i])
-        except Damaged as why:
-            damaged[i] = str(why)
-
-    # Reading heads is Python's work, for which threads only wait for each other.
-    _in_threads(len(paths), work, 1)
-    return headers, damaged
-
-
-def decode_all(
-    paths: Sequence[Path],
-    headers: Sequence[Header | None],
-    preparation: Preparation,
-    threads: int | None = None,
-) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
-    """Every file with a header decoded once: ((N, H, W, C) uint8, (N,) whether it has colour, number -> damage)."""
-    pixels = np.zeros((len(paths), *preparation.shape), np.uint8)
-    has_colour = np.zeros(len(paths), bool)
-    damaged: dict[int, str] = {}
-    room = _Room(DECODING)
-
-    def work(i: int) -> None:
-        header = headers[i]
-        if header is None:
-            return
-        with room.taken(header.height * header.width * BYTES_PER_PIXEL):
-            try:
-                data = picture_file.read_bytes(paths[i])
-                picture = preparation.pixels(picture_file.decode(data, preparation.least))
-            except Damaged as why:
-                damaged[i] = str(why)
-                return
-        pixels[i] = picture
-        if preparation.channels == 3:
-            has_colour[i] = bool((picture != picture[..., :1]).any())
-
-    n_pixels = sum(h.height * h.width for h in headers if h is not None)
-    if n_pixels < SMALL * len(paths):
-        threads = 1
-    _in_threads(len(paths), work, threads)
-    return pixels, has_colour, damaged
-
-
-class _Room:
-    """Bytes that threads share: whoever wants more than is left waits; one alone may take more than there is."""
-
-    def __init__(self, n_bytes: int):
-        self.n_bytes, self.n_taken = n_bytes, 0
-        self.changed = threading.Condition()
-
-    def taken(self, n: int) -> "_Taken":
-        return _Taken(self, n)
-
-
-@dataclass(frozen=True)
-class _Taken:
-    room: _Room
-    n: int
-
-    def __enter__(self) -> None:
-        with self.room.changed:
-            self.room.changed.wait_for(
-                lambda: not self.room.n_taken or self.room.n_taken + self.n <= self.room.n_bytes
-            )
-            self.room.n_taken += self.n
-
-    def __exit__(self, *error) -> None:
-        with self.room.changed:
-            self.room.n_taken -= self.n
-            self.room.changed.notify_all()
-
-
-def _in_threads(n: int, work: Callable[[int], None], threads: int | None) -> None:
-    """work(0) to work(n - 1), each once. Pillow decodes without holding Python's lock.
-
-    An error in one ends all; so does Ctrl-C, after the pictures being decoded."""
-    picture_file.pillow()
-    lock, numbers, is_ended = threading.Lock(), iter(range(n)), threading.Event()
-
-    def run() -> None:
-        while not is_ended.is_set():
-            with lock:
-                i = next(numbers, None)
-            if i is None:
-                return
-            try:
-                work(i)
-            except BaseException:
-                is_ended.set()
-                raise
-
-    n_threads = max(1, min(n, get_threads() if threads is None else threads))
-    with warnings.catch_warnings():
-        # Pillow warns of odd EXIF and palettes, once a file; what matters is in the pixels. Too many of these is
-        # an error of its own.
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", picture_file.pillow().DecompressionBombWarning)
-        if n_threads == 1:
-            run()
-            return
-        with ThreadPoolExecutor(n_threads) as pool:
-            futures = [pool.submit(run) for _ in range(n_threads)]
-            try:
-                for future in futures:
-                    future.result()
-            finally:
-                is_ended.set()
-
-
-# Decisions
-
-
-def decide_preparation(
-    headers: Mapping[int, Header],
-    paths: Sequence[Path],
-    size: int | tuple[int, int] | None = None,
-    channels: int | None = None,
-    background: int | None = None,
-) -> tuple[Preparation, list[Choice]]:
-    """(one form for all pictures, why): what was asked for, or what suits the headers.
-
-    Channels are decided here as far as headers tell: colour files without a colour are found out by decoding."""
-    height, width, why = _size(list(headers.values()), size)
-    choices = [Choice("size", f"{height} x {width}", why, "size")]
-    ratios = {round(np.log(h.width / h.height), 1) for h in headers.values()}
-    if len({(h.height, h.width) for h in headers.values()} | {(height, width)}) > 1:
-        fit = (
-            "scaled"
-            if ratios == {round(np.log(width / height), 1)}
-            else "scaled whole, bars at the sides"
-        )
-        why_whole = (
-            "cropping could cut off what tells the classes apart; bars have the colour of the picture's border, so "
-            "that they make no edge"
-        )
-        choices.append(Choice("fit", fit, why_whole))
-    is_grey = all(h.mode in GREY_MODES for h in headers.values())
-    if channels is not None:
-        choices.append(Choice("channels", _channels(channels), "as asked for", "channels"))
-    elif is_grey:
-        choices.append(Choice("channels", _channels(1), "every file is grey", "channels"))
-    white = 65535
-    deep = [i for i, h in headers.items() if h.is_deep]
-    if deep:
-        white, choice = _white(deep, paths)
-        choices.append(choice)
-    clear = [i for i, h in headers.items() if h.may_be_transparent]
-    if background is not None:
-        choices.append(Choice("background", str(background), "as asked for", "background"))
-    elif clear:
-        background, choice = _background(clear, paths)
-        choices.append(choice)
-    made = Preparation(
-        height,
-        width,
-        channels or (1 if is_grey else 3),
-        255 if background is None else background,
-        white,
-    )
-    return made, choices
-
-
-def _size(headers: Sequence[Header], size: int | tuple[int, int] | None) -> tuple[int, int, str]:
-    if size is not None:
-        sides = (size, size) if isinstance(size, int) else tuple(size)
-        if len(sides) != 2 or not all(
-            isinstance(s, int) and not isinstance(s, bool) and 1 <= s <= picture_file.MAX_SIDE
-            for s in sides
-        ):
-            raise OptionError(
-                f"size must be a number of pixels or (height, width), 1 to {picture_file.MAX_SIDE} each; got {size!r}."
-            )
-        return *sides, "as asked for"
-    sizes = Counter((h.height, h.width) for h in headers)
-    # Of sizes that are equally common, the larger.
-    commonest = max(sizes, key=lambda s: (sizes[s], s))
-    if len(sizes) == 1:
-        (height, width), why = commonest, "every picture has this size"
-    elif 2 * sizes[commonest] >= len(headers):
-        (height, width) = commonest
-        why = f"{sizes[commonest]} of {len(headers)} pictures have {height} x {width}"
-    else:
-        height, width = (int(np.median([s[i] for s in sizes.elements()])) for i in (0, 1))
-        why = f"{height} x {width} is the middle of {len(sizes)} different sizes"
-    longest = max(height, width)
-    if longest > MAX_SIDE:
-        why += f" ({height} x {width}), scaled to {MAX_SIDE} for the longer side: a step's time grows with the pixels"
-        height, width = round(height * MAX_SIDE / longest), round(width * MAX_SIDE / longest)
-    if min(height, width) < MIN_SIDE:
-        why += f"; {MIN_SIDE} pixels are the least that filters can look at"
-    return max(MIN_SIDE, height), max(MIN_SIDE, width), why
-
-
-def _white(deep: Sequence[int], paths: Sequence[Path]) -> tuple[int, Choice]:
-    """What becomes 255 in pictures of more than 8 bits: the most that their number of bits can hold."""
-    peaks: dict[int, int] = {}
-
-    def work(i: int) -> None:
-        try:
-            peaks[i] = picture_file.peak(
-                picture_file.decode(picture_file.read_bytes(paths[deep[i]]))
-            )
-        except Damaged:
-            peaks[i] = 0  # it is named when all are decoded
-
-    _in_threads(len(deep), work, None)
-    peak = max(peaks.values())
-    white = max(255, 2 ** int(peak).bit_length() - 1)
-    why = f"{len(deep)} pictures have more than 8 bits, up to {peak:,}; a fixed 65,535 would make dim ones black"
-    return white, Choice("white", f"0..{white:,} becomes 0..255", why)
-
-
-def _background(clear: Sequence[int], paths: Sequence[Path]) -> tuple[int, Choice]:
-    """White or black for transparent places: what is further from what can be seen."""
-    step = -(-len(clear) // SAMPLE)
-    weight = brightness = 0.0
-    for i in clear[::step]:
-        try:
-            a, b = picture_file.visible(picture_file.decode(picture_file.read_bytes(paths[i])))
-        except Damaged:
-            continue
-        weight, brightness = weight + a, brightness + b
-    if not weight:
-        return 255, Choice(
-            "background", "white", "nothing is transparent in the pictures looked at", "background"
-        )
-    mean = brightness / weight
-    value, name = (255, "white") if mean < 128 else (0, "black")
-    why = f"what is not transparent has a mean brightness of {mean:.0f} of 255: it stands out on {name}"
-    return value, Choice("background", name, why, "background")
-
-
-def _colour(
-    preparation: Preparation, pixels: np.ndarray, has_colour: bool
-) -> tuple[Preparation, np.ndarray, Choice]:
-    """Three channels where there is a colour, else one: grey pictures are often stored as colour files."""
-    if has_colour:
-        return (
-            preparation,
-            pixels,
-            Choice("channels", _channels(3), "there are pictures in colour", "channels"),
-        )
-    p = preparation
-    grey = Preparation(p.height, p.width, 1, p.background, p.white)
-    why = "red, green and blue are equal in every pixel of every file"
-    return (
-        grey,
-        np.ascontiguousarray(pixels[..., :1]),
-        Choice("channels", _channels(1), why, "channels"),
-    )
 
 
 def _without_empty(
@@ -731,6 +477,11 @@ def _file_notes(files: Sequence[_File], headers: Sequence[Header]) -> list[str]:
     return notes
 
 
+def _printable(name: str) -> str:
+    """A file's name that can be shown and stored: no line breaks, controls or bytes that are no text."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
 def _count(things: Sequence[Any] | np.ndarray, one: str, many: str) -> str:
     return f"{len(things):,} {one if len(things) == 1 else many}"
 
@@ -751,10 +502,6 @@ def _also(notes: Sequence[str]) -> str:
 
 def _suffixes(suffixes: Mapping[str, str]) -> str:
     return ", ".join(s.removeprefix(".") for s in suffixes)
-
-
-def _channels(n: int) -> str:
-    return "1, grey" if n == 1 else "3, colour"
 
 
 def _shape(p: Preparation) -> str:

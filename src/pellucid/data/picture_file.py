@@ -356,8 +356,8 @@ class Preparation:
 
     @property
     def least(self) -> int:
-        """What `decode` must keep of a side: twice the larger one. The means over four pixels or more that follow differ
-        by a few of 255 from those over all, even in coloured noise."""
+        """What `decode` must keep of a side: twice the larger one. The means over four pixels or more that follow
+        differ by a few of 255 from those over all, even in coloured noise."""
         return 2 * max(self.height, self.width)
 
     def read(self, path: str | Path) -> np.ndarray:
