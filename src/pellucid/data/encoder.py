@@ -65,7 +65,8 @@ class NumberCode:
     def __post_init__(self):
         _require(self.shape in ("plain", "log", "rank"), self.name, "shape")
         _require(self.scale > 0 and self.unit > 0, self.name, "scale and unit")
-        _require(_ascending(self.knots) and _ascending(self.steps), self.name, "knots and steps")
+        _require(_ascending(self.knots), self.name, "knots")
+        _require(_ascending(tuple(b / 2 for b in self.steps)), self.name, "steps")
         _require(len(self.knots) == len(self.scores), self.name, "scores")
         _require(bool(self.knots) == (self.shape == "rank"), self.name, "knots")
 
@@ -89,7 +90,7 @@ class NumberCode:
         n_steps = min(STEPS, len(column) // ROWS_A_STEP, most)
         steps: tuple[float, ...] = ()
         if len(edges) <= min(FEW_VALUES, most, len(here) // ROWS_A_VALUE):
-            steps = tuple(edges.tolist())
+            steps = _apart(edges)
         elif n_steps >= LEAST_STEPS:
             steps = _quantiles(sample, n_steps)
         return NumberCode(**{**vars(code), "steps": steps if len(steps) > 2 else ()})
@@ -191,12 +192,13 @@ def _skew(scores: np.ndarray) -> float:
 
 def _quantiles(ordered: np.ndarray, n: int) -> tuple[float, ...]:
     places = np.round(np.linspace(0, len(ordered) - 1, n + 1)).astype(int)
-    edges = np.unique(ordered[places])
-    # Steps narrower than float32 can see are no steps.
-    wide = np.ones(len(edges), bool)
-    with np.errstate(over="ignore"):
-        wide[1:] = np.diff(edges / 2) > 0
-    return tuple(edges[wide].tolist())
+    return _apart(np.unique(ordered[places]))
+
+
+def _apart(edges: np.ndarray) -> tuple[float, ...]:
+    """Ascending edges without those whose halves are equal, 0 and 5e-324: `write` divides by halves."""
+    _, first = np.unique(edges / 2, return_index=True)
+    return tuple(edges[first].tolist())
 
 
 def mean_and_deviation(values: np.ndarray) -> tuple[float, float]:
