@@ -284,6 +284,24 @@ def test_the_verdict_follows_from_figure_interval_and_rival(less, ours, interval
     assert "Without a network: linear" in page.text  # the best of them, not the first
 
 
+@pytest.mark.parametrize(
+    ("ahead", "says", "shows"),
+    [
+        ([0.01, 0.03], "better, by more than", "+1.0 to +3.0 points"),
+        ([-0.01, 0.03], "either could be ahead", "-1.0 to +3.0 points"),
+        ([-0.02, -0.01], "The network is worse", "-2.0 to -1.0 points"),
+    ],
+)
+def test_rows_that_both_have_answered_decide_the_verdict(ahead, says, shows):
+    result = {
+        "settings": {"task": "classify"},
+        "scores": {"accuracy": 0.9, "accuracy_interval": [0.8, 0.95], "n": 50},
+        "baselines": {"linear": {"accuracy": 0.88, "ahead_interval": ahead}},
+    }
+    page = check(report.page(result))
+    assert says in page.text and shows in page.text
+
+
 def test_a_figure_of_rows_that_training_used_says_so():
     result = {
         "settings": {"task": "classify"},

@@ -269,6 +269,58 @@ def test_amounts_that_cannot_be_compared_are_refused():
         scores.regression(np.array([0, np.nan]), np.zeros(2))
 
 
+def right(is_right: np.ndarray) -> np.ndarray:
+    """Probabilities of two classes whose answer is class 0, the truth, where it is right."""
+    return np.where(is_right[:, None], [0.9, 0.1], [0.2, 0.8])
+
+
+def test_being_ahead_on_the_same_rows_by_the_book():
+    # Agresti, Categorical Data Analysis, 10.1: 794 and 150, 86 and 570 of 1,600 approve; -0.04 +- 1.96 * 0.0095
+    first = np.repeat([True, True, False, False], [794, 150, 86, 570])
+    second = np.repeat([True, False, True, False], [794, 150, 86, 570])
+    truth = np.zeros(1600, np.int32)
+    # Agresti and Min add half a row to each cell: of 1,600 that is below the third digit.
+    found = scores.ahead(right(second), right(first), truth)
+    assert found == pytest.approx([-0.04 - 1.96 * 0.0095, -0.04 + 1.96 * 0.0095], abs=3e-4)
+    assert scores.ahead(right(first), right(second), truth) == pytest.approx([-found[1], -found[0]])
+
+
+def test_the_interval_of_being_ahead_holds_the_truth_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    n, n_held, tries = 60, 0, 500
+    for _ in range(tries):
+        kind = rng.choice(4, n, p=[0.6, 0.2, 0.1, 0.1])  # both right, ours, theirs, none
+        low, high = scores.ahead(
+            right(kind <= 1), right((kind == 0) | (kind == 2)), np.zeros(n, int)
+        )
+        n_held += low <= 0.1 <= high
+    assert 0.92 < n_held / tries < 0.98  # 500 tries of 95 % spread by 1 %
+
+
+def test_being_ahead_of_oneself_is_nothing():
+    is_right = np.array([True, False, True])
+    low, high = scores.ahead(right(is_right), right(is_right), np.zeros(3, int))
+    assert low < 0 < high and low == -high
+    x = np.array([1.0, 2.0, 4.0])
+    assert scores.ahead(x, x, np.zeros(3)) == [0, 0]
+    assert scores.ahead(np.zeros(0), np.zeros(0), np.zeros(0)) is None
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1.0, 1e200])
+def test_being_ahead_in_rmse_is_as_wide_as_the_theory_says(unit):
+    rng = np.random.default_rng(1)
+    n = 3000
+    truth, shared = rng.normal(size=n) * 5, rng.normal(size=n)
+    ours, theirs = truth + shared, truth + shared + 0.5 * rng.normal(size=n)
+    low, high = (v / unit for v in scores.ahead(ours * unit, theirs * unit, truth * unit))
+    a, b = (ours - truth) ** 2, (theirs - truth) ** 2
+    # The delta method: each row moves the difference of the roots by this much.
+    each = b / (2 * b.mean() ** 0.5) - a / (2 * a.mean() ** 0.5)
+    mean, half = b.mean() ** 0.5 - a.mean() ** 0.5, scores.Z * each.std() / n**0.5
+    assert (low, high) == pytest.approx((mean - half, mean + half), abs=0.15 * half)
+    assert low > 0
+
+
 def test_a_brief_keeps_the_figures_and_drops_the_tables():
     p, y = drawn(50, 3, seed=0)
     short = scores.brief(scores.classification(p, y, names(3)))

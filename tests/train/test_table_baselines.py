@@ -119,6 +119,19 @@ def test_a_method_that_would_be_slow_is_left_out_and_said():
     assert found["logistic regression"]["accuracy"] > 0.8
 
 
+def test_how_far_the_network_is_ahead_is_said_of_each_method():
+    x, y = clouds()
+    split = parts(300, 90)
+    perfect = np.eye(3)[y[split.test]]
+    found = baselines.table_baselines(x, y, split, ["a", "b", "c"], ours=perfect)
+    low, high = found["majority"]["ahead_interval"]
+    assert low < 1 - found["majority"]["accuracy"] < high and low > 0.4
+    amounts = y + 0.5
+    found = baselines.table_baselines(x, amounts, split, [], ours=amounts[split.test])
+    low, high = found["mean"]["ahead_interval"]
+    assert low < found["mean"]["rmse"] < high
+
+
 def test_of_too_many_rows_some_are_drawn_and_that_is_said(monkeypatch):
     pytest.importorskip("sklearn")
     x, y = clouds()

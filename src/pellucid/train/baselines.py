@@ -145,11 +145,14 @@ def table_baselines(
     classes: Sequence[str],
     *,
     seed: int = 0,
+    ours: np.ndarray | None = None,
 ) -> dict[str, dict[str, Any]]:
     """What simple methods reach on the test rows, having learned from the training rows alone.
 
     x        (N, F) or (N, ...) finite features, encoded as for the network
     y        (N,) class numbers, or amounts when `classes` is empty
+    ours     the network's answers for the test rows, (N_test, C) probabilities or amounts: each method then has an
+             `ahead_interval`, how much better the network is (scores.ahead)
     returns  name -> scores.brief(...), and `note` where less than all rows were learned from; or
              {"skipped": why} for a method that cannot be used here. `majority` or `mean` comes first; the others
              need scikit-learn, and are absent without it."""
@@ -181,6 +184,8 @@ def table_baselines(
                 f"; {note}" if note else ""
             )
         found[name] = {**scores.brief(scored), **({"note": note} if note else {})}
+        if ours is not None:
+            found[name]["ahead_interval"] = scores.ahead(ours, answers, y[test], seed)
     return found
 
 
