@@ -398,3 +398,62 @@ def test_of_several_columns_one_must_be_named(tmp_path, capsys):
     path = write(tmp_path / "two.csv", ["day", "a", "b"], rows)
     code, err = refused(capsys, "train", path, "--task", "forecast")
     assert code == 2 and "There are: a, b" in err
+
+
+# Pictures
+
+
+def draw(folder, kinds=("bar", "beam"), n=20, side=8):
+    """Bars stand, beams lie: n of each, a folder for each kind."""
+    Image = pytest.importorskip("PIL.Image")
+    rng = np.random.default_rng(5)
+    for kind in kinds:
+        (folder / kind).mkdir(parents=True)
+        for i in range(n):
+            pixels = rng.integers(0, 60, (side, side)).astype(np.uint8)
+            at = int(rng.integers(1, side - 2))
+            if kind == "bar":
+                pixels[:, at : at + 2] = 250
+            else:
+                pixels[at : at + 2] = 250
+            Image.fromarray(pixels).save(folder / kind / f"{i}.png")
+    return folder
+
+
+PICTURES = ["--width", "4", "--epochs", "12", "--lr", "0.02", "--batch", "8"]
+
+
+def test_a_folder_of_pictures_is_learned_and_asked_again(tmp_path, capsys):
+    folder, out = draw(tmp_path / "shapes"), tmp_path / "run"
+    result = json.loads(told_by(capsys, "train", folder, *PICTURES, "--out", out, "--json"))
+    assert result["settings"]["kind"] == "pictures" and result["classes"] == ["bar", "beam"]
+    assert result["scores"]["n"] == 8 and result["scores"]["accuracy"] > 0.7
+    # Elsewhere, with the folder of the training pictures gone.
+    (tmp_path / "other").mkdir()
+    moved = (folder / "bar" / "3.png").rename(tmp_path / "other" / "x.png")
+    answer = json.loads(told_by(capsys, "predict", out, moved, "--json"))["predictions"][0]
+    assert set(answer["probabilities"]) == {"bar", "beam"}
+    assert len(told_by(capsys, "predict", out, folder / "beam").splitlines()) == 20
+
+
+def test_few_pictures_have_small_batches_and_many_epochs(tmp_path, capsys):
+    assert command.run(["train", str(draw(tmp_path / "shapes")), "--dry-run"]) == 0
+    err = capsys.readouterr().err
+    assert "batch       8" in err and "at most 60" in err and "40 pictures, 8 x 8 x 1" in err
+
+
+@pytest.mark.parametrize(
+    ("kinds", "words"), [((), "no picture"), (("bar",), "one class"), (("bar", "beam"), "")]
+)
+def test_folders_that_teach_nothing_are_refused(kinds, words, tmp_path, capsys):
+    folder = tmp_path / "shapes"
+    folder.mkdir()
+    draw(folder, kinds)
+    if not words:
+        code, err = refused(capsys, "train", folder, "--target", "bar")
+        assert code == 2 and "--target is no setting of pictures" in err
+        code, err = refused(capsys, "train", folder, "--task", "generate")
+        assert code == 2 and "it can be used to classify" in err
+        return
+    code, err = refused(capsys, "train", folder, "--out", tmp_path / "run")
+    assert code == 1 and words in err and "shapes" in err

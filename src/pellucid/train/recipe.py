@@ -205,7 +205,7 @@ def recipe(data: str = "digits", **given) -> Recipe:
     source, kind = source_of(data, values)
     for name in OWN_SETTINGS:
         if name in values and name not in source.uses:
-            what = data if kind is None else f"a {kind}"
+            what = WORDS.get(kind or "", data)
             raise OptionError(f"--{OPTION_OF.get(name, name)} is no setting of {what}.")
     if values.get("task", source.tasks[0]) not in source.tasks:
         raise OptionError(
@@ -233,6 +233,7 @@ def recipe(data: str = "digits", **given) -> Recipe:
     return Recipe(data=data, **values, given=tuple(n for n in given if given[n] is not None))
 
 
+WORDS = {"table": "a table", "text": "a text", "series": "a series", "pictures": "pictures"}
 OPTION_OF = {"columns": "column"}  # settings whose option has another name
 
 

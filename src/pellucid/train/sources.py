@@ -231,19 +231,31 @@ def is_pictures(path: str | Path) -> bool:
     return is_idx(path) or is_image_folder(path)
 
 
-def load_own_pictures(made: Any) -> Any:
-    """The pictures of a folder or of idx files: scaled by the training part, varied where that does no harm."""
+def read_pictures(path: str, size: int | None, channels: int | None) -> Any:
+    """The pictures of a folder or of idx files, decoded once."""
     from ..data.images import is_idx, read_idx, read_image_folder
 
-    def read() -> Any:
-        if is_idx(made.data):
-            return read_idx(made.data)
-        return read_image_folder(made.data, made.size, made.channels)
+    if is_idx(path):
+        return tables.once(_PICTURES, (path,), lambda: read_idx(path))
+    return tables.once(
+        _PICTURES, (path, size, channels), lambda: read_image_folder(path, size, channels)
+    )
+
+
+def picture_defaults(data: str, values: Mapping[str, Any]) -> dict:
+    """Few pictures are learned from in small batches and for many epochs: 1,500 steps or so, 12 epochs at least."""
+    n = len(read_pictures(data, values.get("size"), values.get("channels")))
+    batch = values.get("batch") or int(min(64, max(8, 2 ** round(np.log2(max(1, n) / 20)))))
+    return {"batch": batch, "epochs": int(min(60, max(12, 1500 * batch // max(1, n))))}
+
+
+def load_own_pictures(made: Any) -> Any:
+    """Pictures scaled by the training part, varied where that does no harm."""
 
     def prepared() -> Any:
         from ..data.augment import decide_augmentation
 
-        data = tables.once(_PICTURES, (made.data, made.size, made.channels), read)
+        data = read_pictures(made.data, made.size, made.channels)
         parts = split_own_pictures(data, made)
         data = data.standardised(parts.train)
         if made.network_name == "mlp":
@@ -294,6 +306,7 @@ SOURCES: dict[str, Source] = {
         split_own_pictures,
         ("classify",),
         ("kind", "size", "channels"),
+        picture_defaults,
     ),
 }
 
