@@ -441,7 +441,8 @@ def test_a_damaged_history_does_not_cost_the_report(tmp_path):
     ],
 )  # fmt: skip
 def test_figures_for_people(value, kind, shown):
-    assert report_parts.say(value, kind, "m" if kind == "amount" else "") == shown
+    found = report_parts.say(value, kind, "m" if kind == "amount" else "")
+    assert found.replace("\u00a0", " ") == shown
 
 
 # -- Charts ----------------------------------------------------------------------------------------

@@ -84,7 +84,7 @@ nav{display:flex;flex-wrap:wrap;gap:.1rem 1rem}
 .wide{overflow-x:auto;max-width:100%}
 table{border-collapse:collapse;font-size:.92rem}
 th,td{padding:.28rem .6rem;text-align:left;vertical-align:top;border-bottom:1px solid var(--edge)}
-thead th{color:var(--quiet);font-weight:600;vertical-align:bottom}
+thead .n{white-space:normal}thead th{color:var(--quiet);font-weight:600;vertical-align:bottom}
 .n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .ours th,.ours td{font-weight:650;background:var(--soft)}
 .long td{overflow-wrap:break-word;min-width:6rem}.long td:last-child{white-space:nowrap;min-width:0}
@@ -318,19 +318,23 @@ def _compared(result: Mapping) -> Markup | None:
     headings = [
         f"{label}, {unit}" if kind == "amount" and unit else label for _, label, kind, _ in figures
     ]
-    with_ahead = any(s.get("ahead_interval") for _, s in rivals)
+    with_ahead = bool(figures) and any(s.get("ahead_interval") for _, s in rivals)
     if with_ahead:
-        headings.append(
-            f"Network ahead by ({figures[0][1]}, 95 %)" if figures else "Network ahead by"
-        )
+        headings.append("Network ahead by")
     rows = [row("this network", ours, "ours"), *(row(data(n), s) for n, s in rivals)]
-    return wide(table_of(["", *headings], rows, numbers=range(1, len(headings) + 1)), "Comparison")
+    compared = wide(
+        table_of(["", *headings], rows, numbers=range(1, len(headings) + 1)), "Comparison"
+    )
+    if not with_ahead:
+        return compared
+    said = f"Ahead by: the 95 % interval of the difference in {figures[0][1]} on the same rows."
+    return join([compared, tag("p", said, class_="quiet")])
 
 
 def _ahead(interval: Sequence[float], kind: str) -> str:
     """+1.5 to +3.2 points, or amounts."""
     if kind == "percent":
-        return f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f} points"
+        return f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f}\u00a0points"
     low, high = ((("+" if v > 0 else "") + say(v, kind, "")) for v in interval)
     return f"{low} to {high}"
 

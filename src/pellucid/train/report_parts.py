@@ -154,7 +154,7 @@ def percent(share: float) -> str:
         shown = "99.9"
     if share > 0 and shown == "0.0":
         shown = "< 0.1"
-    return f"{shown} %"
+    return f"{shown}\u00a0%"
 
 
 def say(value: Any, kind: str, unit: str) -> str:
@@ -172,7 +172,7 @@ def say(value: Any, kind: str, unit: str) -> str:
         text = f"{value:.{max(0, 3 - max(0, math.floor(math.log10(size))))}f}" if size else "0"
     if not float(text.replace(",", "")):
         text = text.removeprefix("-")
-    return f"{text} {unit}".rstrip()
+    return f"{text}\u00a0{unit}" if unit else text
 
 
 def say_range(interval: Sequence[float], kind: str, unit: str) -> str:
