@@ -21,7 +21,7 @@ BLOCK = re.compile(
     r"^```python\n(?P<code>.*?)^```\n(?P<shown>\n```text(?P<kind>[ \w]*)\n(?P<text>.*?)^```\n)?",
     re.MULTILINE | re.DOTALL,
 )
-WALKS = ("tour.md", "models.md", "../README.md")
+WALKS = ("tour.md", "models.md", "sklearn.md", "../README.md")
 
 
 def walk(document: str, name: str, with_samples: bool) -> str:

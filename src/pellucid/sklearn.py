@@ -419,9 +419,14 @@ def _scale_of(x: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def _scaled(x: np.ndarray, shift: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """(x - shift) / scale as float32, at most a million deviations away."""
+    found = np.empty(x.shape, np.float32)
+    n = PREDICTION_ROWS[-1]  # at once, so that the steps meet in the cache
     with np.errstate(over="ignore"):
-        z = (np.asarray(x, np.float64) - shift) / scale
-    return np.ascontiguousarray(np.clip(z, -FARTHEST, FARTHEST), np.float32)
+        for start in range(0, len(x), n):
+            z = np.subtract(x[start : start + n], shift)
+            z /= scale
+            found[start : start + n] = np.clip(z, -FARTHEST, FARTHEST, out=z)
+    return found
 
 
 class _Predictor:
