@@ -13,7 +13,7 @@ from ..base.errors import DataError
 from .columns import Schema, as_dates, as_numbers, as_texts, decide_task
 from .dataset import Split
 from .frame import Column, Frame
-from .split import REPEATED, same_rows
+from .split import REPEATED, cell_codes, numbered, same_rows
 
 KINDS = (
     "target",
@@ -30,6 +30,7 @@ LEAK_SHARE = (
     0.01  # of the errors that guessing makes: a column that leaves fewer gives the target away
 )
 LEAK_ROWS = 30  # fewer rows can agree by chance
+LEAK_LEARN, LEAK_HELD = 20_000, 10_000  # rows at most that leaks are looked for in, evenly spaced
 N_BINS = 64
 SHOWN = 5  # names in a sentence
 
@@ -99,18 +100,24 @@ def _leaks(frame: Frame, schema: Schema, split: Split) -> list[Finding]:
     task = _task(frame, schema.target)
     if not task:
         return []
+    learn = learn[:: -(-len(learn) // LEAK_LEARN)]
+    held = held[:: -(-len(held) // LEAK_HELD)]
+    frame = frame.take(np.concatenate([learn, held]))
+    column = frame[schema.target]
+    learn, held = np.arange(len(learn)), np.arange(len(learn), len(frame))
+    classes = as_texts(column) if task == "classify" else []
     found = []
     for f in schema.features:
         if f.use == "text":
             continue  # words may well say everything: that is what they are for
         key = _bins(frame, f.name, f.use, learn)
+        numbers = None
+        if f.use == "number":
+            numbers, _, _ = as_numbers(frame.name, frame[f.name])
         if task == "classify":
-            is_leak, how = _class_leak(as_texts(column), key, learn, held)
+            is_leak, how = _class_leak(classes, key, numbers, learn, held)
         else:
             amounts, _, _ = as_numbers(frame.name, column)
-            numbers = None
-            if f.use == "number":
-                numbers, _, _ = as_numbers(frame.name, frame[f.name])
             is_leak, how = _amount_leak(amounts, key, numbers, learn, held)
         if is_leak:
             text = (
@@ -145,15 +152,34 @@ def _bins(frame: Frame, name: str, use: str, learn: np.ndarray) -> np.ndarray:
 
 
 def _class_leak(
-    names: list[str | None], key: np.ndarray, learn: np.ndarray, held: np.ndarray
+    names: list[str | None],
+    key: np.ndarray,
+    numbers: np.ndarray | None,
+    learn: np.ndarray,
+    held: np.ndarray,
 ) -> tuple[bool, str]:
-    """Whether the commonest class of the column's own bin is nearly always right, where guessing is not."""
+    """Whether the commonest class of a row's bin, or that of the nearest number, is nearly always right."""
     tables: dict[int, Counter] = {}
     for row in learn.tolist():
         tables.setdefault(int(key[row]), Counter())[names[row]] += 1
     best = {k: c.most_common(1)[0][0] for k, c in tables.items()}
     common = Counter(names[r] for r in learn.tolist()).most_common(1)[0][0]
     right = sum(best.get(int(key[r]), common) == names[r] for r in held.tolist())
+    if numbers is not None and len(tables) >= N_BINS:
+        # A bin in which the class changes is never right; the nearest number is.
+        near = learn[~np.isnan(numbers[learn])]
+        near = near[np.argsort(numbers[near], kind="stable")]
+        ordered = numbers[near]
+        with np.errstate(over="ignore", invalid="ignore"):
+            after = np.searchsorted(ordered, numbers[held]).clip(1, len(near) - 1)
+            is_before = numbers[held] - ordered[after - 1] < ordered[after] - numbers[held]
+        nearest = near[np.where(is_before, after - 1, after)]
+        gone = np.isnan(numbers[held])
+        guess = [
+            best.get(-1, common) if g else names[r]
+            for g, r in zip(gone, nearest.tolist(), strict=True)
+        ]
+        right = max(right, sum(g == names[r] for g, r in zip(guess, held.tolist(), strict=True)))
     guessed = sum(names[r] == common for r in held.tolist())
     wrong, wrong_guessed = len(held) - right, len(held) - guessed
     # A few held-out rows of a rare class may all be right by luck: five must have been possible to get wrong.
@@ -252,16 +278,14 @@ def _duplicates(frame: Frame, schema: Schema, split: Split) -> list[Finding]:
     if schema.target is None or _task(frame, schema.target) != "classify":
         return found
     # The best that any model of these columns can do: of equal rows the commonest class is right.
-    pairs = Counter(
-        (u, t)
-        for u, t in zip(unit.tolist(), as_texts(frame[schema.target]), strict=True)
-        if t is not None
-    )
-    most: Counter[int] = Counter()
-    for (u, _), count in pairs.items():
-        most[u] = max(most[u], count)
-    total = sum(pairs.values())
-    wrong = total - sum(most.values())
+    column = frame[schema.target]
+    known = ~column.missing
+    total = int(known.sum())
+    label = numbered(cell_codes(column))[known]
+    pairs, counts = np.unique(unit[known] * (int(label.max()) + 1) + label, return_counts=True)
+    most = np.zeros(n_units, np.int64)
+    np.maximum.at(most, pairs // (int(label.max()) + 1), counts)
+    wrong = total - int(most.sum())
     if wrong:
         text = (
             f"{wrong:,} of {total:,} rows have another {schema.target!r} than most of the rows equal to them: no "

@@ -261,6 +261,8 @@ def as_numbers(where: str, column: Column) -> tuple[np.ndarray, int, str]:
     """((N,) float64 with NaN where missing, cells that are no number, the first of them).
 
     Text is read as numbers; a date is none: DataError."""
+    if column.missing.all():  # then its kind means nothing
+        return np.full(len(column), np.nan), 0, ""
     if column.kind == "date":
         raise DataError(f"{where}, column {column.name!r}: holds dates; needed are numbers.")
     if column.kind == "number":
@@ -288,16 +290,9 @@ def as_texts(column: Column) -> list[str | None]:
     if column.kind == "date":
         texts = np.datetime_as_string(column.values, unit="s").astype(object)
         return _without(texts, column.missing | np.isnat(column.values))
-    names: dict[float, str] = {}
-    found: list[str | None] = []
-    for value, gone in zip(column.values.tolist(), column.missing.tolist(), strict=True):
-        if gone or value != value:
-            found.append(None)
-        else:
-            if value not in names:
-                names[value] = shown(value)
-            found.append(names[value])
-    return found
+    different, place = np.unique(column.values, return_inverse=True)
+    names = np.array([shown(v) for v in different.tolist()], object)
+    return _without(names[place.reshape(-1)], column.missing | np.isnan(column.values))
 
 
 def _without(values: np.ndarray, gone: np.ndarray) -> list[str | None]:
@@ -308,6 +303,8 @@ def _without(values: np.ndarray, gone: np.ndarray) -> list[str | None]:
 
 def as_dates(where: str, column: Column) -> np.ndarray:
     """(N,) datetime64[us], NaT where missing; text must be ISO dates. Raises DataError."""
+    if column.missing.all():
+        return np.full(len(column), np.datetime64("NaT"), "M8[us]")
     if column.kind == "number":
         raise DataError(f"{where}, column {column.name!r}: holds numbers; needed are dates.")
     if column.kind == "date":

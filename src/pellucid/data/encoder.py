@@ -110,13 +110,8 @@ class NumberCode:
         return [self.name, *steps, *([f"{self.name} is missing"] if self.marked else [])]
 
     def write(self, where: str, column: Column, out: np.ndarray) -> None:
-        values, n_bad, first = as_numbers(where, column)
+        values, _, _ = self._numbers(where, column)
         gone = np.isnan(values)
-        if n_bad and n_bad == len(values):
-            raise DataError(
-                f"{where}, column {self.name!r}: {first!r} is not a number, nor is any other cell; "
-                f"this model takes numbers there."
-            )
         values[gone] = self.fill
         out[:, 0] = self.score(values)
         if self.steps:
@@ -131,8 +126,17 @@ class NumberCode:
         if self.marked:
             out[:, -1] = gone
 
+    def _numbers(self, where: str, column: Column) -> tuple[np.ndarray, int, str]:
+        found = values, n_bad, first = as_numbers(where, column)
+        if n_bad and np.isnan(values).all():
+            raise DataError(
+                f"{where}, column {self.name!r}: {first!r} is not a number, nor is any other cell; this model "
+                f"takes numbers there."
+            )
+        return found
+
     def report(self, where: str, column: Column) -> list[str]:
-        values, n_bad, first = as_numbers(where, column)
+        values, n_bad, first = self._numbers(where, column)
         found = []
         if n_bad:
             found.append(f"{self.name!r}: {_cells(n_bad)} no number ({first!r}), taken as missing")

@@ -63,8 +63,8 @@ def split_table(
     labels   (N,) class numbers: each class has its share of each part; None for amounts
     group    a column whose rows with the same value stay together (one person's visits, one day's pictures)
 
-    A class keeps at least one row to learn from. What a class has too few rows for is made up by the next one, so
-    that the parts have their shares over all. A table of less than 30 different rows, ten times each, repeats rather
+    A class keeps at least one row to learn from. A row that a class is too small to give comes from the next one,
+    so that the parts have their shares over all. A table of less than 30 different rows, ten times each, repeats rather
     than copies: there equal rows may lie apart. Each part is in ascending row order. Raises DataError when a part
     would be empty."""
     _check_shares(validation, test)
@@ -101,7 +101,8 @@ def split_table(
             else:
                 if max(wanted[p] - got[p] for p in (1, 2)) < 0.5:
                     break  # no unit is smaller than one row
-        owed = [w - g for w, g in zip(wanted, got, strict=True)]
+        # One row at most: a hundred classes of one row must not empty the class that comes next.
+        owed = [min(max(w - g, -1.0), 1.0) for w, g in zip(wanted, got, strict=True)]
     for p, share, name in ((2, test, "test"), (1, validation, "validate")):
         if share and not (part == p).any():
             spare = np.flatnonzero(part == 0)
@@ -109,9 +110,10 @@ def split_table(
             most = max(counts, key=lambda s: (counts[s], -s))
             if counts[most] < 2:
                 kinds = f"groups of {group!r}" if group else "different rows"
+                each = ", one of each class" if len(counts) > 1 else ""
                 raise DataError(
                     f"{frame.name}: no rows are left to {name}: rows that belong together stay together, and there "
-                    f"are only {n_units} {kinds}. Give more rows{' or another group' if group else ''}."
+                    f"are only {n_units} {kinds}{each}. Give more rows{' or another group' if group else ''}."
                 )
             own = spare[strata[spare] == most]
             part[own[np.argmin(sizes[own])]] = p
@@ -131,11 +133,11 @@ def same_rows(frame: Frame, columns: Sequence[str]) -> np.ndarray:
     code = np.zeros(n, np.uint64)
     with np.errstate(over="ignore"):
         for name in columns:
-            code = _mixed(code * np.uint64(0x9E3779B97F4A7C15) + _mixed(_cells(frame[name])))
-    return _numbered(code)
+            code = _mixed(code * np.uint64(0x9E3779B97F4A7C15) + _mixed(cell_codes(frame[name])))
+    return numbered(code)
 
 
-def _numbered(values: np.ndarray) -> np.ndarray:
+def numbered(values: np.ndarray) -> np.ndarray:
     """Equal values get equal numbers, in the order in which they come first."""
     _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     rank = np.empty(len(first), np.int64)
@@ -146,10 +148,10 @@ def _numbered(values: np.ndarray) -> np.ndarray:
 def _groups(frame: Frame, name: str) -> np.ndarray:
     """(N,) group numbers; a row without a group is a group of its own."""
     column = frame[name]
-    found = _numbered(_cells(column))
+    found = numbered(cell_codes(column))
     gone = column.missing
     found[gone] = len(frame) + np.flatnonzero(gone)
-    return _numbered(found)
+    return numbered(found)
 
 
 def _joined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -162,11 +164,11 @@ def _joined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
             np.minimum.at(least, numbers, unit)
             unit = least[numbers]
         if np.array_equal(unit, before):
-            return _numbered(unit)
+            return numbered(unit)
 
 
-def _cells(column: Column) -> np.ndarray:
-    """(N,) uint64, equal where the cells are."""
+def cell_codes(column: Column) -> np.ndarray:
+    """(N,) uint64, equal where the cells are; missing equals missing."""
     if column.kind == "text":
         seen: dict[str, int] = {}
         codes = [seen.setdefault(v, len(seen)) for v in column.values.tolist()]
