@@ -239,6 +239,40 @@ def test_columns_of_any_scale_are_learned_alike():
     assert np.isfinite(model.predict_proba(far)).all()
 
 
+def test_amounts_of_any_scale_are_learned_alike():
+    x, y = table()
+    expected = PellucidRegressor(**SMALL).fit(x, y).predict(x)
+    for scale in (2.0**-900, 2.0**900):
+        found = PellucidRegressor(**SMALL).fit(x, y * scale).predict(x) / scale
+        assert np.corrcoef(found, expected)[0, 1] > 0.99
+    same = PellucidRegressor(**SMALL).fit(x, np.full(len(x), 5.0))
+    assert (same.predict(x) == 5.0).all()
+
+
+def test_a_polars_frame_gives_names_too():
+    pl = pytest.importorskip("polars")
+    x, y = table()
+    frame = pl.DataFrame(x, schema=list("abcde"))
+    model = PellucidClassifier(**SMALL).fit(frame, y > 0)
+    assert model.feature_names_in_.tolist() == list("abcde")
+    assert np.array_equal(model.predict_proba(frame.to_pandas()), model.predict_proba(frame))
+
+
+def test_weights_are_routed_through_cross_validation():
+    import sklearn
+
+    x, y = table()
+    w = (np.arange(80) % 4 > 0).astype(float)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = PellucidClassifier(**SMALL).set_fit_request(sample_weight=True)
+        model.set_score_request(sample_weight=True)
+        routed = cross_val_score(model, x, y > 0, cv=[(np.arange(60), np.arange(60, 80))],
+                                 params={"sample_weight": w})  # fmt: skip
+    kept = np.flatnonzero(w[:60])
+    alone = clone(model).fit(x[kept], y[kept] > 0)
+    assert routed[0] == pytest.approx(alone.score(x[60:], y[60:] > 0, w[60:]))
+
+
 def test_the_users_random_numbers_stay_as_they_were():
     x, y = table()
     random.seed(5)

@@ -316,10 +316,14 @@ class PellucidRegressor(RegressorMixin, _Estimator):
         x, rows, counts = self._distinct(X, y, sample_weight)
         (self._y_shift,), (self._y_scale,) = _scale_of(y[rows, None], counts)
         target = ((y[rows] - self._y_shift) / self._y_scale).astype(np.float32)
+        if not target.any():  # one amount for all: that is the answer, whatever the network says
+            self._y_scale = np.float64(0.0)
         self._fit(x, target, counts, (), "mse")
-        unit = float(self._y_scale) ** 2
-        self.loss_curve_ = [unit * loss for loss in self.loss_curve_]
-        self.validation_loss_curve_ = [unit * loss for loss in self.validation_loss_curve_]
+        unit = float(
+            self._y_scale
+        )  # twice a factor: its square may be beyond float64, which then says inf
+        self.loss_curve_ = [loss * unit * unit for loss in self.loss_curve_]
+        self.validation_loss_curve_ = [loss * unit * unit for loss in self.validation_loss_curve_]
         return self
 
     def predict(self, X: Any) -> np.ndarray:
