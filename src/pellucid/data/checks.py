@@ -4,7 +4,7 @@ A frame, its schema and its split come in, findings go out: a sentence each, wit
 about. Nothing is changed here. N rows."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 import numpy as np
@@ -159,9 +159,9 @@ def _class_leak(
     held: np.ndarray,
 ) -> tuple[bool, str]:
     """Whether the commonest class of a row's bin, or that of the nearest number, is nearly always right."""
-    tables: dict[int, Counter] = {}
+    tables: dict[int, Counter] = defaultdict(Counter)
     for row in learn.tolist():
-        tables.setdefault(int(key[row]), Counter())[names[row]] += 1
+        tables[int(key[row])][names[row]] += 1
     best = {k: c.most_common(1)[0][0] for k, c in tables.items()}
     common = Counter(names[r] for r in learn.tolist()).most_common(1)[0][0]
     right = sum(best.get(int(key[r]), common) == names[r] for r in held.tolist())

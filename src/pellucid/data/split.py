@@ -170,9 +170,9 @@ def _joined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def cell_codes(column: Column) -> np.ndarray:
     """(N,) uint64, equal where the cells are; missing equals missing."""
     if column.kind == "text":
-        seen: dict[str, int] = {}
-        codes = [seen.setdefault(v, len(seen)) for v in column.values.tolist()]
-        found = np.array(codes, np.uint64)
+        texts = column.values.tolist()
+        place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
+        found = np.fromiter(map(place.__getitem__, texts), np.uint64, len(texts))
     else:
         values = column.values + 0.0 if column.kind == "number" else column.values  # -0 is 0
         found = np.ascontiguousarray(values).view(np.uint64).copy()
