@@ -7,27 +7,15 @@ import numpy as np
 import pytest
 
 from pellucid.base.errors import DataError, FormatError, OptionError, PellucidError
-from pellucid.data.frame import Column, Frame
 from pellucid.data.reading import read_table
 from pellucid.formats.model_json import read_json
 from pellucid.train.evaluation import predict
 from pellucid.train.events import EpochDone
 from pellucid.train.recipe import recipe
 from pellucid.train.run import load_model, train_run
-from pellucid.train.tables import batch_for, divide, units
+from pellucid.train.tables import batch_for
 
 SMALL = {"net": (8,), "epochs": 4, "batch": 16}
-NAN = float("nan")
-
-
-def number(name, values):
-    values = np.array(values, np.float64)
-    return Column(name, "number", np.nan_to_num(values), np.isnan(values))
-
-
-def words(name, values):
-    missing = np.array([v is None for v in values])
-    return Column(name, "text", np.array(["" if v is None else v for v in values], object), missing)
 
 
 @pytest.fixture
@@ -50,72 +38,25 @@ def flowers(tmp_path):
 # Parts
 
 
-def test_equal_rows_are_one_unit_whatever_the_column():
-    frame = Frame(
-        "t",
-        (
-            number("a", [1, 1, 0.0, -0.0, NAN, NAN, 1]),
-            words("b", ["x", "x", "y", "y", None, None, "y"]),
-        ),
-    )
-    found = units(frame)
-    # Rows 0 and 1, 2 and 3 (-0 is 0), 4 and 5 (both missing) are equal; row 6 equals none.
-    assert [found[i] == found[j] for i, j in ((0, 1), (2, 3), (4, 5))] == [True] * 3
-    assert len(set(found.tolist())) == 4
-
-
-def test_units_are_the_duplicates_that_a_dictionary_finds():
-    rng = np.random.default_rng(0)
-    a, b = rng.integers(0, 9, 400), rng.integers(0, 9, 400)
-    frame = Frame("t", (number("a", a), words("b", [str(v) for v in b])))
-    found = units(frame)
-    seen: dict = {}
-    expected = [
-        seen.setdefault(pair, len(seen)) for pair in zip(a.tolist(), b.tolist(), strict=True)
-    ]
-    pairs = set(zip(found.tolist(), expected, strict=True))
-    assert len(pairs) == len(seen) == len(set(found.tolist()))
-
-
-@pytest.mark.parametrize("seed", [0, 1, 12345])
-def test_parts_are_every_row_once_and_each_class_has_its_share(seed):
-    labels = np.repeat([0, 1, 2], [500, 100, 11])
-    frame = Frame("t", (number("i", np.arange(611)),))
-    parts = divide(frame, labels, 0.15, 0.2, seed)
-    rows = np.concatenate([parts.train, parts.validation, parts.test])
-    assert sorted(rows.tolist()) == list(range(611))
-    counts = [np.bincount(labels[p], minlength=3).tolist() for p in (parts.validation, parts.test)]
-    # round(n * share) of each class: 500, 100, 11
-    assert counts == [[75, 15, 2], [100, 20, 2]]
-    again = divide(frame, labels, 0.15, 0.2, seed)
-    assert all(
-        (a == b).all() for a, b in zip(vars(parts).values(), vars(again).values(), strict=True)
-    )
-
-
-def test_equal_rows_and_rows_of_a_group_never_lie_on_both_sides():
+def test_equal_rows_and_rows_of_a_group_never_lie_on_both_sides(tmp_path):
     rng = np.random.default_rng(3)
-    a = rng.integers(0, 60, 300)
-    who = rng.integers(0, 25, 300)
-    labels = rng.integers(0, 2, 300)
-    for group, key in ((None, a), ("who", who)):
-        columns = [number("a", a)] + ([number("who", who)] if group else [])
-        parts = divide(Frame("t", tuple(columns)), labels, 0.15, 0.2, 0, group)
-        sides = [set(key[p].tolist()) for p in (parts.train, parts.validation, parts.test)]
+    rows = [f"{a},{who},{b:.3f},{y}" for a, who, b, y in zip(
+        rng.integers(0, 60, 300), rng.integers(0, 25, 300), rng.normal(size=300), rng.integers(0, 2, 300),
+        strict=True)]  # fmt: skip
+    rows += rows[:100]
+    path = tmp_path / "visits.csv"
+    path.write_text("\n".join(["a,who,b,y", *rows]) + "\n")
+    for group in (None, "who"):
+        data = recipe(str(path), target="y", group=group).dataset()
+        key = np.array(
+            [
+                rows[i].rsplit(",", 1)[0] if group is None else rows[i].split(",")[1]
+                for i in range(400)
+            ]
+        )
+        sides = [set(key[p].tolist()) for p in vars(data.parts).values()]
         assert not (sides[0] & sides[1] or sides[0] & sides[2] or sides[1] & sides[2])
-        assert sum(len(p) for p in (parts.train, parts.validation, parts.test)) == 300
-        assert min(len(parts.validation), len(parts.test)) > 20
-
-
-def test_a_class_of_one_row_is_learned_from():
-    labels = np.array([0] * 30 + [1])
-    parts = divide(Frame("t", (number("i", np.arange(31)),)), labels, 0.3, 0.3, 0)
-    assert 30 in parts.train
-
-
-def test_only_equal_rows_leave_nothing_to_test():
-    with pytest.raises(DataError, match="equal rows stay together"):
-        divide(Frame("t", (number("a", np.ones(50)),)), None, 0.15, 0.2, 0)
+        assert sorted(np.concatenate(list(vars(data.parts).values())).tolist()) == list(range(400))
 
 
 @pytest.mark.parametrize(

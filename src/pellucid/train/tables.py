@@ -4,7 +4,6 @@ What is decided on the way (uses of columns, the task, rows left out, what was f
 told and stored: encoder and target are enough to read other files of the same columns.
 N rows, F features"""
 
-import dataclasses
 import difflib
 import hashlib
 import json
@@ -16,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError, OptionError
-from ..data.dataset import Dataset, Split
-from ..data.frame import Column, Frame
-from ..data.shuffle import permutation
+from ..data.dataset import Dataset
+from ..data.frame import Frame
+from ..data.split import split_table
 
 FEWEST = 10  # rows: with fewer a part to validate or to test says nothing
 MOST_CLASSES = 1000
@@ -186,7 +185,10 @@ def encode(frame: Frame, made: Any) -> Table:
         target = Target.fit(column, made.task, everything)
         labels, known = target.encode(column)
         check_classes(frame.name, made.target, target.classes, len(kept))
-    parts = divide(kept, labels, made.validation, made.test, made.seed, made.group)
+    if made.group is not None:
+        known_column(kept, made.group, "--group")
+    learned = [f.name for f in schema.features]
+    parts = split_table(kept, learned, labels, made.validation, made.test, made.seed, made.group)
     if made.task == "regress":
         amounts, _, first = as_numbers(frame.name, column)
         if np.isnan(amounts).all():
@@ -234,96 +236,6 @@ def check_classes(name: str, target: str, classes: Sequence[str], n: int) -> Non
             f"{name}: {target!r} has {len(classes):,} different values in {n:,} rows: it names rows rather than "
             f"classes. Choose another --target."
         )
-
-
-# Parts
-
-
-def divide(
-    frame: Frame,
-    labels: np.ndarray | None,
-    validation: float,
-    test: float,
-    seed: int,
-    group: str | None = None,
-) -> Split:
-    """A split of a table's rows: stratified by label; equal rows, and rows of one group, stay together.
-
-    Within each class the rows are shuffled, then cut where a part has its share; a unit of rows that belong
-    together goes to the part in which it begins and counts to the class of its first row. Training keeps at least
-    one unit of each class. Each part is in ascending row order."""
-    if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
-        raise DataError(
-            f"validation {validation:g} and test {test:g} must be 0 or more and leave rows for training "
-            f"(their sum must be below 1)."
-        )
-    if group is not None:
-        known_column(frame, group, "--group")
-    together = units(frame if group is None else one_column(frame, group))
-    n = len(frame)
-    order = permutation(n, seed, "split")
-    _, first = np.unique(together, return_index=True)  # of each unit its first row
-    strata = np.zeros(len(first), np.int64) if labels is None else np.asarray(labels)[first]
-    rank = np.full(len(first), n, np.int64)  # where a unit comes first in the shuffled order
-    np.minimum.at(rank, together[order], np.arange(n))
-    sizes = np.bincount(together, minlength=len(first))
-    part = np.zeros(len(first), np.int8)  # 0 training, 1 validation, 2 test
-    for stratum in np.unique(strata):
-        own = np.flatnonzero(strata == stratum)
-        own = own[np.argsort(rank[own], kind="stable")]
-        end = np.cumsum(sizes[own])
-        total = int(end[-1])
-        n_test, n_validation = int(total * test + 0.5), int(total * validation + 0.5)
-        part[own[end <= n_test + n_validation]] = 1
-        part[own[end <= n_test]] = 2
-        if not (part[own] == 0).any():
-            part[own[-1]] = 0
-    rows = np.arange(n, dtype=np.int32)
-    parts = Split(*(rows[part[together] == i] for i in range(3)))
-    for name, found, share in (
-        ("validate", parts.validation, validation),
-        ("test", parts.test, test),
-    ):
-        if share and not len(found):
-            what = f"of {group!r} " if group else ""
-            raise DataError(
-                f"{frame.name}: no rows are left to {name}: equal rows {what}stay together, and there are only "
-                f"{len(first)} different ones. Give more rows{' or another --group' if group else ''}."
-            )
-    return parts
-
-
-def one_column(frame: Frame, name: str) -> Frame:
-    """The frame with this column alone."""
-    return dataclasses.replace(frame, columns=(frame[name],))
-
-
-def units(frame: Frame) -> np.ndarray:
-    """(N,) numbers that are equal where all cells of two rows are, from 0 in the order of the hash."""
-    code = np.zeros(len(frame), np.uint64)
-    for column in frame.columns:
-        code = mixed(code * np.uint64(0x9E3779B97F4A7C15) + mixed(codes(column)))
-    return np.unique(code, return_inverse=True)[1].reshape(-1)
-
-
-def codes(column: Column) -> np.ndarray:
-    """(N,) uint64 equal where the cells are; a missing cell equals a missing cell."""
-    if column.kind == "text":
-        seen: dict[str, int] = {}
-        found = np.array([seen.setdefault(v, len(seen)) for v in column.values.tolist()], np.uint64)
-    else:
-        values = column.values + 0.0 if column.kind == "number" else column.values  # -0 is 0
-        found = np.ascontiguousarray(values).view(np.uint64).copy()
-    found[column.missing] = np.uint64(0x7FF8DEADBEEF0001)
-    return found
-
-
-def mixed(v: np.ndarray) -> np.ndarray:
-    """Bits spread over 64-bit numbers (splitmix64, Steele et al. 2014)."""
-    with np.errstate(over="ignore"):
-        v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        v = (v ^ (v >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return v ^ (v >> np.uint64(31))
 
 
 # What is stored, and told
