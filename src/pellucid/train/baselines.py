@@ -18,11 +18,10 @@ import numpy as np
 from ..data.dataset import Split
 from . import scores
 
-BUDGET = (
-    2e7  # rows x features x classes that a baseline learns from: some seconds of gradient boosting
-)
+# Rows x features x classes that a method learns from: each takes some seconds for so many.
+LINEAR, BOOSTING = 5e7, 1e7
 FEWEST = 1000  # rows that it learns from all the same
-BOOSTED = 100  # classes at most: boosting grows as many trees at each of 100 steps
+BOOSTED = 500  # features x classes at most: boosting looks through all of them at each of 100 steps
 SEPARATED = 1000  # classes at most for logistic regression
 
 
@@ -159,19 +158,15 @@ def table_baselines(
     train, test = np.asarray(split.train), np.asarray(split.test)
     x = x.reshape(len(x), -1) if len(x) else x  # pictures are rows of pixels here
     methods = CLASS_METHODS if len(classes) else AMOUNT_METHODS
-    found = {}
+    found: dict[str, dict[str, Any]] = {}
     for name, method in methods.items():
-        why = method.refuses(y[train], len(classes))
+        why = method.refuses(y[train], len(classes), x.shape[1])
         if not why and method.needs_sklearn and not _has_sklearn():
             continue
         if why or not len(test):
             found[name] = {"skipped": why or "there are no test rows"}
             continue
-        rows = (
-            _affordable(train, x.shape[1] * max(1, len(classes)), seed)
-            if method.needs_sklearn
-            else train
-        )
+        rows = _affordable(train, x.shape[1] * max(1, len(classes)), method.budget, seed)
         with _threads() if method.needs_sklearn else nullcontext():
             answers, note = method.answers(x[rows], y[rows], x[test], len(classes), seed)
         scored = (
@@ -194,11 +189,13 @@ class Method:
     """A row of CLASS_METHODS or AMOUNT_METHODS.
 
     answers  (x, y of training, x of test, number of classes, seed) -> (answers, what is to be said about them)
-    refuses  (y of training, number of classes) -> why it cannot be used, or nothing"""
+    refuses  (y of training, number of classes, of features) -> why it cannot be used, or nothing
+    budget   rows x features x classes at most; of more rows some are drawn at random"""
 
     answers: Callable[..., tuple[np.ndarray, str]]
-    refuses: Callable[[np.ndarray, int], str] = lambda y, n_classes: _no_rows(y)
+    refuses: Callable[[np.ndarray, int, int], str] = lambda y, n_classes, n_features: _no_rows(y)
     needs_sklearn: bool = True
+    budget: float = np.inf
 
 
 def _majority(x: np.ndarray, y: np.ndarray, x_test: np.ndarray, n_classes: int, seed: int):
@@ -276,18 +273,29 @@ def _no_rows(y: np.ndarray) -> str:
     return "" if len(y) else "there are no training rows"
 
 
-def _one_class(y: np.ndarray, n_classes: int, most: int) -> str:
-    if n_classes > most and len(y):
-        return f"there are {n_classes:,} classes, and it would be slow above {most:,}"
-    return _no_rows(y) or ("" if (y != y[0]).any() else "the training rows have one class")
+def _separable(y: np.ndarray, n_classes: int, n_features: int) -> str:
+    if n_classes > SEPARATED and len(y):
+        return f"there are {n_classes:,} classes, and it would be slow above {SEPARATED:,}"
+    if n_classes and len(y) and not (y != y[0]).any():
+        return "the training rows have one class"
+    return _no_rows(y)
 
 
-def _affordable(rows: np.ndarray, cost: int, seed: int) -> np.ndarray:
+def _boostable(y: np.ndarray, n_classes: int, n_features: int) -> str:
+    # Two classes are told apart by one tree a step, as amounts are estimated by one.
+    trees = n_classes if n_classes > 2 else 1
+    if trees * n_features > BOOSTED:
+        classes = f" for {n_classes:,} classes" if n_classes else ""
+        return f"it would be slow with {n_features:,} features{classes}"
+    return _separable(y, n_classes, n_features)
+
+
+def _affordable(rows: np.ndarray, cost: int, budget: float, seed: int) -> np.ndarray:
     """As many of the rows, drawn at random, as the budget allows."""
-    most = max(FEWEST, int(BUDGET / max(1, cost)))
+    most = max(FEWEST, budget / max(1, cost))
     if len(rows) <= most:
         return rows
-    return np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(rows, int(most), replace=False))
 
 
 def _has_sklearn() -> bool:
@@ -308,11 +316,11 @@ def _threads() -> Any:
 # The simplest first.
 CLASS_METHODS = {
     "majority": Method(_majority, needs_sklearn=False),
-    "logistic regression": Method(_logistic, lambda y, n: _one_class(y, n, SEPARATED)),
-    "gradient boosting": Method(_boosted_classes, lambda y, n: _one_class(y, n, BOOSTED)),
+    "logistic regression": Method(_logistic, _separable, budget=LINEAR),
+    "gradient boosting": Method(_boosted_classes, _boostable, budget=BOOSTING),
 }
 AMOUNT_METHODS = {
     "mean": Method(_mean, needs_sklearn=False),
-    "linear regression": Method(_linear),
-    "gradient boosting": Method(_boosted_amounts),
+    "linear regression": Method(_linear, budget=LINEAR),
+    "gradient boosting": Method(_boosted_amounts, _boostable, budget=BOOSTING),
 }
