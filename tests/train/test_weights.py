@@ -10,7 +10,9 @@ import pellucid.nn as nn
 from pellucid import optim
 from pellucid.base.errors import DataError, OptionError, RunError
 from pellucid.data import Dataset, Split, permutation
+from pellucid.data.weights import balanced
 from pellucid.tensor import random
+from pellucid.tensor.gradient import grad
 from pellucid.tensor.tensor import Tensor
 from pellucid.train.evaluation import evaluate
 from pellucid.train.events import EpochDone, Started
@@ -94,6 +96,22 @@ def test_a_weight_of_k_is_k_copies_of_the_row(make):
     for name in copies:
         np.testing.assert_allclose(weighted[name], copies[name], rtol=1e-4, atol=2e-6)
     assert ours[-2].train.loss == pytest.approx(theirs[-2].train.loss, rel=1e-5)
+
+
+def test_class_weights_as_row_weights_are_those_of_the_loss():
+    """cross_entropy's own `weight` has PyTorch's meaning: the mean is divided by what was counted."""
+    labels = np.array([0] * 14 + [1] * 7 + [2] * 3, np.int32)
+    each_class = balanced(labels, 3)
+    data = dataclasses.replace(table(), y=labels, weights=each_class[labels])
+    found, _ = train(data, epochs=1)
+    random.seed(0)
+    network = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), nn.Linear(6, 3))
+    weight = Tensor(each_class.astype(np.float32))
+    loss = nn.cross_entropy(network(Tensor(data.x)), Tensor(labels), weight=weight)
+    optimizer = optim.SGD(network.parameters(), lr=0.1)
+    optimizer.step(grad(loss, optimizer.parameters))
+    for name, value in network.state_dict().items():
+        np.testing.assert_allclose(found[name], value, rtol=1e-5, atol=1e-7)
 
 
 def test_weights_count_in_the_validation_that_chooses_the_best_epoch():
