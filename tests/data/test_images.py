@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import itertools
 import os
 import struct
 import threading
@@ -719,6 +720,19 @@ def test_standardised_pictures_have_mean_0_and_deviation_1_over_the_training_row
         "p", np.zeros((4, 8, 8, 1), np.uint8), labels, ("a", "b"), Preparation(8, 8, 1)
     )
     assert black.standardised(np.arange(4)).scale == 255
+
+
+def test_coarse_pictures_are_means_of_blocks():
+    data = some_pictures(300, (16, 24, 3))
+    blocks = data.pixels.reshape(300, 8, 2, 8, 3, 3).mean((2, 4)) / 255
+    np.testing.assert_allclose(data.coarse(), blocks.reshape(300, -1), rtol=1e-6)
+    uneven = some_pictures(
+        5, (11, 7, 1)
+    )  # rows 0, 1, 2, 4, 5, 6, 8, 9 begin the eight; every column is one
+    rows = [0, 1, 2, 4, 5, 6, 8, 9, 11]
+    means = [uneven.pixels[:, a:b].mean(1) for a, b in itertools.pairwise(rows)]
+    np.testing.assert_allclose(uneven.coarse(), np.stack(means, 1).reshape(5, -1) / 255, rtol=1e-6)
+    assert some_pictures(4, (3, 2, 1)).coarse().shape == (4, 6)
 
 
 def test_order_subset_and_fingerprint_follow_the_pictures():
