@@ -50,6 +50,7 @@ THOUSANDS = re.compile(
     rf"[+-]?(?:[0-9]+|[1-9][0-9]{{0,2}}(?:,[0-9]{{3}})+|[1-9][0-9]{{0,2}}(?:{BLANK}[0-9]{{3}})+)(?:\.[0-9]*)?"
 )
 GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
+COMMAS = "is read with decimal commas."
 AFFIXES = "%$€£¥₹"
 
 ISO = re.compile(
@@ -74,8 +75,11 @@ class Cells:
     distinct: list[str] = field(default_factory=list)
 
     def __post_init__(self):
-        self.texts = ["" if t is None else t.strip() for t in self.texts]
-        self.distinct = list(dict.fromkeys(self.texts))
+        found = dict.fromkeys(self.texts)
+        if None in found or any(t != t.strip() for t in found):
+            self.texts = ["" if t is None else t.strip() for t in self.texts]
+            found = dict.fromkeys(self.texts)
+        self.distinct = list(found)
 
 
 def columns_of(
@@ -196,7 +200,7 @@ def _column(c: Cells, style, place, marks, forced) -> tuple[Column, list[str]]:
     """One column, once it is known how its numbers are written (style None: they are not all numbers)."""
     present = [t for t in c.distinct if t not in marks[1]]
     if forced != "text" and forced != "date" and style is not None:
-        kept = _why_text(present) if forced is None and style == "plain" else ""
+        kept = _why_text(present) if forced is None else ""
         if not kept:
             return _numbers(c, style, present, place, marks[1])
         text = next(t for t in present if _why_text([t]))
@@ -246,7 +250,7 @@ def _numbers(c: Cells, style, present, place, marks) -> tuple[Column, list[str]]
             )
         value_of[text] = value
     values = np.array([value_of[t] for t in c.texts], np.float64)
-    missing = _marked(c.texts, marks)
+    missing = _marked(c, marks)
     notes = _mark_note(c, missing, place)
     infinite = np.isinf(values)
     if infinite.any():
@@ -254,7 +258,7 @@ def _numbers(c: Cells, style, present, place, marks) -> tuple[Column, list[str]]
             f"column {c.name!r}: {_cells(infinite)} infinite ({place(int(infinite.argmax()))})."
         )
     if style == "comma":
-        notes.append(f"column {c.name!r} is read with decimal commas.")
+        notes.append(f"column {c.name!r} {COMMAS}")
     elif style == "thousands":
         notes.append(f"column {c.name!r} is read with its thousands set apart.")
     if sign:
@@ -264,7 +268,7 @@ def _numbers(c: Cells, style, present, place, marks) -> tuple[Column, list[str]]
 
 def _texts(c: Cells, place, marks) -> tuple[Column, list[str]]:
     values = np.empty(len(c.texts), object)
-    missing = _marked(c.texts, marks)
+    missing = _marked(c, marks)
     values[:] = c.texts
     values[missing] = ""
     return Column(c.name, "text", values, missing), _mark_note(c, missing, place)
@@ -273,13 +277,16 @@ def _texts(c: Cells, place, marks) -> tuple[Column, list[str]]:
 def _dated(c: Cells, dates, note, place, marks) -> tuple[Column, list[str]]:
     dates = {**dict.fromkeys(marks, np.datetime64(0, "us")), **dates}
     values = np.array([dates[t] for t in c.texts], "datetime64[us]")
-    missing = _marked(c.texts, marks)
+    missing = _marked(c, marks)
     notes = [f"column {c.name!r}: {note}"] if note else []
     return Column(c.name, "date", values, missing), [*notes, *_mark_note(c, missing, place)]
 
 
-def _marked(texts: list[str], marks) -> np.ndarray:
-    return np.fromiter((t in marks for t in texts), bool, len(texts))
+def _marked(c: Cells, marks) -> np.ndarray:
+    """(N,) whether each cell is a mark of a missing value."""
+    if not any(t in marks for t in c.distinct):
+        return np.zeros(len(c.texts), bool)
+    return np.fromiter((t in marks for t in c.texts), bool, len(c.texts))
 
 
 def _mark_note(c: Cells, missing: np.ndarray, place) -> list[str]:

@@ -6,6 +6,7 @@ files are cut by DuckDB (regular.py), all others here; what the cells are is dec
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -42,27 +43,35 @@ def read_delimited(
     decimal: str | None = None,
     kinds: Mapping[str, str] | None = None,
     large: int = LARGE,
+    path: Path | None = None,
 ) -> Frame:
     """The table in the bytes of a file; the parameters are those of reading.read_table.
 
     name    for messages
     suffix  of the file: .tsv and .tab are cut at tabs
-    large   bytes from which DuckDB is asked"""
+    large   bytes from which DuckDB is asked
+    path    of the file, where the bytes are all that it holds"""
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
         raise OptionError(f"delimiter {delimiter!r}: give one character, such as ',' or ';'.")
+    original = data
     data, notes = to_utf8(data, encoding, name)
     at = data.find(b"\0")
     if at >= 0:
         raise DataError(
             f"{name}, line {line_of(data, at)}, byte {at}: a NUL byte. This is no text file, or a damaged one."
         )
+    if b"\r" in data and b'"' not in data:
+        n_crlf, n_cr, n_lf = (data.count(end) for end in (b"\r\n", b"\r", b"\n"))
+        if n_lf and (n_cr != n_crlf or n_lf != n_crlf):
+            notes.append("lines end in more than one way: at carriage returns and at line feeds.")
     data, start, comment, hint = _preamble(data, notes)
-    if not data.strip():
+    if not data[:4096].strip() and not data.strip():
         raise DataError(f"{name}: there is no table in the file. Give one with a row a line.")
     if delimiter is None:
         delimiter = hint or find_delimiter(_sample(data), suffix)
     options = {"missing": missing, "decimal": decimal, "kinds": kinds}
     table = Table(data, name, start, comment, header, options, large)
+    table.path = path if data is original else None
     try:
         frame = table.read(Dialect(delimiter, delimiter != " "), notes)
         if delimiter != "\t" or not _swallows_lines(frame):
@@ -137,6 +146,7 @@ class Table:
     def __init__(self, data, name, start, comment, header, options, large):
         self.data, self.name, self.start, self.comment = data, name, start, comment
         self.header, self.options, self.large = header, options, large
+        self.path: Path | None = None  # of a file with just these bytes
 
     def read(self, dialect: Dialect, notes: list[str]) -> Frame:
         """The table under this dialect."""
@@ -152,26 +162,27 @@ class Table:
         if len(self.data) >= self.large and width > 1:
             frame = read_regular(
                 self.data, names, head[skip_first:], dialect, head[0][0] if skip_first else None,
-                self.start, self.name, options,
+                self.start, self.name, options, self.path,
             )  # fmt: skip
             if frame is not None:
-                return Frame(self.name, frame.columns, frame.lines, (*notes, *frame.notes))
-        lines, rows = self.rows(dialect, names, skip_first, notes)
-        columns: list = list(zip(*rows, strict=True))
+                return self.finished(frame, named if skip_first else ["x"], notes)
+        lines, rows = self.rows(dialect, names, head[0][1] if skip_first else None, notes)
+        columns = list(zip(*rows, strict=True))
         del rows
-        if (
-            width > 1
-            and skip_first
-            and not named[-1].strip()
-            and not any(map(str.strip, columns[-1]))
-        ):
-            names, columns = names[:-1], columns[:-1]
-            notes = [n for n in notes if not n.startswith(f"column {width} has no name")]
-            notes.append("every line ends with a delimiter: the empty column after it is left out.")
         made, said = columns_of(
             names, columns, lambda row: f"{self.name}, line {lines[row]}", **options
         )
-        return Frame(self.name, made, lines, (*notes, *said))
+        frame = Frame(self.name, made, lines, tuple(said))
+        return self.finished(frame, named if skip_first else ["x"], notes)
+
+    def finished(self, frame: Frame, named: Sequence[str], notes: list[str]) -> Frame:
+        """The frame with all notes, without an empty last column that has no name."""
+        columns = frame.columns
+        if len(columns) > 1 and not named[-1].strip() and columns[-1].missing.all():
+            notes = [n for n in notes if not n.startswith(f"column {len(columns)} has no name")]
+            notes.append("every line ends with a delimiter: the empty column after it is left out.")
+            columns = columns[:-1]
+        return Frame(self.name, columns, frame.lines, (*notes, *frame.notes))
 
     def head(self, dialect: Dialect) -> list[tuple[int, list[str]]]:
         """The first records, blank lines left out."""
@@ -214,21 +225,27 @@ class Table:
         )
         return [""] * len(rows[0]), False
 
-    def rows(self, dialect, names, skip_first, notes) -> tuple[np.ndarray, list[list[str]]]:
-        """(lines, cells) of all rows, cut here."""
+    def rows(self, dialect, names, header, notes) -> tuple[np.ndarray, list[list[str]]]:
+        """(lines, cells) of all rows, cut here; `header` is the first record where that is none of them."""
         width = len(names)
         lines: list[int] = []
         rows: list[list[str]] = []
         blank: list[tuple[int, int]] = []  # (line, rows before it)
         comments: list[int] = []
+        header_seen = False
         for line, cells in records(self.data.decode(), dialect, self.name, self.start, names):
             if not cells:
                 blank.append((line, len(rows)))
-                if width == 1 and not skip_first:
+                if width == 1 and (rows or header is None):
                     rows.append([])
                     lines.append(line)
-            elif skip_first:
-                skip_first = False
+            elif cells == header and not header_seen:
+                header_seen = True
+            elif cells == header and width > 1:
+                raise DataError(
+                    f"{self.name}, line {line}: the names of the columns come again. The file seems to be several in "
+                    f"one: remove the line."
+                )
             elif len(cells) == width:
                 rows.append(cells)
                 lines.append(line)
@@ -248,7 +265,11 @@ class Table:
         ):
             if found:
                 s = "s" if len(found) > 1 else ""
-                did = "count as missing" if width == 1 and what == "blank" else "left out"
+                did = (
+                    f"count{'' if s else 's'} as missing"
+                    if width == 1 and what == "blank"
+                    else "left out"
+                )
                 where = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
                 notes.append(f"{len(found)} {what} line{s} {did} (line{s} {where}).")
         if not rows:

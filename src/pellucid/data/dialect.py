@@ -197,6 +197,8 @@ def find_delimiter(text: str, suffix: str) -> str:
     best_score: tuple = ()
     for delimiter in DELIMITERS:
         rows = _tolerant(text, Dialect(delimiter))
+        if delimiter == "\t":  # there quote marks may be plain characters
+            rows = max(rows, _tolerant(text, Dialect(delimiter, False)), key=len)
         if not rows:
             continue
         width, n = Counter(len(cells) for cells in rows).most_common(1)[0]
@@ -253,7 +255,8 @@ def has_header(rows: Sequence[Sequence[str]]) -> tuple[bool, bool]:
     if not rest:
         return True, False
     for column, name in enumerate(first):
-        below = [row[column] for row in rest if column < len(row)]
+        # A line of names may come again, where files were joined.
+        below = [row[column] for row in rest if column < len(row) and row != first]
         present = [c for c in below if c.strip() not in MARKS]
         if name.strip() not in MARKS and present and all(map(looks_like_a_value, present)):
             return True, True
@@ -276,9 +279,9 @@ def _counts_up(values: list[str]) -> bool:
 
 def column_names(cells: Sequence[str]) -> tuple[list[str], list[str]]:
     """(a name for each column, none empty and none twice; notes)."""
-    names: list[str] = []
+    names: dict[str, None] = {}  # in order
     notes = []
-    given = {c.strip() for c in cells}
+    given = {" ".join(c.split()) for c in cells}
     for number, cell in enumerate(cells, 1):
         name = " ".join(cell.split())
         if not name:
@@ -292,5 +295,5 @@ def column_names(cells: Sequence[str]) -> tuple[list[str], list[str]]:
                 count += 1
             notes.append(f"column {number} is the second {name!r} and is called '{name}_{count}'.")
             name = f"{name}_{count}"
-        names.append(name)
-    return names, notes
+        names[name] = None
+    return list(names), notes

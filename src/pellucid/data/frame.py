@@ -3,6 +3,7 @@
 Readers (reading.py) make it from files, `columns.py` decides what each column is, `encoder.py` makes numbers of it.
 N rows."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -55,8 +56,8 @@ class Frame:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self):
-        names = [c.name for c in self.columns]
-        twice = sorted({n for n in names if names.count(n) > 1})
+        names = Counter(c.name for c in self.columns)
+        twice = sorted(n for n, count in names.items() if count > 1)
         if twice:
             raise DataError(
                 f"{self.name}: two columns have the name {twice[0]!r}. Rename one of them."

@@ -17,6 +17,7 @@ from .delimited import read_delimited
 from .dialect import column_names, has_header, to_utf8
 from .frame import Frame
 from .frames import frame_of, frame_of_arrays
+from .regular import connect
 from .writing import write_csv
 
 __all__ = ["frame_of", "is_table", "read_table", "write_csv"]
@@ -26,7 +27,6 @@ EXCEL = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
 PARQUET = (".parquet", ".pq")
 JSON = (".jsonl", ".ndjson", ".json")
 NUMPY = (".npy", ".npz")
-MOST_BYTES = 1 << 36  # of a gzipped file, unpacked: above, it is taken for an attack
 
 
 def is_table(path: str | Path) -> bool:
@@ -77,20 +77,26 @@ def read_table(
         return _read_parquet(path)
     if suffix in EXCEL:
         return _read_excel(path, sheet, header, options)
-    data = _read_bytes(path)
+    raw = _read_bytes(path)
+    data = _unpacked(raw, path)
     if suffix in NUMPY:
         return _read_numpy(path, data)
     if suffix in JSON:
         return _read_json(path.name, data, encoding, options)
-    return read_delimited(data, path.name, suffix, delimiter, encoding, header, **options)
+    return read_delimited(
+        data, path.name, suffix, delimiter, encoding, header, path=path, **options
+    )
 
 
 def _read_bytes(path: Path) -> bytes:
-    """The file's bytes, unpacked when it is gzipped, whatever its name says."""
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _unpacked(data: bytes, path: Path) -> bytes:
+    """The bytes, unpacked when they are gzipped, whatever the file's name says."""
     if data[:2] != b"\x1f\x8b":
         return data
     try:
@@ -109,12 +115,8 @@ def _read_parquet(path: Path) -> Frame:
     columns, left_out = {}, []
     # DuckDB's own wildcards, which a file's name may hold.
     source = "".join(f"[{c}]" if c in "*?[" else c for c in str(path.absolute()))
-    config: dict[str, Any] = {
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
     try:
-        with duckdb.connect(":memory:", config=config) as connection:
+        with connect() as connection:
             connection.execute(
                 "CREATE VIEW t AS SELECT * FROM read_parquet({})".format(_sql(source, "'"))
             )
@@ -181,7 +183,7 @@ def _read_excel(path: Path, sheet: str | None, header: bool | None, options: dic
                 f"{name}: there is no sheet {sheet!r}. There are: {', '.join(book.sheet_names)}."
             )
         cells = book.load_sheet(sheet or 0, header_row=None, skip_rows=0, dtypes="string")
-        with duckdb.connect(":memory:") as connection:
+        with connect() as connection:
             connection.register("cells", cells)
             rows = connection.execute("SELECT * FROM cells").fetchall()
     except (fastexcel.FastExcelError, duckdb.Error, OSError, ValueError) as error:

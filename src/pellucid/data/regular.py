@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 
 from ..base.machine import usable_cores
-from .cells import NUMBER, NUMBER_MARKS, columns_of, mark_note
+from .cells import COMMAS, EXACT, NUMBER, NUMBER_MARKS, columns_of, mark_note
 from .dialect import Dialect
 from .frame import Column, Frame
 
 CHUNK = 1 << 23  # bytes looked at together: a few arrays of that many stay in the cache
 MOST_COLUMNS = 2000  # DuckDB plans a query in a time that grows faster than its columns
-DELIMITER, QUOTE, LF, CR = 1, 2, 3, 4
+LF, QUOTE = 10, 34
+MARK = -1.2345678901234567e300  # stands for a mark of a missing value: no one's number
 
 
 def read_regular(
@@ -31,21 +32,24 @@ def read_regular(
     start: int,
     name: str,
     options: dict,
+    path: Path | None = None,
 ) -> Frame | None:
     """The frame of a regular file in UTF-8, else None.
 
     head         first records without the header, with their lines
     header_line  line of the header, None without one
     start        line of the file on which the data begin
-    options      of cells.columns_of"""
+    options      of cells.columns_of
+    path         of a file with exactly these bytes; otherwise a copy is written for DuckDB"""
     width = len(names)
     if not head or width > MOST_COLUMNS or ord(dialect.delimiter) > 127 or dialect.delimiter == " ":
         return None
     if header_line is not None and (header_line != start or head[0][0] != start + 1):
         return None
-    lines = scan(data, dialect, width)
-    if lines is None:
+    found = scan(data, dialect, width)
+    if found is None:
         return None
+    lines, is_odd = found
     lines += start
     if header_line is not None:
         lines = lines[1:]
@@ -65,10 +69,14 @@ def read_regular(
         return f"{name}, line {lines[row]}"
 
     with tempfile.TemporaryDirectory() as folder:
-        # A copy, for DuckDB reads files: the name of the user's own may hold its wildcards.
-        path = Path(folder) / "table.csv"
-        path.write_bytes(data)
-        query = _Query(path, dialect, width, header_line is not None, marks)
+        if (
+            path is None
+            or any(sign in str(path) for sign in "*?[")
+            or path.stat().st_size != len(data)
+        ):
+            path = Path(folder) / "table.csv"
+            path.write_bytes(data)
+        query = _Query(path, dialect, width, header_line is not None, marks, is_odd)
         got = query.fetch(numbers, texts)
         if got is None or len(got[0] if numbers else got[texts[0]]) != len(lines):
             return None
@@ -86,13 +94,18 @@ def read_regular(
             got.update(more)
     pointed = any((c.values[~c.missing] % 1).any() for c in columns.values())
     others = sorted(got)
+    texts_of = {i: _texts(got.pop(i)) for i in others}
+    if header_line is not None and len(others) == width and _again(names, texts_of):
+        return None
     made_others, said = columns_of(
         [names[i] for i in others],
-        [_texts(got.pop(i)) for i in others],
+        [texts_of.pop(i) for i in others],
         place,
         point_seen=pointed,
         **options,
     )
+    if pointed and any(note.endswith(COMMAS) for note in said):
+        return None  # a point may stand between thousands
     columns.update(zip(others, made_others, strict=True))
     in_order = [note for i in sorted(notes) for note in notes[i]]
     return Frame(name, tuple(columns[i] for i in range(width)), lines, (*in_order, *said))
@@ -101,18 +114,26 @@ def read_regular(
 def _number_column(name: str, values: np.ndarray, place) -> tuple[Column, list[str]] | None:
     """The column of numbers and its notes; None where a cell is not plainly a number.
 
-    values  masked where a cell is empty, -inf where it holds a mark of a missing value, NaN where it is neither"""
+    values  masked where a cell is empty, MARK where it holds a mark of a missing value, NaN where it is neither"""
     missing = np.ma.getmaskarray(values).copy()
     plain = np.array(np.ma.getdata(values), np.float64)
     plain[missing] = 0.0
-    marked = plain == -np.inf
-    if not np.isfinite(plain[~marked]).all():
-        return None
+    marked = plain == MARK
     plain[marked] = 0.0
+    if not (np.abs(plain) < EXACT).all():  # larger, infinite or NaN: cells.py says what they are
+        return None
     notes = []
     if marked.any():
         notes.append(mark_note(name, int(marked.sum()), place(int(marked.argmax()))))
     return Column(name, "number", plain, missing | marked), notes
+
+
+def _again(names: Sequence[str], columns: dict[int, list]) -> bool:
+    """Whether a row is the line of names once more."""
+    rows = [row for row, cell in enumerate(columns[0]) if cell and cell.strip() == names[0]]
+    return any(
+        all((columns[i][row] or "").strip() == n for i, n in enumerate(names)) for row in rows
+    )
 
 
 def _texts(values: np.ndarray) -> list:
@@ -129,7 +150,8 @@ def _texts(values: np.ndarray) -> list:
 class _Query:
     """Columns of a regular file, by DuckDB."""
 
-    def __init__(self, path: Path, dialect: Dialect, width: int, header: bool, marks):
+    def __init__(self, path: Path, dialect: Dialect, width: int, header: bool, marks, is_odd: bool):
+        self.is_odd = is_odd
         self.path, self.dialect, self.width, self.header = path, dialect, width, header
         self.marks = sorted(m for m in marks if m)
 
@@ -140,35 +162,31 @@ class _Query:
         d, quote = _quoted(self.dialect.delimiter), "'\"'" if self.dialect.quotes else "''"
         columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(self.width))
         wanted = [f"{self.number(f'c{i}')} AS c{i}" for i in numbers] + [f"c{i}" for i in texts]
-        threads = os.environ.get("PELLUCID_THREADS", "")
-        config: dict[str, str | bool | int | float | list[str]] = {
-            "threads": int(threads) if threads.isdecimal() and int(threads) else usable_cores(),
-            "autoinstall_known_extensions": False,
-            "autoload_known_extensions": False,
-        }
-        try:
-            with duckdb.connect(":memory:", config=config) as connection:
+        with connect() as connection:
+            try:
                 result = connection.execute(
                     f"SELECT {', '.join(wanted)} FROM read_csv({_quoted(str(self.path))}, delim={d}, quote={quote}, "
                     f"escape={quote}, header={self.header}, columns={{{columns}}}, auto_detect=false, "
                     f"strict_mode=true, null_padding=false, ignore_errors=false)"
                 ).fetchnumpy()
-        except duckdb.Error:
-            return None
+            except duckdb.Error:
+                return None
         return {i: result[f"c{i}"] for i in [*numbers, *texts]}
 
     def number(self, c: str) -> str:
-        """The cell as a number; -inf for a mark of a missing value; NaN for all that cells.py must look at: words,
-        infinities, leading zeros, whole numbers of more than 15 digits, 1_000."""
+        """The cell as a number, MARK for a mark of a missing value; NaN for words and for what is not written plainly:
+        leading zeros, plus signs and blanks in front, 1_000."""
         marks = ", ".join(map(_quoted, self.marks)) or "''"
-        odd = (
-            f"contains({c}, '_') OR ({c}[1] = '0' AND {c}[2] BETWEEN '0' AND '9') OR (NOT {c}[1] BETWEEN '0' AND '9' "
-            f"AND NOT ({c}[1] IN ('-', '+') AND {c}[2] BETWEEN '1' AND '9') AND NOT regexp_full_match({c}, "
-            f"'-?0?\\.[0-9]+|-0')) OR (length({c}) > 15 AND NOT contains({c}, '.'))"
+        value = (
+            f"coalesce(TRY_CAST({c} AS DOUBLE), CASE WHEN {c} IN ({marks}) THEN {MARK!r}::DOUBLE "
+            f"WHEN {c} <> '' THEN 'nan'::DOUBLE END)"
         )
+        if not self.is_odd:
+            return value
+        # Texts are compared byte by byte: below '-.' are those that begin with a blank, '+' or '--'.
         return (
-            f"CASE WHEN {c} IS NULL OR {c} = '' THEN NULL WHEN {c} IN ({marks}) THEN '-inf'::DOUBLE WHEN {odd} THEN "
-            f"'nan'::DOUBLE ELSE coalesce(nullif(TRY_CAST({c} AS DOUBLE), '-inf'::DOUBLE), 'nan'::DOUBLE) END"
+            f"CASE WHEN {c} <> '' AND {c} NOT IN ({marks}) AND ({c} < '-.' OR ({c} >= '00' AND {c} < '0:') OR "
+            f"({c} >= '-00' AND {c} < '-0:') OR contains({c}, '_')) THEN 'nan'::DOUBLE ELSE {value} END"
         )
 
 
@@ -176,63 +194,106 @@ def _quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def scan(data: bytes, dialect: Dialect, width: int) -> np.ndarray | None:
-    """Lines, from 0, on which the records of a regular file begin; None when the file is not regular."""
+def connect():
+    """DuckDB in memory: as many threads as we may use, nothing loaded from elsewhere or shown in the terminal."""
+    import duckdb
+
+    threads = os.environ.get("PELLUCID_THREADS", "")
+    connection = duckdb.connect(
+        ":memory:",
+        config={
+            "threads": int(threads) if threads.isdecimal() and int(threads) else usable_cores(),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+        },
+    )
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def scan(data: bytes, dialect: Dialect, width: int) -> tuple[np.ndarray, bool] | None:
+    """(lines, from 0, on which the records of a regular file begin; whether there may be numbers in it that are not
+    written plainly, as 007 and 1_000 are not), or None when the file is not regular."""
     if data.endswith((b"\n\n", b"\n\r\n")):
         return None
-    table = np.zeros(256, np.uint8)
-    table[[ord(dialect.delimiter), 10, 13]] = DELIMITER, LF, CR
-    if dialect.quotes:
-        table[34] = QUOTE
+    bounds = {ord(dialect.delimiter), LF}
+    if b"\r" in data:
+        n_crlf = data.count(b"\r\n")
+        if data.count(b"\r") != n_crlf or data.count(b"\n") != n_crlf:
+            return None  # from here on a carriage return is a part of the end of a line
+    if dialect.quotes and b'"' in data:
+        bounds.add(QUOTE)
+    is_odd = QUOTE in bounds or b"_" in data
     every = np.frombuffer(data, np.uint8)
-    n_crlf = data.count(b"\r\n")
-    if data.count(b"\r") != n_crlf or n_crlf not in (0, data.count(b"\n")):
-        return None
     starts = [np.zeros(1, np.int64)]
     is_open = 0  # inside a quoted cell
     n_delimiters = 0  # since the last end of a record
     n_lines = 0
     for at in range(0, len(every), CHUNK):
-        found = table[every[at : at + CHUNK]]
+        chunk = every[at : at + CHUNK]
+        found = chunk == LF
+        for sign in bounds - {LF}:
+            found |= chunk == sign
         where = np.flatnonzero(found)
-        what = found[where]
-        lines = np.cumsum(what == LF) + n_lines
-        if len(lines):
-            n_lines = int(lines[-1])
+        what = chunk[where]
+        is_end = what == LF
+        is_odd = is_odd or _begins_oddly(every, where + (at + 1), bounds)
         mark = what == QUOTE
-        if mark.any() or is_open:
-            opened = (np.cumsum(mark) + is_open) & 1
-            is_open = int(opened[-1]) if len(opened) else is_open
-            if not _whole_cells(every, where[mark] + at, opened[mark] == 1, table):
+        if QUOTE in bounds and (is_open or mark.any()):
+            opened = (np.cumsum(mark, dtype=np.int64) + is_open) & 1
+            if not _whole_cells(every, where[mark] + at, opened[mark] == 1, dialect):
                 return None
+            is_open = int(opened[-1]) if len(opened) else is_open
+            lines = np.cumsum(is_end, dtype=np.int64)
             outside = (opened == 0) & ~mark
-            what, lines = what[outside], lines[outside]
-        bounds = what != CR
-        what, lines = what[bounds], lines[bounds]
-        ends = np.flatnonzero(what == LF)
+            is_end, lines = is_end[outside], lines[outside]
+            ends = np.flatnonzero(is_end)
+            starts.append(lines[ends] + n_lines)
+            n_lines += int((what == LF).sum())
+        else:
+            ends = np.flatnonzero(is_end)
+            starts.append(np.arange(1, len(ends) + 1) + n_lines)
+            n_lines += len(ends)
         if len(ends):
             cells = np.diff(ends, prepend=-1) - 1
             cells[0] += n_delimiters
             if (cells != width - 1).any():
                 return None
-            starts.append(lines[ends])
-            n_delimiters = len(what) - 1 - int(ends[-1])
+            n_delimiters = len(is_end) - 1 - int(ends[-1])
         else:
-            n_delimiters += len(what)
+            n_delimiters += len(is_end)
     if is_open:
         return None
     out = np.concatenate(starts)
     if data.endswith(b"\n"):
-        return out[:-1]
-    return out if n_delimiters == width - 1 else None
+        return out[:-1], is_odd
+    return (out, is_odd) if n_delimiters == width - 1 else None
 
 
-def _whole_cells(
-    every: np.ndarray, marks: np.ndarray, opens: np.ndarray, table: np.ndarray
-) -> bool:
-    """Whether each quote mark that opens stands first in its cell, and each that closes last."""
-    before = np.where(marks > 0, table[every[marks - 1]], LF)
-    after = np.where(
-        marks + 1 < len(every), table[every[np.minimum(marks + 1, len(every) - 1)]], LF
-    )
-    return bool(np.where(opens, before, after).all())
+def _begins_oddly(every: np.ndarray, first: np.ndarray, bounds: set[int]) -> bool:
+    """Whether a cell begins with a zero before a digit, or with a sign below '-', such as a blank or '+'."""
+    last = len(every) - 1
+    first = first[: np.searchsorted(first, last - 1)]  # the two last bytes are no number of three
+    a = every[first]
+    low = a[a < 45]
+    for sign in (*bounds, 13):
+        low = low[low != sign]
+    if len(low):
+        return True
+    zero = first[(a == 48) | (a == 45)]
+    a, b, c = every[zero], every[zero + 1], every[zero + 2]
+    b_digit = (b >= 48) & (b <= 57)
+    odd = np.where(a == 48, b_digit, (b == 48) & (c >= 48) & (c <= 57) | ~b_digit & (b != 46))
+    return bool(odd.any())
+
+
+def _whole_cells(every: np.ndarray, marks: np.ndarray, opens: np.ndarray, dialect: Dialect) -> bool:
+    """Whether each quote mark that opens stands first in its cell, and each that closes last.
+
+    A mark that is written twice closes and opens at once: beside a mark both are right."""
+    beside = np.where(opens, marks - 1, marks + 1)
+    beside = every[np.clip(beside, 0, len(every) - 1)]
+    edge = np.where(opens, marks == 0, marks == len(every) - 1)
+    for sign in (ord(dialect.delimiter), LF, 13, QUOTE):
+        edge |= beside == sign
+    return bool(edge.all())
