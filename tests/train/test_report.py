@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import html
 import io
 import json
 import math
@@ -413,6 +414,13 @@ def test_the_command_of_a_table_says_how_it_is_read():
     assert list(given["missing"]) == asked["missing"]
     for name in ("target", "header", "decimal", "delimiter", "validation", "test", "patience"):
         assert given[name] == asked[name]
+
+
+def test_the_command_that_is_shown_is_the_command():
+    asked = {"data": "a  b.csv", "target": "--x", "net": [8, 4]}
+    source = re.search(r"<code>(pellucid.*?)</code>", report.page({"settings": asked})).group(1)
+    shown = html.unescape(re.sub(r"<[^>]*>", "", source))
+    assert shown == report.command(asked)
 
 
 def test_a_path_with_blanks_and_quotes_is_one_word_of_the_command():

@@ -113,6 +113,7 @@ svg text{font-size:12px;fill:var(--quiet);stroke:none}
 .sign{width:22px;height:10px;margin-right:.35rem}
 pre{background:var(--soft);border:1px solid var(--edge);border-radius:.4rem;padding:.6rem .8rem;margin:.4rem 0;
 white-space:pre-wrap;overflow-wrap:anywhere;font-size:.88rem}
+.option{white-space:nowrap}
 details{margin:.6rem 0}summary{cursor:pointer;color:var(--quiet);font-size:.9rem}
 footer{margin-top:2.5rem;padding-top:.6rem;border-top:1px solid var(--edge);overflow-wrap:anywhere}
 @media (max-width:34rem){th,td{padding:.25rem .4rem}.wide table{font-size:.86rem}svg text{font-size:14px}
@@ -455,10 +456,17 @@ def _again(result: Mapping) -> Markup | None:
     ]
     line = str(result.get("command") or command(settings))
     return join([
-        tag("pre", tag("code", line)),
+        tag("pre", tag("code", *_words(line))),
         tag("p", "The same data, the same settings and the same seed give the same weights.", class_="quiet"),
         tag("details", tag("summary", "All settings"), wide(table_of(["Setting", "Value"], rows), "Settings")),
     ])  # fmt: skip
+
+
+def _words(line: str) -> list[Any]:
+    """A command for reading: no line ends within the name of an option. Copied, it is the same text."""
+    words = line.split(" ")
+    named = [tag("span", w, class_="option") if w.startswith("--") else w for w in words]
+    return [part for w in named for part in (" ", w)][1:]
 
 
 def command(settings: Mapping[str, Any]) -> str:

@@ -136,7 +136,9 @@ def _class_curves(result: Mapping) -> Markup | None:
             area = areas.get(c["class"], {}).get(f"{kind}_auc")
             names[i] = join([data(c["class"], 24), f": {area:.3f}" if is_number(area) else ""])
         guess = " The dotted line is guessing." if kind == "roc" else ""
-        charts.append(figure(picture, f"{title}; the number is the area below.{guess}", names))
+        charts.append(
+            figure(picture, f"{title}; the number is the area under the curve.{guess}", names)
+        )
     return tag("div", *charts, class_="charts") if charts else None
 
 
