@@ -100,7 +100,7 @@ MODELS: dict[str, Kind] = {
         Forecaster,
         {
             **_sizes("n_features", "hidden_size", "n_outputs"), "num_layers": is_count,
-            "cell": _is_recurrent, "dropout": is_chance, "is_residual": is_flag,
+            "cell": _is_recurrent, "dropout": is_chance, "is_residual": is_flag, "window": is_token,
         },
     ),
     "Seq2Seq": (

@@ -1,12 +1,16 @@
 """Forecaster: a stretch of a series in, the next values out.
 
-A recurrent network reads the series; its last output goes through one linear layer."""
+A recurrent network reads the series; its last output goes through one linear layer. Beside it a linear path may lead
+straight from the window to the forecast: an autoregression, which the network then only has to improve
+(Lai et al. 2018, "Modeling long- and short-term temporal patterns with deep neural networks", section 3.6)."""
 
 from typing import Any
 
+import numpy as np
+
 from .. import nn
 from ..base import dtypes
-from ..base.errors import ShapeError
+from ..base.errors import OptionError, ShapeError
 from ..tensor.tensor import Tensor, as_tensor
 from .char_rnn import CELLS
 from .model import Model, chance, whole
@@ -20,6 +24,7 @@ class Forecaster(Model):
     cell        'gru', 'lstm' or 'rnn'
     is_residual  forecasts the change from the last measurement: x[:, -1, :1] is added. The model then begins
                  near the persistence forecast, which is hard to beat on slow series
+    window       T, where every stretch is as long; then the linear path is there. 0: none
     returns     (B, n_outputs)"""
 
     def __init__(
@@ -31,6 +36,7 @@ class Forecaster(Model):
         cell: str = "gru",
         dropout: float = 0.0,
         is_residual: bool = False,
+        window: int = 0,
         dtype: Any = dtypes.float32,
     ):
         self.n_features, self.hidden_size, self.num_layers = whole(
@@ -40,10 +46,35 @@ class Forecaster(Model):
         [self.dropout] = chance(self, dropout=dropout)
         self.cell = nn.init.nearest(cell, CELLS, "cell of Forecaster")
         self.is_residual = bool(is_residual)
+        [self.window] = whole(self, 0, window=window)
         between = dropout if num_layers > 1 else 0.0
         self.rnn = CELLS[cell](n_features, hidden_size, num_layers, dropout=between, dtype=dtype)
         self.drop = nn.Dropout(dropout)
         self.head = nn.Linear(hidden_size, n_outputs, init="torch", dtype=dtype)
+        if window:
+            self.linear = nn.Linear(window * n_features, n_outputs, init="torch", dtype=dtype)
+
+    def begin_linear(self, x: np.ndarray, y: np.ndarray, ridge: float = 1e-2) -> None:
+        """Begins as the autoregression that fits these rows best; the recurrent part begins at nothing.
+
+        x  (N, T, n_features)     y  (N, n_outputs), without the last measurement where is_residual
+        ridge  times the sum of squared weights is added to that of squared errors: with fewer rows than weights
+               there would be no best one"""
+        if not self.window:
+            raise OptionError("begin_linear needs the linear path: Forecaster(window=T).")
+        rows = np.asarray(x, np.float64).reshape(len(x), -1)
+        answers = np.asarray(y, np.float64).reshape(len(rows), -1)
+        rows = np.column_stack([rows, np.ones(len(rows))])
+        penalty = ridge * np.eye(rows.shape[1])
+        weights = np.linalg.solve(rows.T @ rows + penalty, rows.T @ answers)
+        dtype = self.linear.weight.dtype.numpy
+        for parameter, value in (
+            (self.linear.weight, weights[:-1]),
+            (self.linear.bias, weights[-1]),
+            (self.head.weight, np.zeros(self.head.weight.shape)),
+            (self.head.bias, np.zeros(self.head.bias.shape)),
+        ):
+            parameter.assign(Tensor(np.ascontiguousarray(value, dtype)))
 
     def forward(self, x: Tensor) -> Tensor:
         x = as_tensor(x)
@@ -52,6 +83,13 @@ class Forecaster(Model):
                 f"Forecaster got shape {tuple(x.shape)}: it needs (batch, steps, {self.n_features}). A single "
                 "series of T values becomes (1, T, 1)."
             )
+        if self.window and x.shape[1] != self.window:
+            raise ShapeError(
+                f"Forecaster(window={self.window}) got {x.shape[1]} steps. Give stretches of {self.window}, or use "
+                f"window=0 for stretches of any length."
+            )
         out, _ = self.rnn(x)
         change = self.head(self.drop(out[:, -1]))
+        if self.window:
+            change = change + self.linear(x.reshape(x.shape[0], -1))
         return x[:, -1, :1] + change if self.is_residual else change
