@@ -1,6 +1,5 @@
 """CSV that is safe to open in a spreadsheet: no cell of text is executed as a formula (CWE-1236)."""
 
-import csv
 import os
 import re
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from ..base.errors import DataError, RunError
 
 # What spreadsheets take for the beginning of a formula, also after blanks and in the full width of Asian fonts.
 FORMULA = re.compile(r"[\s\ufeff\u200b]*[=+\-@\t\r\n|＝＋－＠]")
+QUOTED = re.compile('[",\r\n]')
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -54,11 +54,20 @@ def write_csv(
 
 
 def _write(stream: TextIO, names: Sequence[str], columns: Sequence[Any], raw: bool) -> None:
-    writer = csv.writer(stream, lineterminator="\n")
     safe = str if raw else safe_cell
-    writer.writerow([safe(n) for n in names])
+    stream.write(_line([safe(n) for n in names]))
     for row in zip(*map(_cells, columns), strict=True):
-        writer.writerow([safe(c) if isinstance(c, str) else c for c in row])
+        stream.write(
+            _line(["" if c is None else safe(c) if isinstance(c, str) else str(c) for c in row])
+        )
+
+
+def _line(cells: list[str]) -> str:
+    """A record: cells with a delimiter, quote mark or end of line in them stand in quote marks.
+
+    (Python's csv module leaves a carriage return bare where lines end with line feeds.)"""
+    quoted = ['"' + c.replace('"', '""') + '"' if QUOTED.search(c) else c for c in cells]
+    return (",".join(quoted) if quoted != [""] else '""') + "\n"
 
 
 def _cells(column: Any):
