@@ -219,6 +219,24 @@ def test_amounts_show_errors_in_their_unit_and_three_pictures():
     assert "-0.000" not in page.text  # no sign before nothing
 
 
+@pytest.mark.parametrize("unit", [5e-324, 1e-310, 1e-200, 1e-30, 1e30, 1e200, 1e299, 1e307])
+@pytest.mark.parametrize(
+    ("predicted", "truth"),
+    [([1.0, 2.0, 3.0], [1.0, 2.5, 3.0]), ([1.0], [2.0]), ([1.0] * 5, [1.0] * 5),
+     ([1e15, 1e15 + 2.0], [0.0, 0.0]), ([-8.0, 8.0], [8.0, -8.0])],
+)  # fmt: skip
+def test_amounts_of_any_size_make_a_page(predicted, truth, unit):
+    with np.errstate(over="ignore", under="ignore"):
+        p, t = (np.nan_to_num(np.array(v) * unit) for v in (predicted, truth))
+        found = scores.regression(p, t)
+        rival = scores.regression(np.zeros(len(t)), t)
+        rival["ahead_interval"] = scores.ahead(p, np.zeros(len(t)), t)
+    json.dumps([found, rival], allow_nan=False)
+    check(
+        report.page({"settings": {"task": "regress"}, "scores": found, "baselines": {"x": rival}})
+    )
+
+
 @pytest.mark.parametrize("evil", EVIL)
 def test_text_from_data_is_never_html(evil, tmp_path):
     names = [evil, evil + "2", "plain"]

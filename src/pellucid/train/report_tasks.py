@@ -195,7 +195,8 @@ def _amounts(result: Mapping, sheet: bytes | None) -> Sections:
                     "Predicted against true amounts", f"true{named}", f"predicted{named}", both, both)  # fmt: skip
     rest = chart([Rule((across[0], 0), (across[1], 0)), Dots(predicted, residuals, 1)],
                  "Residuals against predictions", f"predicted{named}", apart, across, room)  # fmt: skip
-    heights, edges = np.histogram(residuals, bins=min(30, max(5, round(len(truth) ** 0.5))))
+    n_bins = min(30, max(5, round(len(truth) ** 0.5)))
+    heights, edges = np.histogram(residuals, n_bins, range=limits(residuals, zero=False))
     bars = chart([Bars(edges.tolist(), heights.tolist(), 1)], "How often each residual comes",
                  apart, "rows", y_limits=(0, float(heights.max()) * 1.05))  # fmt: skip
     some = ""
