@@ -108,6 +108,8 @@ TASKS = [
     ([100 * (i % 5) for i in range(100)], "regress", "amounts"),
     (np.linspace(0, 1, 50).tolist(), "regress", "amounts of 50 kinds"),
     ([str(i / 7) for i in range(100)], "regress", "amounts of 100 kinds"),
+    (["1", "2"] * 30 + ["unknown"], "classify", "3 different names"),
+    ([str(i / 7) for i in range(100)] + ["n/a"], "regress", "amounts of 100 kinds"),
     ([1.0, None, 2.0, float("inf"), 2.5], "regress", "amounts of 3 kinds"),
 ]
 

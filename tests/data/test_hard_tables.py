@@ -402,3 +402,31 @@ def test_there_are_forty_hard_tables_or_more():
 @pytest.mark.parametrize("make", CASES, ids=lambda make: make.__name__)
 def test_a_hard_table_is_encoded_right_or_refused_in_one_sentence(make):
     make()
+
+
+def cells_of(made: np.random.Generator, n: int) -> list:
+    """A column of any kind, with anything in it."""
+    kind = made.integers(0, 7)
+    numbers = made.normal(0, 1, n) * 10.0 ** made.integers(-300, 300)
+    cells: list = [
+        numbers.tolist,
+        lambda: made.integers(-3, 4, n).astype(float).tolist(),
+        lambda: np.where(made.random(n) < 0.3, np.inf, numbers).tolist(),
+        lambda: [f"k{i}" for i in made.integers(0, int(made.integers(1, 40)), n)],
+        lambda: [" ".join(f"w{j}" for j in made.integers(0, 50, 6)) for _ in range(n)],
+        lambda: list(np.datetime64(0, "us") + made.integers(-(10**16), 10**16, n) * np.timedelta64(1, "us")),
+        lambda: [str(v) if made.random() < 0.97 else "?" for v in numbers],
+    ][kind]()  # fmt: skip
+    share = made.choice([0.0, 0.0, 0.2, 1.0])
+    return [None if made.random() < share else c for c in cells]
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_any_table_is_encoded_or_refused_in_one_sentence(seed):
+    made = np.random.default_rng(seed)
+    n = int(made.choice([3, 5, 17, 60, 300]))
+    table = {f"c{i}": cells_of(made, n) for i in range(int(made.integers(1, 6)))}
+    try:
+        learn({**table, "y": cells_of(made, n)})
+    except DataError as error:
+        assert "\n" not in str(error) and str(error).endswith(".")

@@ -105,8 +105,9 @@ def decide(
     given = dict(given or {})
     if target is not None:
         find(frame, target)
+    names = set(frame.names)
     for name, use in given.items():
-        if name not in frame.names:
+        if name not in names:
             raise OptionError(
                 f"{frame.name}: there is no column {name!r}{_advice(name, frame.names)}"
             )
@@ -333,8 +334,10 @@ def decide_task(frame: Frame, target: str) -> tuple[str, str]:
     if column.kind == "date":
         raise DataError(f"{where} holds dates. Give a column of classes or amounts.")
     if column.kind == "text" and use_of(column)[0] == "number":
-        numbers, _, _ = as_numbers(frame.name, column)
-        column = Column(target, "number", np.nan_to_num(numbers), np.isnan(numbers))
+        numbers, n_bad, _ = as_numbers(frame.name, column)
+        # "1", "2", "unknown" are three classes; a word among a hundred amounts is a mistake.
+        if not n_bad or len(set(numbers[np.isfinite(numbers)].tolist())) > MAX_CLASSES:
+            column = Column(target, "number", np.nan_to_num(numbers), np.isnan(numbers))
     present = column.values[~column.missing]
     if column.kind == "number":
         present = present[np.isfinite(present)]
@@ -385,7 +388,7 @@ def candidates(frame: Frame) -> tuple[str, ...]:
     for place, column in enumerate(frame.columns):
         use = use_of(column)[0]
         try:
-            task, _ = decide_task(frame, column.name)
+            task, _ = decide_task(Frame(frame.name, (column,)), column.name)
         except DataError:
             continue
         if use not in ("number", "category"):

@@ -14,6 +14,7 @@ import types
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from itertools import pairwise
 from statistics import NormalDist
 from typing import Any, ClassVar, cast, get_args, get_type_hints
@@ -446,10 +447,11 @@ class Encoder:
             ),
             "date": 0,
         }
-        codes = [
-            CODES[f.use].fit(frame.name, find(frame, f.name).take(rows), most[f.use])
-            for f in schema.features
-        ]
+        columns = {c.name: c for c in frame.columns}
+        codes = []
+        for f in schema.features:
+            column = columns[f.name] if f.name in columns else find(frame, f.name)
+            codes.append(CODES[f.use].fit(frame.name, column.take(rows), most[f.use]))
         return Encoder(tuple(codes))
 
     @property
@@ -494,18 +496,19 @@ class Encoder:
         return tuple(found)
 
     def _columns(self, frame: Frame) -> list[Column]:
-        missing = [c.name for c in self.codes if c.name not in frame.names]
+        columns = {c.name: c for c in frame.columns}
+        missing = [c.name for c in self.codes if c.name not in columns]
         if missing:
             names = ", ".join(map(repr, missing[:10]))
             more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-            columns = f"column {names}" if len(missing) == 1 else f"columns {names}{more}"
+            which = f"column {names}" if len(missing) == 1 else f"columns {names}{more}"
             there = ", ".join(map(repr, frame.names[:30])) or "none"
             and_more = f" and {len(frame.names) - 30} more" if len(frame.names) > 30 else ""
             raise DataError(
-                f"{frame.name}: the model needs the {columns}. There are: {there}{and_more}. "
+                f"{frame.name}: the model needs the {which}. There are: {there}{and_more}. "
                 f"Columns are found by name: rename or add them."
             )
-        return [frame[c.name] for c in self.codes]
+        return [columns[c.name] for c in self.codes]
 
     def to_json(self) -> dict:
         """Plain JSON, for from_json."""
@@ -655,9 +658,15 @@ def _same_keys(value: Mapping, keys: set[str], where: str) -> None:
         )
 
 
+@lru_cache
+def _hints(kind: Any) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {f.name: hints[f.name] for f in fields(kind)}
+
+
 def _made(kind: Any, value: dict, where: str) -> Any:
     """A record of this kind from JSON, every field of its own type."""
-    hints = {f.name: get_type_hints(kind)[f.name] for f in fields(kind)}
+    hints = _hints(kind)
     _same_keys(value, set(hints), where)
     return kind(
         **{name: _typed(value[name], hint, f"{where}, {name}") for name, hint in hints.items()}

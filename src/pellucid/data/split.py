@@ -130,10 +130,12 @@ def same_rows(frame: Frame, columns: Sequence[str]) -> np.ndarray:
     n = len(frame)
     if not columns:
         return np.arange(n)
+    named = {c.name: c for c in frame.columns}
     code = np.zeros(n, np.uint64)
     with np.errstate(over="ignore"):
         for name in columns:
-            code = _mixed(code * np.uint64(0x9E3779B97F4A7C15) + _mixed(cell_codes(frame[name])))
+            column = named[name] if name in named else frame[name]
+            code = _mixed((code + cell_codes(column)) * np.uint64(0x9E3779B97F4A7C15))
     return numbered(code)
 
 
