@@ -325,6 +325,38 @@ def test_slips_about_a_table_are_answered_in_a_sentence(
     assert not (tmp_path / "run" / "model.json").exists()
 
 
+def test_settings_come_from_a_file_and_the_command_line_comes_before_it(flowers, tmp_path, capsys):
+    path = tmp_path / "plan.toml"
+    path.write_text(
+        'target = "kind"\nnet = [4]\nepochs = 2\nlr = 0.01\n[columns]\ncolour = "identifier"\n'
+    )
+    out = tmp_path / "run"
+    told = told_by(
+        capsys, "train", flowers[0], "--settings", path, "--epochs", "1", "--out", out, "--json"
+    )
+    settings = json.loads(told)["settings"]
+    assert (settings["net"], settings["epochs"], settings["lr"]) == ([4], 1, 0.01)
+    assert settings["columns"] == {"colour": "identifier"} and settings["target"] == "kind"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("target = ", "no TOML"),
+        ('target = "kind"\nepoch = 3', "Did you mean 'epochs'"),
+        ('target = "kind"\nepochs = "3"', "epochs = '3' cannot be used"),
+        ('target = "kind"\nseed = true', "seed = True cannot be used"),
+        ('target = "kind"\nnet = 3', "net must be"),
+        ('data = "digits"', "'data' is no setting"),
+    ],
+)
+def test_a_file_of_settings_with_a_slip_is_refused(content, words, flowers, tmp_path, capsys):
+    path = tmp_path / "plan.toml"
+    path.write_text(content)
+    code, err = refused(capsys, "train", flowers[0], "--settings", path)
+    assert code == 2 and words in err
+
+
 def test_info_says_what_a_table_network_takes(flowers, capsys):
     out = told_by(capsys, "info", flowers[1])
     assert "3 classes: daisy, rose, tulip" in out and "target" in out

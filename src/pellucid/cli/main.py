@@ -80,6 +80,9 @@ def cli() -> None:
 @click.option("--out", type=EXISTING, help="Run folder to write.  [default: runs/DATA-1, -2, ...]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option(
+    "--settings", type=EXISTING, help="TOML file of these options; others come before it."
+)
+@click.option(
     "--task", type=OneOf("a task", TASKS), help="What to learn, where DATA allows several."
 )
 @click.option(

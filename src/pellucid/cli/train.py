@@ -33,6 +33,7 @@ def train(
     quiet: bool,
     why: bool = False,
     dry_run: bool = False,
+    settings: Path | None = None,
     **given,
 ) -> None:
     """Run the command; results go to standard output."""
@@ -45,6 +46,9 @@ def train(
     # What may be repeated is not given when it is empty.
     given["columns"] = dict(given.get("columns") or ()) or None
     given["missing"] = list(given.get("missing") or ()) or None
+    if settings is not None:
+        # What the command line says comes before what the file says.
+        given = {**read_settings(settings), **{n: v for n, v in given.items() if v is not None}}
     made = resumed_recipe(folder, data, given) if resume else recipe(data, **given)
     if threads is not None:
         from ..runtime.team import set_threads
@@ -70,6 +74,49 @@ def train(
     if not quiet:
         click.echo(f"Done: {stopped.reason}.", err=True)
     click.echo(json.dumps(finished.result, indent=2) if as_json else report(finished))
+
+
+def read_settings(path: Path) -> dict:
+    """The settings in a TOML file: names as of the options, `columns` a table of uses.
+
+    Raises OptionError naming the file and what is wrong."""
+    import tomllib
+
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise OptionError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise OptionError(f"{path}: no TOML: {error}.") from error
+    if "net" in found and not isinstance(found["net"], (str, list)):
+        raise OptionError(f"{path}: net must be a name or a list of widths; got {found['net']!r}.")
+    if isinstance(found.get("net"), list):
+        found["net"] = tuple(found["net"])
+    for name in ("data", "given", "kind"):
+        if name in found:
+            raise OptionError(f"{path}: {name!r} is no setting. DATA stands on the command line.")
+    for name, kinds in KINDS_OF_SETTINGS.items():
+        if name in found and (
+            not isinstance(found[name], kinds) or isinstance(found[name], bool) != (kinds is bool)
+        ):
+            raise OptionError(f"{path}: {name} = {found[name]!r} cannot be used.")
+    return found
+
+
+# setting -> what TOML may give for it
+KINDS_OF_SETTINGS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(
+        ("epochs", "patience", "batch", "seed", "width", "layers", "window", "size", "channels"), int
+    ),
+    **dict.fromkeys(("lr", "validation", "test", "dropout"), (int, float)),
+    **dict.fromkeys(
+        ("task", "target", "group", "optimizer", "schedule", "activation", "delimiter", "encoding",
+         "decimal", "sheet"), str
+    ),
+    "columns": dict,
+    "missing": list,
+    "header": bool,
+}  # fmt: skip
 
 
 def tell(decisions: Sequence[Decision]) -> None:
