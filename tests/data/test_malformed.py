@@ -146,6 +146,28 @@ GOOD = {
         {"zip": ["01234", "56789"], "b": [1, 2]},
         "stays text",
     ),
+    "a leading zero in the first cell": (
+        b"007,1\n8,2\n",
+        {"column_1": ["007", "8"], "column_2": [1, 2]},
+        "stays text",
+    ),
+    "a leading zero in the last cell": (
+        b"a,b\n1,5\n2,07",
+        {"a": [1, 2], "b": ["5", "07"]},
+        "stays text",
+    ),
+    "a leading zero behind a minus": (
+        b"a,b\n1,-07\n2,3\n4,5\n",
+        {"a": [1, 2, 4], "b": ["-07", "3", "5"]},
+        "stays text",
+    ),
+    "a plus sign in the last cell": (b"a,b\n1,5\n2,+7", {"a": [1, 2], "b": [5, 7]}, ""),
+    "an underscore in the last cell": (b"a,b\n1,5\n2,1_0", {"a": [1, 2], "b": ["5", "1_0"]}, ""),
+    "numbers beyond 2^53 that have a point": (
+        b"a,b\n1,12345678901234567890.5\n2,1e300\n",
+        {"a": [1, 2], "b": [12345678901234567890.5, 1e300]},
+        "",
+    ),
     "underscores": (b"a,b\n1_000,1\n2_000,2\n", {"a": ["1_000", "2_000"], "b": [1, 2]}, ""),
     "plus signs": (b"a,b\n+1,1\n+2.5,2\n", {"a": [1, 2.5], "b": [1, 2]}, ""),
     "exponents": (

@@ -17,7 +17,7 @@ from .cells import COMMAS, EXACT, NUMBER, NUMBER_MARKS, columns_of, mark_note
 from .dialect import Dialect
 from .frame import Column, Frame
 
-CHUNK = 1 << 23  # bytes looked at together: a few arrays of that many stay in the cache
+CHUNK = 1 << 20  # bytes looked at together: a few arrays of that many stay in the cache
 MOST_COLUMNS = 2000  # DuckDB plans a query in a time that grows faster than its columns
 LF, QUOTE = 10, 34
 MARK = -1.2345678901234567e300  # stands for a mark of a missing value: no one's number
@@ -157,21 +157,29 @@ class _Query:
 
     def fetch(self, numbers: Sequence[int], texts: Sequence[int]) -> dict[int, np.ndarray] | None:
         """Values of these columns by their index; None where DuckDB refuses the file."""
+        if numbers and not self.is_odd:
+            found = self.ask(dict.fromkeys(numbers, "DOUBLE"), [*numbers, *texts])
+            if found is not None:
+                return found
+        return self.ask({}, [*numbers, *texts], {i: self.number(f"c{i}") for i in numbers})
+
+    def ask(self, kinds: dict, wanted: Sequence[int], as_: dict | None = None) -> dict | None:
+        """Columns read as these kinds, else as text, and seen through these expressions."""
         import duckdb
 
         d, quote = _quoted(self.dialect.delimiter), "'\"'" if self.dialect.quotes else "''"
-        columns = ", ".join(f"'c{i}': 'VARCHAR'" for i in range(self.width))
-        wanted = [f"{self.number(f'c{i}')} AS c{i}" for i in numbers] + [f"c{i}" for i in texts]
+        columns = ", ".join(f"'c{i}': '{kinds.get(i, 'VARCHAR')}'" for i in range(self.width))
+        shown = ", ".join(f"{(as_ or {}).get(i, f'c{i}')} AS c{i}" for i in wanted)
         with connect() as connection:
             try:
                 result = connection.execute(
-                    f"SELECT {', '.join(wanted)} FROM read_csv({_quoted(str(self.path))}, delim={d}, quote={quote}, "
+                    f"SELECT {shown} FROM read_csv({_quoted(str(self.path))}, delim={d}, quote={quote}, "
                     f"escape={quote}, header={self.header}, columns={{{columns}}}, auto_detect=false, "
                     f"strict_mode=true, null_padding=false, ignore_errors=false)"
                 ).fetchnumpy()
             except duckdb.Error:
                 return None
-        return {i: result[f"c{i}"] for i in [*numbers, *texts]}
+        return {i: result[f"c{i}"] for i in wanted}
 
     def number(self, c: str) -> str:
         """The cell as a number, MARK for a mark of a missing value; NaN for words and for what is not written plainly:
@@ -223,7 +231,8 @@ def scan(data: bytes, dialect: Dialect, width: int) -> tuple[np.ndarray, bool] |
             return None  # from here on a carriage return is a part of the end of a line
     if dialect.quotes and b'"' in data:
         bounds.add(QUOTE)
-    is_odd = QUOTE in bounds or b"_" in data
+    # The first cell stands after no bound, and the last bytes are too few to look at three.
+    is_odd = QUOTE in bounds or b"_" in data or data[0] < 49 or b"0" in data[-4:]
     every = np.frombuffer(data, np.uint8)
     starts = [np.zeros(1, np.int64)]
     is_open = 0  # inside a quoted cell
@@ -237,7 +246,7 @@ def scan(data: bytes, dialect: Dialect, width: int) -> tuple[np.ndarray, bool] |
         where = np.flatnonzero(found)
         what = chunk[where]
         is_end = what == LF
-        is_odd = is_odd or _begins_oddly(every, where + (at + 1), bounds)
+        is_odd = is_odd or _begins_oddly(every, found, at, bounds | {13})
         mark = what == QUOTE
         if QUOTE in bounds and (is_open or mark.any()):
             opened = (np.cumsum(mark, dtype=np.int64) + is_open) & 1
@@ -270,21 +279,23 @@ def scan(data: bytes, dialect: Dialect, width: int) -> tuple[np.ndarray, bool] |
     return (out, is_odd) if n_delimiters == width - 1 else None
 
 
-def _begins_oddly(every: np.ndarray, first: np.ndarray, bounds: set[int]) -> bool:
-    """Whether a cell begins with a zero before a digit, or with a sign below '-', such as a blank or '+'."""
-    last = len(every) - 1
-    first = first[: np.searchsorted(first, last - 1)]  # the two last bytes are no number of three
-    a = every[first]
-    low = a[a < 45]
-    for sign in (*bounds, 13):
-        low = low[low != sign]
-    if len(low):
+def _begins_oddly(every: np.ndarray, bound: np.ndarray, at: int, empty: set[int]) -> bool:
+    """Whether a cell after one of these bounds (a mask of the bytes from `at`) begins with a zero before a digit, or
+    with a sign below '-', such as a blank or '+', other than those after an empty cell."""
+    n = min(len(bound), len(every) - at - 3)
+    if n <= 0:
+        return False
+    a, b, c = (every[at + i : at + i + n] for i in (1, 2, 3))
+    bound = bound[:n]
+    low = a[bound & (a < 45)]
+    if not np.isin(low, list(empty)).all():
         return True
-    zero = first[(a == 48) | (a == 45)]
-    a, b, c = every[zero], every[zero + 1], every[zero + 2]
-    b_digit = (b >= 48) & (b <= 57)
-    odd = np.where(a == 48, b_digit, (b == 48) & (c >= 48) & (c <= 57) | ~b_digit & (b != 46))
-    return bool(odd.any())
+    zero = bound & (a == 48) & (b - np.uint8(48) < 10)
+    minus = np.flatnonzero(bound & (a == 45))
+    b, c = b[minus], c[minus]
+    b_digit = b - np.uint8(48) < 10
+    odd = (b == 48) & (c - np.uint8(48) < 10) | ~b_digit & (b != 46)
+    return bool(zero.any() or odd.any())
 
 
 def _whole_cells(every: np.ndarray, marks: np.ndarray, opens: np.ndarray, dialect: Dialect) -> bool:
