@@ -145,7 +145,7 @@ def _picture_lines(data: Pictures, counts: list[int]) -> list[Line]:
     """Of pictures: what was decided when they were read, and what was left out."""
     size = " x ".join(map(str, data.shape))
     lines = [("data", f"{len(data):,} pictures, {size} numbers each", data.source, "")]
-    lines += [("reading", note, "found in the files", "") for note in data.notes]
+    lines += [("reading", "repaired or decided", note.rstrip("."), "") for note in data.notes]
     lines += [(c.what, c.value, c.why, c.option.removeprefix("--")) for c in data.choices]
     lines.append(("target", _classes(data), "the folder or label of each", ""))
     if data.augmentation is not None:
@@ -183,9 +183,9 @@ def _table_lines(made: Any, data: Table, parts: Split, each: bool) -> list[Line]
     if data.left_out:
         why = f"they have no value of {made.target!r}"
         lines.append(("left out", f"{data.left_out:,} rows", why, ""))
-    lines += [("reading", note, "found in the file", "") for note in data.frame.notes]
+    lines += [("reading", "repaired or decided", note.rstrip("."), "") for note in data.frame.notes]
     what = f"{made.target}: {_classes(data)}" if data.classes else _amounts(made.target, data)
-    lines.append(("target", what, f"{made.task}, {data.why}", "task"))
+    lines += [("target", what, "what is learned", "target"), ("task", made.task, data.why, "task")]
     if each:
         lines += [("column", f"{f.name}: {f.use}", f.why, "column") for f in data.schema.features]
     by_use: dict[str, list[str]] = {}
@@ -194,7 +194,12 @@ def _table_lines(made: Any, data: Table, parts: Split, each: bool) -> list[Line]
     for use, names in by_use.items():
         lines.append((PLURAL.get(use, use), some(names), WHY_USE.get(use, use), "column"))
     lines += [("dropped", *_dropped(d), "column") for d in data.schema.dropped]
-    lines += [("found", f.text, f.kind, "") for f in data.findings]
+    known = {d.name for d in data.schema.dropped}
+    lines += [
+        ("found", f.kind, f.text.rstrip("."), "")
+        for f in data.findings
+        if not f.columns or not known.issuperset(f.columns)
+    ]
     lines.append(("features", f"{data.n_features:,} numbers a row", "what the network sees", ""))
     why = "the same share of each class" if data.classes else "by chance"
     together = (
