@@ -168,6 +168,17 @@ GOOD = {
         {"a": [1, 2], "b": [12345678901234567890.5, 1e300]},
         "",
     ),
+    "points and commas before decimals": (
+        b"a;b\n0.123;1\n1,5;2\n",
+        {"a": ["0.123", "1,5"], "b": [1, 2]},
+        "",
+    ),
+    "codes with a blank": (b"a,b\n0 123,1\n1 456,2\n", {"a": ["0 123", "1 456"], "b": [1, 2]}, ""),
+    "failed cells of a spreadsheet": (
+        b"a,b\n#DIV/0!,1\n2,#N/A\n",
+        {"a": [NO, 2], "b": [1, NO]},
+        "count as missing",
+    ),
     "underscores": (b"a,b\n1_000,1\n2_000,2\n", {"a": ["1_000", "2_000"], "b": [1, 2]}, ""),
     "plus signs": (b"a,b\n+1,1\n+2.5,2\n", {"a": [1, 2.5], "b": [1, 2]}, ""),
     "exponents": (
@@ -406,6 +417,7 @@ def test_what_a_person_says_comes_before_what_is_found_out():
         read_delimited(b"a,b\nx,2\n", "t.csv", kinds={"a": "date"})
     with pytest.raises(DataError, match="line 2: not ascii"):
         read_delimited("a,b\né,1\n".encode(), "t.csv", encoding="ascii")
+    assert read_delimited(b"a\tb\n1\t2\n", "t.csv", delimiter="tab").names == ("a", "b")
     for wrong in ({"delimiter": ",,"}, {"delimiter": '"'}, {"encoding": "none"}, {"decimal": "x"}):
         with pytest.raises(OptionError):
             read_delimited(data, "t.csv", **wrong)

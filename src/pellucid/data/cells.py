@@ -34,7 +34,9 @@ MARKS = frozenset(
         "?",
     ]
 )
-NUMBER_MARKS = MARKS | {"-", "--", ".", "..", "None", "none", "NaT"}
+NUMBER_MARKS = MARKS | {"-", "--", ".", "..", "None", "none", "NaT"} | {
+    "#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!",  # cells of a spreadsheet that failed
+}  # fmt: skip
 
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 INFINITE = re.compile(r"[+-]?(?:inf|infinity|∞)", re.IGNORECASE)
@@ -43,7 +45,7 @@ WHOLE = re.compile(r"[+-]?[0-9]+")
 EXACT = 2**53  # float64 holds every whole number up to here
 BLANK = "[ \u00a0\u202f'’]"  # what groups thousands besides a comma or a point
 COMMA_DECIMAL = re.compile(
-    rf"[+-]?(?:[0-9]+|[0-9]{{1,3}}(?:\.[0-9]{{3}})+|[0-9]{{1,3}}(?:{BLANK}[0-9]{{3}})+)(?:,[0-9]*)?"
+    rf"[+-]?(?:[0-9]+|[1-9][0-9]{{0,2}}(?:\.[0-9]{{3}})+|[1-9][0-9]{{0,2}}(?:{BLANK}[0-9]{{3}})+)(?:,[0-9]*)?"
     r"(?:[eE][+-]?[0-9]+)?|[+-]?,[0-9]+"
 )
 THOUSANDS = re.compile(

@@ -51,8 +51,11 @@ def read_delimited(
     suffix  of the file: .tsv and .tab are cut at tabs
     large   bytes from which DuckDB is asked
     path    of the file, where the bytes are all that it holds"""
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise OptionError(f"delimiter {delimiter!r}: give one character, such as ',' or ';'.")
+        raise OptionError(
+            f"delimiter {delimiter!r}: give one character, such as ',' or ';', or tab."
+        )
     original = data
     data, notes = to_utf8(data, encoding, name)
     at = data.find(b"\0")

@@ -54,7 +54,7 @@ def read_table(
 ) -> Frame:
     """The table in a file; what None stands for is found out, and what was found is said in the frame's notes.
 
-    delimiter  character between cells, for text
+    delimiter  character between cells of text, or tab
     encoding   of text: utf-8, utf-16, cp1252 ...
     header     whether the first row names the columns
     missing    marks of a missing value, in place of NA, N/A, nan, null, ? (and - among numbers); empty is always one
