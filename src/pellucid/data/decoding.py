@@ -7,7 +7,6 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,6 +155,8 @@ def in_threads(
         if n_threads == 1:
             run()
             return
+        from concurrent.futures import ThreadPoolExecutor  # 40 ms: not before there are pictures
+
         with ThreadPoolExecutor(n_threads) as pool:
             futures = [pool.submit(run) for _ in range(n_threads)]
             try:
