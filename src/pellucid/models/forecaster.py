@@ -67,14 +67,14 @@ class Forecaster(Model):
         rows = np.column_stack([rows, np.ones(len(rows))])
         penalty = ridge * np.eye(rows.shape[1])
         weights = np.linalg.solve(rows.T @ rows + penalty, rows.T @ answers)
-        dtype = self.linear.weight.dtype.numpy
-        for parameter, value in (
-            (self.linear.weight, weights[:-1]),
-            (self.linear.bias, weights[-1]),
-            (self.head.weight, np.zeros(self.head.weight.shape)),
-            (self.head.bias, np.zeros(self.head.bias.shape)),
+        for layer, found in (
+            (self.linear, weights),
+            (self.head, np.zeros((self.head.in_features + 1, answers.shape[1]))),
         ):
-            parameter.assign(Tensor(np.ascontiguousarray(value, dtype)))
+            assert layer.bias is not None
+            for parameter, value in ((layer.weight, found[:-1]), (layer.bias, found[-1])):
+                value = np.ascontiguousarray(value, parameter.dtype.numpy)
+                parameter.assign(Tensor(value))
 
     def forward(self, x: Tensor) -> Tensor:
         x = as_tensor(x)
