@@ -177,7 +177,7 @@ GOOD = {
     "failed cells of a spreadsheet": (
         b"a,b\n#DIV/0!,1\n2,#N/A\n",
         {"a": [NO, 2], "b": [1, NO]},
-        "count as missing",
+        "read as missing",
     ),
     "underscores": (b"a,b\n1_000,1\n2_000,2\n", {"a": ["1_000", "2_000"], "b": [1, 2]}, ""),
     "plus signs": (b"a,b\n+1,1\n+2.5,2\n", {"a": [1, 2.5], "b": [1, 2]}, ""),
@@ -200,7 +200,7 @@ GOOD = {
     "marks of missing values": (
         b"a,b,c\n1,NA,x\n?,2,null\n-,nan,N/A\n4,,-\n",
         {"a": [1, NO, NO, 4], "b": [NO, 2, NO, NO], "c": ["x", NO, NO, "-"]},
-        "count as missing",
+        "read as missing",
     ),
     "blank cells": (b"a,b\n1, \n2,5\n", {"a": [1, 2], "b": [NO, 5]}, ""),
     "blanks around numbers": (b"a, b\n1 ,  2\n 3,\t4\n", {"a": [1, 3], "b": [2, 4]}, ""),
@@ -345,6 +345,10 @@ BAD = {
     "comments only": (b"# a\n# b\n", "no table"),
     "header only": (b"a,b\n", "no rows"),
     "header again": (b"a,b\n1,2\na,b\n3,4\n", "line 3: the names of the columns come again"),
+    "header again, names that come twice": (
+        b"a,a\n1,2\na,a\n",
+        "line 3: the names of the columns come again",
+    ),
     "a comment with cells": (b"a,b,c\n1,2,3\n# x,y\n", "line 3: 2 cells"),
     "a title above": (b"Report of 2020\na,b\n1,2\n", "line 2: 2 cells.* has 1|line 1"),
 }

@@ -298,8 +298,8 @@ def _mark_note(c: Cells, missing: np.ndarray, place) -> list[str]:
 
 def mark_note(name: str, n: int, where: str) -> str:
     """The note on cells that hold a mark of a missing value."""
-    s, hold = ("", "holds") if n == 1 else ("s", "hold")
-    return f"column {name!r}: {n} cell{s} {hold} a mark such as NA and count as missing ({where})."
+    said = "1 cell holds a mark" if n == 1 else f"{n} cells hold marks"
+    return f"column {name!r}: {said} such as NA, read as missing ({where})."
 
 
 def _cells(which: np.ndarray) -> str:

@@ -164,7 +164,7 @@ class Table:
         options = {**self.options, "comma_separated": dialect.delimiter == ","}
         if len(self.data) >= self.large and width > 1:
             frame = read_regular(
-                self.data, names, head[skip_first:], dialect, head[0][0] if skip_first else None,
+                self.data, names, head[skip_first:], dialect, head[0] if skip_first else None,
                 self.start, self.name, options, self.path,
             )  # fmt: skip
             if frame is not None:

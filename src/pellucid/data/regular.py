@@ -28,7 +28,7 @@ def read_regular(
     names: Sequence[str],
     head: Sequence[tuple[int, list[str]]],
     dialect: Dialect,
-    header_line: int | None,
+    header: tuple[int, list[str]] | None,
     start: int,
     name: str,
     options: dict,
@@ -37,21 +37,21 @@ def read_regular(
     """The frame of a regular file in UTF-8, else None.
 
     head         first records without the header, with their lines
-    header_line  line of the header, None without one
+    header       line and cells of the header, None without one
     start        line of the file on which the data begin
     options      of cells.columns_of
     path         of a file with exactly these bytes; otherwise a copy is written for DuckDB"""
     width = len(names)
     if not head or width > MOST_COLUMNS or ord(dialect.delimiter) > 127 or dialect.delimiter == " ":
         return None
-    if header_line is not None and (header_line != start or head[0][0] != start + 1):
+    if header is not None and (header[0] != start or head[0][0] != start + 1):
         return None
     found = scan(data, dialect, width)
     if found is None:
         return None
     lines, is_odd = found
     lines += start
-    if header_line is not None:
+    if header is not None:
         lines = lines[1:]
     marks = options.get("missing")
     marks = NUMBER_MARKS if marks is None else frozenset(["", *marks])
@@ -76,7 +76,7 @@ def read_regular(
         ):
             path = Path(folder) / "table.csv"
             path.write_bytes(data)
-        query = _Query(path, dialect, width, header_line is not None, marks, is_odd)
+        query = _Query(path, dialect, width, header is not None, marks, is_odd)
         got = query.fetch(numbers, texts)
         if got is None or len(got[0] if numbers else got[texts[0]]) != len(lines):
             return None
@@ -95,7 +95,7 @@ def read_regular(
     pointed = any((c.values[~c.missing] % 1).any() for c in columns.values())
     others = sorted(got)
     texts_of = {i: _texts(got.pop(i)) for i in others}
-    if header_line is not None and len(others) == width and _again(names, texts_of):
+    if header is not None and len(others) == width and _again(header[1], texts_of):
         return None
     made_others, said = columns_of(
         [names[i] for i in others],
@@ -128,11 +128,12 @@ def _number_column(name: str, values: np.ndarray, place) -> tuple[Column, list[s
     return Column(name, "number", plain, missing | marked), notes
 
 
-def _again(names: Sequence[str], columns: dict[int, list]) -> bool:
+def _again(header: Sequence[str], columns: dict[int, list]) -> bool:
     """Whether a row is the line of names once more."""
-    rows = [row for row, cell in enumerate(columns[0]) if cell and cell.strip() == names[0]]
+    first = header[0] or None
+    rows = [row for row, cell in enumerate(columns[0]) if (cell or None) == first]
     return any(
-        all((columns[i][row] or "").strip() == n for i, n in enumerate(names)) for row in rows
+        all((columns[i][row] or "") == name for i, name in enumerate(header)) for row in rows
     )
 
 
