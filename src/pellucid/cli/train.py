@@ -1,6 +1,7 @@
 """`pellucid train`: says what it decided, shows progress, prints the result, draws the curve."""
 
 import json
+import shlex
 import shutil
 import sys
 import textwrap
@@ -63,7 +64,7 @@ def train(
         stopped, finished = follow(train_run(made, folder, resume), quiet)
     except KeyboardInterrupt:
         if (folder / RUN).exists():
-            again = f"pellucid train {data} --resume --out {folder}"
+            again = shlex.join(["pellucid", "train", data, "--resume", "--out", str(folder)])
             click.echo(f"Stopped; what was learned is saved. To go on: {again}", err=True)
         else:
             click.echo("Stopped before the run began.", err=True)
