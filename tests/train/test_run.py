@@ -41,6 +41,7 @@ def test_a_run_writes_its_folder_and_its_result(finished):
         "model.json",
         "metrics.json",
         "report.html",
+        "tensorboard",
         "lock",
     }
     stored = json.loads((folder / "metrics.json").read_text())

@@ -134,8 +134,9 @@ def train(**options) -> None:
 
     Every choice that is left open is made for you, and printed. Training stops when the loss on
     the validation rows no longer falls, and keeps the best weights. A run folder holds
-    model.safetensors and model.json (the network), metrics.json and curve.png; of made pictures
-    also samples/, a sheet for each epoch, and of forecasts forecast.png."""
+    model.safetensors and model.json (the network), metrics.json, curve.png, report.html (all of
+    it, to open in a browser) and tensorboard/; of made pictures also samples/, a sheet for each
+    epoch, and of forecasts forecast.png."""
     from .train import train
 
     train(**options)

@@ -4,6 +4,7 @@ run.json                the recipe, written first: what --resume continues
 checkpoint.safetensors  the state of the run, replaced whole every few seconds
 model.safetensors       the best weights          model.json  what network they belong to
 metrics.json            the result and one row per epoch          report.html  the same for people
+tensorboard/            the losses of every epoch, for TensorBoard
 samples/epoch-0001.png  of a generator: the same noise after every epoch
 lock                    held while a process works here"""
 
@@ -41,9 +42,11 @@ from .report import write_report
 from .samples import COLUMNS, ROWS, Sampler, sheet
 from .sources import OWN_SETTINGS
 from .tables import Table, preprocessing, told
+from .tensorboard import EventFile
 
-RUN, CHECKPOINT, MODEL, WEIGHTS, METRICS, SAMPLES = (
+RUN, CHECKPOINT, MODEL, WEIGHTS, METRICS, SAMPLES, EVENTS = (
     "run.json", "checkpoint.safetensors", "model.json", "model.safetensors", "metrics.json", "samples",
+    "tensorboard",
 )  # fmt: skip
 MAX_INPUT = 2**24  # numbers of one row: a damaged description must not take the machine's memory
 
@@ -137,7 +140,7 @@ def train_run(
             resume=resume and (folder / CHECKPOINT).exists(),
             checkpoint_seconds=checkpoint_seconds,
         )
-        stopped, samples = None, Samples(made, network, folder)
+        stopped, samples, plots = None, Samples(made, network, folder), EventFile(folder / EVENTS)
         for event in fit(
             network, data, parts, made.make_optimizer(network, made.n_steps(parts)), options
         ):
@@ -145,24 +148,26 @@ def train_run(
                 stopped = event
             elif isinstance(event, EpochDone):
                 samples.draw(event.epoch)
+                plots.add(event)
             yield event
         assert stopped is not None
-        measured = measure(made, network, data, parts)
-        shape = data.shape
+        kept, shape = network, data.shape
         if made.task == "generate":
             # The critic has done its work; the last checkpoint still has it.
-            network, shape = network.generator, (network.latent,)
+            kept, shape = network.generator, (network.latent,)
         if isinstance(data, Pictures) and data.is_flat:
             shape = (data.n_features,)
-        save_model(folder, network, data, made.settings(), shape=shape)
+        # First the network: to measure it beside other methods can take longer than to train it.
+        save_model(folder, kept, data, made.settings(), shape=shape)
+        measured = measure(made, network, data, parts)
         result = {
             "run": str(folder),
             "seconds": round(time.perf_counter() - began, 3),
             "epochs": stopped.epochs,
             "best_epoch": stopped.best_epoch,
             "stopped": stopped.reason,
-            "weights_sha256": weights_sha256(network.state_dict()),
-            "n_parameters": network.n_parameters,
+            "weights_sha256": weights_sha256(kept.state_dict()),
+            "n_parameters": kept.n_parameters,
             "settings": made.settings(),
             **measured,
             "decisions": [asdict(d) for d in made.decisions(data, parts)],

@@ -88,6 +88,7 @@ class EventFile:
         now = time.time()
         name = f"events.out.tfevents.{int(now)}.{time.time_ns() % 10**9:09}.{os.getpid()}"
         self.path = Path(folder) / name
+        self.path.parent.mkdir(exist_ok=True)
         self.path.write_bytes(
             record(b"\x09" + struct.pack("<d", now) + _field(3, b"brain.Event:2"))
         )
