@@ -72,7 +72,7 @@ def event(wall_time: float, step: int, scalars: Mapping[str, float]) -> bytes:
 
 def scalars_of(done: EpochDone) -> dict[str, float]:
     """What an epoch has measured, by the names of its plots: loss/train, accuracy/validation, ..."""
-    found = {}
+    found: dict[str, float] = {}
     for part, metrics in (("train", done.train), ("validation", done.validation)):
         if metrics is None:
             continue
