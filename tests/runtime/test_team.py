@@ -58,7 +58,7 @@ def test_a_yield_that_takes_long_ends_the_yielding():
 
     @ctypes.CFUNCTYPE(ctypes.c_int)
     def slow_yield():
-        calls.append(time.sleep(0.002))
+        calls.append(time.sleep(0.005))
         return 0
 
     team.set_threads(2)
@@ -72,7 +72,7 @@ def test_a_yield_that_takes_long_ends_the_yielding():
     try:
         for _ in range(20):
             one.run([x], (s,))
-            time.sleep(0.001)  # the worker waits for the next call
+            time.sleep(0.002)  # the worker waits for the next call
         n = len(calls)
         assert 1 <= n <= 2  # each thread may have been in one when the other learned it
         assert 0 < block[team.CROWDED] < team.WAITS_WITHOUT_YIELD

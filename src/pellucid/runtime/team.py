@@ -75,9 +75,9 @@ YIELDS_AT_BARRIER = 300
 
 # A core that is given to another process stays with it for milliseconds, where a thread that sleeps is put back
 # soon after it is woken. So one yield that took long ends the yielding, of this wait and of many after it: beside
-# two busy processes on two cores a step of the benchmark's `gru` took 440 ms with every wait yielding, 7 ms so.
-LONG_YIELD_NANOSECONDS = 50_000
-WAITS_WITHOUT_YIELD = 5_000
+# two busy processes on two cores a step of the benchmark's `gru` took 440 ms with every wait yielding, 9 ms so.
+LONG_YIELD_NANOSECONDS = 2_000_000  # shorter ones are the machine's own interruptions
+WAITS_WITHOUT_YIELD = 2_000
 
 
 def walker_text(triple: str) -> str:
