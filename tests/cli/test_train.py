@@ -14,6 +14,7 @@ from PIL import Image
 
 import pellucid as package
 from pellucid.cli import main as command
+from pellucid.cli import options
 from pellucid.cli.predict import percent
 from pellucid.data import load_digits
 from pellucid.train import recipe
@@ -43,10 +44,10 @@ def pellucid(*arguments: str, **options) -> subprocess.CompletedProcess:
 
 
 def test_the_names_in_the_help_are_those_of_the_recipe():
-    assert set(command.DATA_SETS) == set(recipe.DATA_SETS)
-    assert list(command.ACTIVATIONS) == list(recipe.HIDDEN_ACTIVATIONS)
-    assert list(command.OPTIMIZERS) == list(recipe.OPTIMIZERS)
-    assert list(command.SCHEDULES) == list(recipe.SCHEDULES) == list(recipe.WHY_SCHEDULE)
+    assert set(options.DATA_SETS) == set(recipe.DATA_SETS)
+    assert list(options.ACTIVATIONS) == list(recipe.HIDDEN_ACTIVATIONS)
+    assert list(options.OPTIMIZERS) == list(recipe.OPTIMIZERS)
+    assert list(options.SCHEDULES) == list(recipe.SCHEDULES) == list(recipe.WHY_SCHEDULE)
 
 
 def test_json_is_one_document_with_what_a_program_needs(run):

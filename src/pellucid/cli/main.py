@@ -5,13 +5,28 @@ a command runs, so that `pellucid --help` answers at once."""
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from .. import __version__
 from ..base.errors import OptionError, PellucidError
-from .options import Data, Layers, Named, OneOf
+from .options import (
+    ACTIVATIONS,
+    EXISTING,
+    NETWORKS,
+    SCHEDULES,
+    Layers,
+    OneOf,
+    a_data_set,
+    a_run,
+    as_json,
+    of_a_table,
+    optimizer,
+    seed,
+    target,
+    task,
+    threads,
+)
 
 EXIT_CODES = """\b
 Exit codes:
@@ -19,19 +34,6 @@ Exit codes:
   1    it could not be done; the message says why and what to do
   2    the command line was not understood
   130  stopped by Ctrl-C; what was learned is saved"""
-
-# The names of train/recipe.py, which is too slow to import for a help page; a test compares them.
-DATA_SETS = ("digits", "text", "series")
-TASKS = ("classify", "generate", "continue", "forecast", "regress")
-NETWORKS = ("mlp", "cnn", "dcgan", "gpt", "lstm", "gru", "rnn")
-ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
-OPTIMIZERS = ("adamw", "adam", "nadam", "rmsprop", "lion", "momentum", "sgd")
-SCHEDULES = ("constant", "cosine", "linear", "step", "exponential", "one-cycle")
-
-# What a column of a table can be (data/columns.py); an identifier is left out.
-USES = ("number", "category", "text", "date", "identifier")
-
-EXISTING = click.Path(path_type=Path)
 
 
 @click.group(
@@ -57,22 +59,8 @@ def cli() -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("data", type=Data("a data set", DATA_SETS), metavar="DATA")
-@click.option("--target", help="Column of your table to learn, or to forecast.")
-@click.option(
-    "--column",
-    "columns",
-    type=Named(USES),
-    multiple=True,
-    help="What a column is, where the choice made for you is wrong. May be repeated.",
-)
-@click.option("--group", help="Column whose rows of equal value stay in one part.")
-@click.option("--delimiter", help="Between the cells of a table.  [default: found in the file]")
-@click.option("--encoding", help="Of a table's text.  [default: found in the file]")
-@click.option("--header/--no-header", default=None, help="Whether the first line has names.")
-@click.option("--missing", multiple=True, help="A mark of missing cells. May be repeated.")
-@click.option("--decimal", type=OneOf("a decimal mark", (".", ",")), help="Of a table's numbers.")
-@click.option("--sheet", help="Of a workbook.  [default: the first]")
+@a_data_set
+@of_a_table
 @click.option(
     "--size", type=click.IntRange(1), help="Pixels of a side that pictures are brought to."
 )
@@ -82,9 +70,7 @@ def cli() -> None:
 @click.option(
     "--settings", type=EXISTING, help="TOML file of these options; others come before it."
 )
-@click.option(
-    "--task", type=OneOf("a task", TASKS), help="What to learn, where DATA allows several."
-)
+@task
 @click.option(
     "--net",
     type=Layers(NETWORKS),
@@ -99,7 +85,7 @@ def cli() -> None:
 @click.option("--layers", type=click.IntRange(1), help="Layers of a gpt, lstm, gru or rnn.")
 @click.option("--window", type=click.IntRange(1), help="Characters or values seen at once.")
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Part that is dropped.")
-@click.option("--optimizer", type=OneOf("an optimizer", OPTIMIZERS), help="The rule of learning.")
+@optimizer
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
 @click.option("--schedule", type=OneOf("a schedule", SCHEDULES), help="How the learning rate goes.")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many passes over the data.")
@@ -111,9 +97,9 @@ def cli() -> None:
 @click.option("--batch", type=click.IntRange(1), help="Rows in one step.")
 @click.option("--validation", type=click.FloatRange(0, 1, max_open=True), help="Part to validate.")
 @click.option("--test", type=click.FloatRange(0, 1, max_open=True), help="Part held out to test.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes every random choice.")
-@click.option("--threads", type=click.IntRange(1), help="Cores to use; the result is the same.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@seed()
+@threads
+@as_json
 @click.option("--quiet", is_flag=True, help="No decisions and no progress on standard error.")
 @click.option("--why", is_flag=True, help="Tell what was decided about each column, and why.")
 @click.option("--dry-run", is_flag=True, help="Tell what would be done, and stop.")
@@ -143,7 +129,7 @@ def train(**options) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("run", type=EXISTING, metavar="RUN")
+@a_run
 @click.argument("files", type=EXISTING, nargs=-1, metavar="FILE...")
 @click.option(
     "--top", type=click.IntRange(1), default=3, show_default=True, help="Classes to print."
@@ -153,7 +139,7 @@ def train(**options) -> None:
 )
 @click.option("--out", type=EXISTING, help="CSV to write the answers for a table to.")
 @click.option("--keep", multiple=True, help="Column to copy to the answers. May be repeated.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@as_json
 def predict(**options) -> None:
     """Print what the network in RUN sees in image.png, in each row of data.csv, or after the
     values of series.csv.
@@ -172,7 +158,7 @@ def predict(**options) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("run", type=EXISTING, metavar="RUN")
+@a_run
 @click.option("--prompt", help="Text to go on from.  [default: a new line]")
 @click.option("--length", type=click.IntRange(1), help="Characters to write.  [default: 400]")
 @click.option(
@@ -191,14 +177,8 @@ def predict(**options) -> None:
 )
 @click.option("--n", type=click.IntRange(1, 4096), help="Pictures to make.  [default: 64]")
 @click.option("--out", type=EXISTING, help="PNG to write.  [default: RUN/samples/SEED.png]")
-@click.option(
-    "--seed",
-    type=click.IntRange(0, 2**32 - 1),
-    default=0,
-    show_default=True,
-    help="Fixes every random choice.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@seed(default=0)
+@as_json
 def sample(**options) -> None:
     """Let the network in RUN write text, or make pictures.
 
@@ -212,8 +192,8 @@ def sample(**options) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("run", type=EXISTING, metavar="RUN")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@a_run
+@as_json
 def info(**options) -> None:
     """Print the layers, shapes, parameter counts, settings and results of RUN."""
     from .info import info
@@ -229,7 +209,7 @@ def info(**options) -> None:
 @click.option("--compare", is_flag=True, help="Only what differs between them, side by side.")
 @click.option("--delete", is_flag=True, help="Delete the named runs, after a question.")
 @click.option("--yes", is_flag=True, help="Delete without a question.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@as_json
 def runs(**options) -> None:
     """List runs with their scores; compare or delete some.
 
@@ -243,7 +223,7 @@ def runs(**options) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("run", type=EXISTING, metavar="RUN")
+@a_run
 @click.option("--out", type=EXISTING, help="File to write.  [default: RUN.pellucid]")
 def pack(**options) -> None:
     """Put all of RUN that is needed to predict elsewhere into one file, RUN.pellucid.
@@ -255,7 +235,7 @@ def pack(**options) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("run", type=EXISTING, metavar="RUN")
+@a_run
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
@@ -289,7 +269,7 @@ def serve(**options) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("run", type=EXISTING, metavar="RUN")
+@a_run
 @click.argument("file", type=EXISTING, metavar="FILE")
 @click.option(
     "--row", type=click.IntRange(1), help="One row of the file.  [default: all, in the mean]"
@@ -301,7 +281,7 @@ def serve(**options) -> None:
 @click.option(
     "--out", type=EXISTING, help="PNG of a picture's pixels.  [default: FILE-explained.png]"
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@as_json
 def explain(**options) -> None:
     """Print which columns of FILE, or which pixels of a picture, the network's answers rest on.
 
@@ -318,21 +298,19 @@ def explain(**options) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("data", type=Data("a data set", DATA_SETS), metavar="DATA")
+@a_data_set
 @click.option("--for", "duration", help="How long to search, as 90s, 5m or 1h.")
 @click.option("--tries", type=click.IntRange(1), help="How many settings to try at most.")
-@click.option("--target", help="Column of your table to learn, or to forecast.")
-@click.option(
-    "--task", type=OneOf("a task", TASKS), help="What to learn, where DATA allows several."
-)
+@target
+@task
 @click.option("--net", type=Layers(NETWORKS), help="Only this network.  [default: searched for]")
-@click.option("--optimizer", type=OneOf("an optimizer", OPTIMIZERS), help="The rule of learning.")
+@optimizer
 @click.option(
     "--epochs", type=click.IntRange(1), help="At most so many passes over the data in a try."
 )
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), help="Fixes every random choice.")
-@click.option("--threads", type=click.IntRange(1), help="Cores to use.")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@seed()
+@threads
+@as_json
 @click.option("--quiet", is_flag=True, help="No progress on standard error.")
 def tune(**options) -> None:
     """Search for better settings; ends with the command that trains with the best.
@@ -345,9 +323,9 @@ def tune(**options) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@click.argument("run", type=EXISTING, metavar="RUN")
+@a_run
 @click.argument("file", type=EXISTING, metavar="FILE")
-@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON document.")
+@as_json
 def evaluate(**options) -> None:
     """Measure the network in RUN on FILE, whose answers are known.
 

@@ -1,10 +1,25 @@
-"""Values of options that answer a slip with the nearest right one."""
+"""What options take, answering a slip with the nearest right one, and the options that commands share."""
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
 import click
+
+# The names of train/recipe.py, which is too slow to import for a help page; a test compares them.
+DATA_SETS = ("digits", "text", "series")
+TASKS = ("classify", "generate", "continue", "forecast", "regress")
+NETWORKS = ("mlp", "cnn", "dcgan", "gpt", "lstm", "gru", "rnn")
+ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
+OPTIMIZERS = ("adamw", "adam", "nadam", "rmsprop", "lion", "momentum", "sgd")
+SCHEDULES = ("constant", "cosine", "linear", "step", "exponential", "one-cycle")
+
+# What a column of a table can be (data/columns.py); an identifier is left out.
+USES = ("number", "category", "text", "date", "identifier")
+
+EXISTING = click.Path(path_type=Path)
 
 
 class OneOf(click.ParamType):
@@ -100,3 +115,60 @@ class Layers(click.ParamType):
                 ctx,
             )
         return widths
+
+
+# What several commands have
+
+a_run = click.argument("run", type=EXISTING, metavar="RUN")
+a_data_set = click.argument("data", type=Data("a data set", DATA_SETS), metavar="DATA")
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print the result as one JSON document."
+)
+threads = click.option(
+    "--threads", type=click.IntRange(1), help="Cores to use; the result is the same."
+)
+target = click.option("--target", help="Column of your table to learn, or to forecast.")
+task = click.option(
+    "--task", type=OneOf("a task", TASKS), help="What to learn, where DATA allows several."
+)
+optimizer = click.option(
+    "--optimizer", type=OneOf("an optimizer", OPTIMIZERS), help="The rule of learning."
+)
+
+
+def seed(default: int | None = None) -> Callable[[Any], Any]:
+    """--seed, with the default that a command without a stored one needs."""
+    return click.option(
+        "--seed",
+        type=click.IntRange(0, 2**32 - 1),
+        default=default,
+        show_default=default is not None,
+        help="Fixes every random choice.",
+    )
+
+
+# How a table is read and divided, and what its columns are
+TABLE_OPTIONS = (
+    target,
+    click.option(
+        "--column",
+        "columns",
+        type=Named(USES),
+        multiple=True,
+        help="What a column is, where the choice made for you is wrong. May be repeated.",
+    ),
+    click.option("--group", help="Column whose rows of equal value stay in one part."),
+    click.option("--delimiter", help="Between the cells of a table.  [default: found in the file]"),
+    click.option("--encoding", help="Of a table's text.  [default: found in the file]"),
+    click.option("--header/--no-header", default=None, help="Whether the first line has names."),
+    click.option("--missing", multiple=True, help="A mark of missing cells. May be repeated."),
+    click.option("--decimal", type=OneOf("a decimal mark", (".", ",")), help="Of its numbers."),
+    click.option("--sheet", help="Of a workbook.  [default: the first]"),
+)
+
+
+def of_a_table(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command all of TABLE_OPTIONS."""
+    for option in reversed(TABLE_OPTIONS):
+        command = option(command)
+    return command
