@@ -175,19 +175,24 @@ class Schedule:
         nbytes = n.size * n.dtype.itemsize
         if nbytes < FAR_BYTES:
             return False
-        large: set[Node] = set()
-        stack, seen = list(n.inputs), set()
+        large = [x for x in self.sources(n) if x.size * x.dtype.itemsize * 8 >= nbytes]
+        return len(large) <= 1
+
+    def sources(self, n: Node) -> frozenset[Node]:
+        """Leaves and nodes stored so far that computing n reads."""
+        found: set[Node] = set()
+        seen: set[Node] = set()
+        stack = list(n.inputs)
         while stack:
             x = stack.pop()
             if x in seen:
                 continue
             seen.add(x)
             if x.op == "leaf" or x in self.stored:
-                if x.size * x.dtype.itemsize * 8 >= nbytes:
-                    large.add(x)
+                found.add(x)
             else:
                 stack.extend(x.inputs)
-        return len(large) <= 1
+        return frozenset(found)
 
     def n_readers(self, n: Node) -> int:
         """Readers of a node, those of its views included."""
@@ -292,22 +297,10 @@ class Schedule:
         self.before[g], self.after[g] = set(), set()
 
     def reads(self, n: Node) -> frozenset[Node]:
-        """Stored nodes and leaves that computing n reads."""
+        """`sources`, kept: what is stored is settled by now."""
         found = self._reads.get(n)
         if found is None:
-            out: set[Node] = set()
-            seen: set[Node] = set()
-            stack = list(n.inputs)
-            while stack:
-                x = stack.pop()
-                if x in seen:
-                    continue
-                seen.add(x)
-                if x.op == "leaf" or x in self.stored:
-                    out.add(x)
-                else:
-                    stack.extend(x.inputs)
-            found = self._reads[n] = frozenset(out)
+            found = self._reads[n] = self.sources(n)
         return found
 
     def connect(self) -> None:
