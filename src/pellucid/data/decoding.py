@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..base.machine import usable_cores
+from ..runtime.team import get_threads
 from . import picture_file
 from .picture_file import Damaged, Header, Preparation
 
@@ -115,15 +115,6 @@ class Taken:
             self.room.changed.notify_all()
 
 
-def n_usual() -> int:
-    """Threads that programs run on; where nothing is compiled, the cores that this process may use."""
-    try:
-        from ..runtime.team import get_threads  # 25 ms and llvmlite, which some machines lack
-    except ImportError:
-        return usable_cores()
-    return get_threads()
-
-
 def in_threads(
     n: int, work: Callable[[int], None], threads: int | None = None, told: Told | None = None
 ) -> None:
@@ -155,7 +146,7 @@ def in_threads(
                 is_ended.set()
                 raise
 
-    n_threads = max(1, min(n, n_usual() if threads is None else threads))
+    n_threads = max(1, min(n, get_threads() if threads is None else threads))
     with warnings.catch_warnings():
         # Pillow warns of odd EXIF and palettes, once a file; what matters is in the pixels. Too many of these is
         # an error of its own.

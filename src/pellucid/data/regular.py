@@ -5,14 +5,13 @@ lines end in one way, and none is blank. That is proved here first, over all its
 repair (a short row, a trailing delimiter, a stray quote mark) never come into play. Whatever is not regular, or that
 DuckDB counts otherwise, is left to delimited.py (None)."""
 
-import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..base.machine import usable_cores
+from ..runtime.team import get_threads
 from .cells import COMMAS, EXACT, NUMBER, NUMBER_MARKS, columns_of, mark_note
 from .dialect import Dialect
 from .frame import Column, Frame
@@ -207,11 +206,10 @@ def connect():
     """DuckDB in memory: as many threads as we may use, nothing loaded from elsewhere or shown in the terminal."""
     import duckdb
 
-    threads = os.environ.get("PELLUCID_THREADS", "")
     connection = duckdb.connect(
         ":memory:",
         config={
-            "threads": int(threads) if threads.isdecimal() and int(threads) else usable_cores(),
+            "threads": get_threads(),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         },

@@ -20,14 +20,14 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..base import machine
 from ..base.errors import OptionError
-from . import jit
 
-_code: list[jit.Code] = []
+_code: list[Any] = []  # jit.Code
 
 LINE = 16  # words of 8 bytes: two cache lines, because the prefetcher fetches lines in pairs
 
@@ -465,6 +465,8 @@ class Native:
 @functools.cache
 def native() -> Native:
     """The walker, compiled for this machine or read from the object cache."""
+    from . import jit  # llvmlite, which get_threads does without
+
     text = walker_text(machine.read().triple)
     pointer, integer = ctypes.c_void_p, ctypes.c_int64
     signatures = {
