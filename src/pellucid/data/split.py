@@ -10,6 +10,7 @@ from ..base.errors import DataError
 from .dataset import Dataset, Split
 from .frame import Column, Frame
 from .shuffle import permutation
+from .weights import mixed
 
 
 def split(data: Dataset, validation: float = 0.15, test: float = 0.15, seed: int = 0) -> Split:
@@ -132,10 +133,9 @@ def same_rows(frame: Frame, columns: Sequence[str]) -> np.ndarray:
         return np.arange(n)
     named = {c.name: c for c in frame.columns}
     code = np.zeros(n, np.uint64)
-    with np.errstate(over="ignore"):
-        for name in columns:
-            column = named[name] if name in named else frame[name]
-            code = _mixed((code + cell_codes(column)) * np.uint64(0x9E3779B97F4A7C15))
+    for name in columns:
+        column = named[name] if name in named else frame[name]
+        code = mixed((code + cell_codes(column)) * np.uint64(0x9E3779B97F4A7C15))
     return numbered(code)
 
 
@@ -180,11 +180,3 @@ def cell_codes(column: Column) -> np.ndarray:
         found = np.ascontiguousarray(values).view(np.uint64).copy()
     found[column.missing] = np.uint64(0x7FF8DEADBEEF0001)
     return found
-
-
-def _mixed(v: np.ndarray) -> np.ndarray:
-    """Bits spread over 64-bit numbers: splitmix64's finalizer (Steele, Lea, Flood 2014)."""
-    with np.errstate(over="ignore"):
-        v = (v ^ (v >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        v = (v ^ (v >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return v ^ (v >> np.uint64(31))
