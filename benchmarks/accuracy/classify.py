@@ -1,4 +1,4 @@
-"""Training of a classifier of images, shared by mnist_mlp.py and mnist_cnn.py."""
+"""Training of a classifier of images, shared by the mnist scripts."""
 
 import numpy as np
 from common import Run, shuffled
@@ -15,14 +15,25 @@ def shifted(rng: np.random.Generator, images: np.ndarray, reach: int) -> np.ndar
     return views[np.arange(n), rows, columns].transpose(0, 2, 3, 1)
 
 
-def train(run: Run, model: nn.Module, x, y, n_epochs: int, size: int, peak: float, reach: int = 0):
-    """AdamW with a cosine schedule. reach: see `shifted`."""
+def train(
+    run: Run,
+    model: nn.Module,
+    x,
+    y,
+    n_epochs: int,
+    size: int,
+    peak: float,
+    reach: int = 0,
+    loss_of=nn.cross_entropy,
+    weight_decay: float = 1e-4,
+):
+    """AdamW with a cosine schedule. reach: see `shifted`; loss_of(outputs, y)."""
     rate = optim.Cosine(peak, n_epochs * (len(x) // size))
-    opt = optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4)
+    opt = optim.AdamW(model.parameters(), lr=rate, weight_decay=weight_decay)
 
     @compile
     def step(x, y):
-        loss = nn.cross_entropy(model(x), y)
+        loss = loss_of(model(x), y)
         opt.zero_grad()
         loss.backward()
         opt.step()

@@ -57,11 +57,12 @@ def idx(path: Path) -> np.ndarray:
     return np.frombuffer(raw, np.uint8, offset=4 + 4 * rank).reshape(sizes)
 
 
-def mnist(data: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Images (60000, 28, 28, 1) in 0..1, labels, and the 10,000 of the test set."""
+def mnist(data: Path, quick: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Images (60000, 28, 28, 1) in 0..1, labels, and the 10,000 of the test set; quick: 2,000 and 500 of them."""
     parts = []
-    for part in ("train", "t10k"):
-        images = idx(data / "mnist" / f"{part}-images-idx3-ubyte.gz")
+    for part, n in (("train", 2000), ("t10k", 500)):
+        rows = slice(n if quick else None)
+        images = idx(data / "mnist" / f"{part}-images-idx3-ubyte.gz")[rows]
         parts.append((images[..., None] / np.float32(255)).astype(np.float32))
-        parts.append(idx(data / "mnist" / f"{part}-labels-idx1-ubyte.gz").astype(np.int32))
+        parts.append(idx(data / "mnist" / f"{part}-labels-idx1-ubyte.gz")[rows].astype(np.int32))
     return tuple(parts)

@@ -31,9 +31,7 @@ def network() -> nn.Module:
 
 def main() -> None:
     run = Run(__doc__, ("--save", {"type": Path, "help": "weights, for the judge of images"}))
-    x, y, x_test, y_test = mnist(run.data)
-    if run.quick:
-        x, y, x_test, y_test = x[:2000], y[:2000], x_test[:500], y_test[:500]
+    x, y, x_test, y_test = mnist(run.data, run.quick)
     model = network()
     train(run, model, x, y, n_epochs=1 if run.quick else 8, size=128, peak=1e-3, reach=2)
     if run.args.save:

@@ -10,9 +10,7 @@ from pellucid import nn
 
 def main() -> None:
     run = Run(__doc__)
-    x, y, x_test, y_test = mnist(run.data)
-    if run.quick:
-        x, y, x_test, y_test = x[:2000], y[:2000], x_test[:500], y_test[:500]
+    x, y, x_test, y_test = mnist(run.data, run.quick)
     model = nn.Sequential(
         nn.Flatten(),
         nn.Dropout(0.2),
