@@ -77,6 +77,13 @@ def kind_of(head: bytes) -> str | None:
     return None
 
 
+def is_picture(path: str | Path) -> bool:
+    """Whether a file is called a picture; where its name says nothing, whether it begins like one."""
+    if os.path.splitext(path)[1].lower() in SUFFIXES:
+        return True
+    return kind_of(head_of(Path(path))) is not None
+
+
 def read_bytes(path: Path) -> bytes:
     """The whole file. Raises Damaged when it is none, cannot be opened, is empty or far too large."""
     try:

@@ -27,11 +27,18 @@ def decide_preparation(
     size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     background: int | None = None,
+    sides: Sequence[int] = (),
 ) -> tuple[Preparation, list[Choice]]:
     """(one form for all pictures, why): what was asked for, or what suits the headers.
 
+    sides  where given, pictures become squares: the side is that which is nearest to what would be decided
     Channels are decided here as far as headers tell: colour files without a colour are found out by decoding."""
     height, width, why = _size(list(headers.values()), size)
+    if sides and size is None:
+        side = min(sides, key=lambda s: abs(np.log(s / max(height, width))))
+        if (height, width) != (side, side):
+            why = f"{why}; {side} is the nearest side that can be made"
+        height = width = side
     choices = [Choice("size", f"{height} x {width}", why, "size")]
     ratios = {round(np.log(h.width / h.height), 1) for h in headers.values()}
     if len({(h.height, h.width) for h in headers.values()} | {(height, width)}) > 1:
