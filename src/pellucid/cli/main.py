@@ -110,6 +110,7 @@ def train(**options) -> None:
     digits  1,797 handwritten digits: tell them apart, or --task generate: make new ones
     text    "Alice's Adventures in Wonderland": write on, character by character
     series  temperature of the sea off Peru, month by month: forecast the next
+    animals 98 animals, a small table: which ones are elephants
 
     \b
     or a file of your own:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 # The names of train/recipe.py, which is too slow to import for a help page; a test compares them.
-DATA_SETS = ("digits", "text", "series")
+DATA_SETS = ("digits", "text", "series", "animals")
 TASKS = ("classify", "generate", "continue", "forecast", "regress")
 NETWORKS = ("mlp", "cnn", "dcgan", "gpt", "lstm", "gru", "rnn")
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")

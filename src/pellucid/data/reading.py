@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError, OptionError
+from .animals import table_file
 from .cells import columns_of
 from .delimited import read_delimited
 from .dialect import column_names, has_header, to_utf8
@@ -52,7 +53,7 @@ def read_table(
     kinds: Mapping[str, str] | None = None,
     sheet: str | None = None,
 ) -> Frame:
-    """The table in a file; what None stands for is found out, and what was found is said in the frame's notes.
+    """The table in a file, or `animals`, the one that the package carries; what None stands for is found out, and what was found is said in the frame's notes.
 
     delimiter  character between cells of text, or tab
     encoding   of text: utf-8, utf-16, cp1252 ...
@@ -65,7 +66,7 @@ def read_table(
 
     A file whose name says nothing is read as delimited text. Raises DataError, with file, line and column, for a file
     that cannot be read rightly, OptionError for an impossible option."""
-    path = Path(path)
+    path = table_file(path)
     missing = (missing,) if isinstance(missing, str) else missing
     options: dict[str, Any] = {"missing": missing, "decimal": decimal, "kinds": kinds}
     suffix = _suffix(path)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError, OptionError
+from ..data import animals
 from ..data.dataset import Split
 from ..data.digits import load_digits
 from ..data.frame import Column
@@ -38,13 +39,15 @@ class Source:
     split     (data, recipe) -> its parts
     tasks     what it is good for, the usual first
     uses      which settings of OWN_SETTINGS it has
-    defaults  settings so far -> settings that suit this file, task included; what was given comes before them"""
+    defaults  settings so far -> settings that suit this file, task included; what was given comes before them
+    kind      of what the package carries: the row of SOURCES that it is used like"""
 
     load: Callable[[Any], Any]
     split: Callable[[Any, Any], Split]
     tasks: tuple[str, ...]
     uses: tuple[str, ...] = ()
     defaults: Callable[[str, Mapping[str, Any]], dict] = lambda data, values: {}
+    kind: str | None = None
 
 
 # What the package carries
@@ -58,6 +61,12 @@ def _digits(made: Any) -> Any:
         half = data.scale / 2
         data = replace(data, x=2 * data.x - 1, shift=data.shift + half, scale=half)
     return data.images()
+
+
+def animal_defaults(data: str, values: Mapping[str, Any]) -> dict:
+    """Those of a table, and which column is to be learned."""
+    target = values.get("target") or animals.TARGET
+    return {"target": target, **tables.defaults(data, {**values, "target": target})}
 
 
 DATA_SETS: dict[str, Source] = {
@@ -75,6 +84,14 @@ DATA_SETS: dict[str, Source] = {
         lambda made: load_series(made.window, made.validation, made.test),
         lambda data, made: split_series(data, made.validation, made.test),
         ("forecast",),
+    ),
+    "animals": Source(
+        tables.load,
+        lambda data, made: data.parts,
+        ("classify", "regress"),
+        TABLE_SETTINGS,
+        animal_defaults,
+        "table",
     ),
 }
 
@@ -320,7 +337,7 @@ def source_of(data: str, values: Mapping[str, Any]) -> tuple[Source, str | None]
 
     Raises OptionError with the nearest for what is neither."""
     if data in DATA_SETS:
-        return DATA_SETS[data], None
+        return DATA_SETS[data], DATA_SETS[data].kind
     kind = values.get("kind")
     if kind is not None:
         return SOURCES[nearest(kind, SOURCES, "kind of data")], kind

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError, OptionError
+from ..data.animals import table_file
 from ..data.dataset import Dataset
 from ..data.frame import Frame
 from ..data.split import split_table
@@ -73,7 +74,7 @@ def read(data: str, reading: Mapping[str, Any]) -> Frame:
     from ..data.reading import read_table
 
     try:
-        state = os.stat(data)
+        state = os.stat(table_file(data))
     except OSError as error:
         raise DataError(f"{data}: {error.strerror or error}.") from None
     key = (os.path.abspath(data), state.st_mtime_ns, state.st_size, repr(sorted(reading.items())))
