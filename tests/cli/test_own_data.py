@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pellucid.cli import main as command
+from pellucid.train.explain import chance_of, integrated_gradients
 from pellucid.train.run import load_model
 
 TEXT = ["--width", "16", "--layers", "1", "--window", "16", "--epochs", "1", "--batch", "64"]
@@ -489,3 +490,35 @@ def test_folders_that_teach_nothing_are_refused(kinds, words, tmp_path, capsys):
         return
     code, err = refused(capsys, "train", folder, "--out", tmp_path / "run")
     assert code == 1 and words in err and "shapes" in err
+
+
+@pytest.mark.parametrize("net", ["cnn", "8"])
+def test_a_picture_is_explained_as_it_is_predicted(net, tmp_path, capsys):
+    """Prepared alike, and compared with nothing but black: raw 0, not 0 of the scaled numbers."""
+    folder, out = draw(tmp_path / "shapes", side=11), tmp_path / "run"
+    more = ["--size", "8", "--epochs", "2", "--out", out, "--quiet"]
+    told_by(capsys, "train", folder, "--net", net, *more)
+    file = folder / "beam" / "3.png"
+    answer = json.loads(told_by(capsys, "predict", out, file, "--json"))["predictions"][0]
+    line = ["explain", out, file, "--out", tmp_path / "why.png", "--json"]
+    told = json.loads(told_by(capsys, *line))
+    assert told["answer"] == answer["class"]
+    assert told["value"] == pytest.approx(answer["probabilities"][answer["class"]], abs=1e-6)
+    model = load_model(out)
+    assert model.shift != 0
+    raw = model.preparation.read(file).astype(np.float32)
+    ends = (np.stack([raw, 0 * raw]) - np.float32(model.shift)) / np.float32(model.scale)
+    ends = ends if net == "cnn" else ends.reshape(2, -1)
+    number = np.array([model.classes.index(told["answer"])])
+    parts, _ = integrated_gradients(chance_of(model.network), ends[:1], ends[1], of=[number])
+    for name, part in told["parts"].items():
+        row, column = map(int, name.removeprefix("pixel ").split(","))
+        assert part == pytest.approx(parts[0].reshape(8, 8)[row - 1, column - 1], abs=1e-6)
+    # A folder has its pictures in the order of their names, as in predict.
+    line = ["explain", out, folder / "beam", "--row", "4", "--out", tmp_path / "why.png", "--json"]
+    fourth = json.loads(told_by(capsys, "predict", out, folder / "beam", "--json"))["predictions"][
+        3
+    ]
+    again = json.loads(told_by(capsys, *line))
+    assert again["value"] == pytest.approx(max(fourth["probabilities"].values()), abs=1e-6)
+    assert again["file"] == str(folder / "beam")

@@ -54,13 +54,33 @@ def test_parts_sum_to_the_difference_whatever_the_batches(shape, monkeypatch):
         else nn.Sequential(nn.Conv2d(1, 4, 3), nn.Tanh(), nn.Flatten(), nn.Linear(16, 3))
     )
     x = rng.normal(size=(7, *shape)).astype(np.float32)
-    parts, gaps = integrated_gradients(chance_of(network, 1), x, np.zeros(shape, np.float32), 200)
+    ones, base = [np.ones(7, np.int32)], np.zeros(shape, np.float32)
+    parts, gaps = integrated_gradients(chance_of(network), x, base, 200, ones)
     assert np.abs(gaps).max() < 1e-4
     ends = [F.softmax(network(Tensor(e)), -1)[:, 1].numpy() for e in (x, np.zeros_like(x))]
     np.testing.assert_allclose(parts.reshape(7, -1).sum(1), ends[0] - ends[1], atol=1e-4)
     monkeypatch.setattr(explain, "MOST_NUMBERS", 200 * 2 * int(np.prod(shape)))
-    again, _ = integrated_gradients(chance_of(network, 1), x, np.zeros(shape, np.float32), 200)
+    again, _ = integrated_gradients(chance_of(network), x, base, 200, ones)
     np.testing.assert_allclose(again, parts, atol=1e-6)
+
+
+def test_each_row_has_a_class_of_its_own(monkeypatch):
+    """In one go, in whatever batches: each row's parts are those of a program for its class alone."""
+    from pellucid.train import explain
+
+    network = nn.Sequential(nn.Linear(6, 16), nn.Tanh(), nn.Linear(16, 3))
+    x, base = rng.normal(size=(5, 6)).astype(np.float32), np.zeros(6, np.float32)
+    classes = np.array([2, 0, 0, 1, 2])
+
+    def alone(c):
+        return integrated_gradients(lambda x: F.softmax(network(x), -1)[:, c], x, base)
+
+    monkeypatch.setattr(explain, "MOST_NUMBERS", 64 * 2 * 6)  # two rows at once
+    parts, gaps = integrated_gradients(chance_of(network), x, base, of=[classes])
+    for c in range(3):
+        expected, their_gaps = alone(c)
+        np.testing.assert_allclose(parts[classes == c], expected[classes == c], atol=1e-6)
+        np.testing.assert_allclose(gaps[classes == c], their_gaps[classes == c], atol=1e-6)
 
 
 def test_a_column_that_the_network_does_not_read_has_no_part():

@@ -8,12 +8,13 @@ import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
-from ..data.sequence import Scales
+from ..train.answer import encoded, look_back, read_frame, read_pictures
+from ..train.baselines import errors
+from ..train.measure import roll
 from ..train.run import SavedModel, load_model
 from ..train.scores import classification, regression
-from . import predict as asking
-
-MOST_CLASSES = 20  # lines of the table
+from .predict import after, predict_text
+from .train import per_class
 
 
 def evaluate(run: Path, file: Path, as_json: bool) -> None:
@@ -31,26 +32,23 @@ def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     """Scores of class probabilities, over the rows whose class is known to the network."""
     if model.encoder is not None:
         return of_table(model, run, file)
-    seen = asking.look(model, file)
-    known = [s for s in seen if s.truth in model.classes]
+    found = read_pictures(model, file)
+    labels = found.labels or ()
+    known = [i for i, label in enumerate(labels) if label in model.classes]
     if not known:
-        n = len(seen[0].probabilities) if seen else 0
         raise DataError(
-            f"{file}: no row has its class. A row is the picture's numbers, then its class, one of {n}."
+            f"{file}: no row has its class. A row is the picture's numbers, then its class, one of "
+            f"{len(model.classes)}."
         )
-    labels = np.array([model.classes.index(str(s.truth)) for s in known])
-    chances = np.stack([s.probabilities for s in known])
-    scores = classification(chances, labels, model.classes)
-    return {"left_out": len(seen) - len(known), "scores": scores}
+    truth = np.array([model.classes.index(labels[i]) for i in known])
+    scores = classification(model.predict(found.x[known]), truth, model.classes)
+    return {"left_out": len(found.x) - len(known), "scores": scores}
 
 
 def of_table(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     """Scores over the rows of a table that have the target."""
-    from ..data.reading import read_table
-    from ..train.tables import reading
-
-    frame = read_table(file, **reading(model.settings), kinds=model.kinds)
-    name = str(model.settings.get("target"))
+    frame = read_frame(model, file)
+    name = model.target.name
     if name not in frame.names:
         raise DataError(
             f"{file}: has no column {name!r}, the answers to compare with. To get answers: "
@@ -59,39 +57,36 @@ def of_table(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     y, known = model.target.encode(frame[name])
     if not known.any():
         raise DataError(f"{file}: column {name!r} has no value that the network has learned.")
-    x = model.encoder.transform(frame)[known]
-    y = np.asarray(y)[known]
-    for note in (*frame.notes, *model.encoder.report(frame.without([name]))):
+    x, notes = encoded(model, frame)
+    for note in notes:
         click.echo(f"{file}: {note}", err=True)
-    if model.task == "regress":
-        decode = model.target.decode_amounts
-        scores = regression(decode(model.outputs(x).reshape(-1)), decode(y))
+    values, chances = model.answers(x[known])
+    y = np.asarray(y)[known]
+    if chances is None:
+        scores = regression(values, model.target.decode_amounts(y))
     else:
-        scores = classification(model.predict(x), y, model.classes)
+        scores = classification(chances, y, model.classes)
     return {"left_out": int((~known).sum()), "scores": scores}
 
 
 def of_series(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     """Errors one step ahead, beside saying the last value again."""
-    _, values = asking.after(model, file)
+    _, values = after(model, file)
     window = model.shape[0]
-    if len(values) <= window:
-        raise DataError(
-            f"{file}: {len(values)} values; the network looks back at {window}. Give {window + 1} or more."
-        )
-    scales = Scales(model.shift, model.scale, model.step)
+    look_back(model, len(values), str(file), ahead=1)
     places = np.arange(window, len(values))
     windows = values[places[:, None] - np.arange(window, 0, -1)]
-    outputs = model.outputs(scales.inputs(windows)).reshape(-1)
-    scores = regression(scales.forecast(values[places - 1], outputs), values[places])
-    same = values[places] - values[places - 1]
-    baseline = {"rmse": float(np.sqrt((same**2).mean())), "mae": float(np.abs(same).mean())}
-    return {"left_out": window, "scores": scores, "persistence": baseline}
+    forecast = roll(model.network, model.scales, windows, 1)[:, 0]
+    return {
+        "left_out": window,
+        "scores": regression(forecast, values[places]),
+        "persistence": errors(values[places - 1], values[places]).as_dict(),
+    }
 
 
 def of_text(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     """Loss and perplexity of every next character."""
-    ((told,), _) = asking.predict_text(model, run, [file], 1, 1)
+    ((told,), _) = predict_text(model, run, [file], 1, 1)
     kept = ("loss", "perplexity", "accuracy", "n")
     return {"left_out": 1, "scores": {"task": "continue", **{k: told[k] for k in kept}}}
 
@@ -149,13 +144,5 @@ def of_probabilities(scores: dict) -> list[str]:
     ]
     if scores["roc_auc"] is not None:
         lines.append(f"ROC AUC {scores['roc_auc']:.3f}, PR AUC {scores['pr_auc']:.3f}")
-    shown = sorted(scores["per_class"], key=lambda c: -c["support"])[:MOST_CLASSES]
-    width = max(len("class"), *(len(c["class"]) for c in shown))
-    lines += ["", f"{'class':{width}}  precision  recall     F1   rows"]
-    for c in shown:
-        figures = (c["precision"], c["recall"], c["f1"])
-        p, r, f = ("-" if v is None else f"{v:.3f}" for v in figures)
-        lines.append(f"{c['class']:{width}}  {p:>9}  {r:>6}  {f:>5}  {c['support']:>5,}")
-    if len(scores["per_class"]) > len(shown):
-        lines.append(f"and {len(scores['per_class']) - len(shown)} more classes (--json has them)")
-    return lines
+    by_size = sorted(scores["per_class"], key=lambda c: -c["support"])
+    return [*lines, "", *per_class(by_size)]

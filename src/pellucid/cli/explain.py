@@ -1,7 +1,6 @@
 """`pellucid explain`: which columns, pixels or values of the past an answer rests on."""
 
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,8 @@ import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
-from ..data.image import read_image
-from ..data.table import read_pixels
 from ..formats.atomic import write_atomic
+from ..train.answer import encoded, read_frame, read_pictures
 from ..train.explain import amount_of, chance_of, integrated_gradients
 from ..train.run import SavedModel, load_model
 
@@ -48,19 +46,13 @@ def parts_of(
     model: SavedModel, x: np.ndarray, baseline: np.ndarray, of: str | None
 ) -> tuple[np.ndarray, np.ndarray, list[str], np.ndarray]:
     """(parts, gaps, what is explained of each row, its value): the likeliest class of each row, or `of`."""
-    if model.task == "regress":
+    values, chances = model.answers(x)
+    if chances is None:
         parts, gaps = integrated_gradients(amount_of(model.network), x, baseline)
         scale = model.target.scale
-        amounts = model.target.decode_amounts(model.outputs(x).reshape(-1))
-        return parts * scale, gaps * scale, [model.target.name] * len(x), amounts
-    chances = model.predict(x)
+        return parts * scale, gaps * scale, [model.target.name] * len(x), values
     numbers = chances.argmax(1) if of is None else np.full(len(x), model.classes.index(of))
-    parts, gaps = np.zeros(x.shape), np.zeros(len(x))
-    for c in np.unique(numbers):
-        rows = numbers == c
-        parts[rows], gaps[rows] = integrated_gradients(
-            chance_of(model.network, int(c)), x[rows], baseline
-        )
+    parts, gaps = integrated_gradients(chance_of(model.network), x, baseline, of=[numbers])
     return parts, gaps, [model.classes[c] for c in numbers], chances[np.arange(len(x)), numbers]
 
 
@@ -77,15 +69,11 @@ def of_table(
     model: SavedModel, file: Path, row: int | None, of: str | None, out: Path | None
 ) -> dict:
     """The part of each column: of one row with its sign, or the mean size over the rows."""
-    from ..data.reading import read_table
-    from ..train.tables import reading
-
     if out is not None:
         raise OptionError("--out is for the picture of a picture; a table is explained in words.")
-    frame = read_table(file, **reading(model.settings), kinds=model.kinds)
-    if not len(frame):
-        raise DataError(f"{file}: there are no rows below the header.")
-    x = model.encoder.transform(frame)
+    x, notes = encoded(model, read_frame(model, file))
+    for note in notes:
+        click.echo(f"{file}: {note}", err=True)
     rows = chosen(len(x), row, file)
     is_average = len(x) >= FEW
     baseline = x.mean(0) if is_average else np.zeros(x.shape[1], np.float32)
@@ -112,13 +100,14 @@ def of_pictures(
     model: SavedModel, file: Path, row: int | None, of: str | None, out: Path | None
 ) -> dict:
     """The part of each pixel, and a picture of the parts: what speaks for the class and what against it."""
-    x = pixels(model, file)
-    rows = chosen(len(x), row if row is not None or len(x) > 1 else 1, file)
+    found = read_pictures(model, file)
+    rows = chosen(len(found.x), row if row is not None or len(found.x) > 1 else 1, file)
     if len(rows) > 1:
         raise OptionError(f"{file}: {len(rows):,} pictures; say which one: --row 1")
-    picture = x[rows]
-    parts, gaps, answers, values = parts_of(model, picture, np.zeros_like(picture), of)
-    shape = (*model.shape, 1)[:2]
+    picture = found.x[rows]
+    empty = model.scaled(np.zeros_like(picture))
+    parts, gaps, answers, values = parts_of(model, picture, empty, of)
+    shape = (*model.shape, 1)[:2] if model.preparation is None else model.preparation.shape[:2]
     channels = parts[0].reshape(*shape, -1).sum(-1)
     path = out or Path(f"{file.stem}-explained.png")
     write_atomic(path, [heat(picture[0].reshape(*shape, -1).mean(-1), channels)])
@@ -137,15 +126,6 @@ def of_pictures(
             for i in strongest
         },
     }
-
-
-def pixels(model: SavedModel, file: Path) -> np.ndarray:
-    """The pictures of a file as the network takes them."""
-    if file.suffix.lower() == ".csv":
-        x = read_pixels(file, math.prod(model.shape), model.scale, model.shift, model.scale).x
-    else:
-        x = read_image(file)[None]
-    return x.reshape(len(x), *model.shape) if len(model.shape) == 3 else x.reshape(len(x), -1)
 
 
 def heat(picture: np.ndarray, parts: np.ndarray, side: int = 448) -> bytes:

@@ -14,15 +14,11 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError
 from ..data.frame import Column
-from ..data.image import read_image
-from ..data.sequence import Scales, Series, Text, encode
+from ..data.sequence import Series, Text, encode
 from ..data.series import read_series
-from ..data.table import read_pixels
-from ..tensor import functions as F
-from ..tensor.tensor import Tensor
+from ..train.answer import encoded, going_on, next_chances, read_frame, read_pictures, shares
 from ..train.baselines import errors
 from ..train.evaluation import evaluate
-from ..train.measure import roll
 from ..train.recipe import recipe
 from ..train.run import SavedModel, load_model
 from ..train.sources import names, read_dated, read_text
@@ -127,8 +123,7 @@ class Answers:
         for i, value in enumerate(self.predicted.tolist()):
             row: dict = {"file": self.file, "row": i + 1, self.target: value}
             if self.probabilities is not None:
-                shares = zip(self.classes, self.probabilities[i].tolist(), strict=True)
-                row["probabilities"] = {c: round(p, 6) for c, p in shares}
+                row["probabilities"] = shares(self.classes, self.probabilities[i])
             rows.append(row)
         return rows
 
@@ -146,24 +141,13 @@ def cells(column: Column) -> np.ndarray:
 
 def answers(model: SavedModel, run: Path, file: Path, keep: Sequence[str]) -> Answers:
     """The network's answer to every row of a table; what was odd about the file goes to standard error."""
-    from ..data.reading import read_table
-
-    frame = read_table(file, **reading(model.settings), kinds=model.kinds)
-    if not len(frame):
-        raise DataError(f"{file}: there are no rows below the header. Give rows to answer.")
+    frame = read_frame(model, file)
     kept = tuple(frame[known_column(frame, name, "--keep")] for name in keep)
-    x = model.encoder.transform(frame)
-    target = str(model.settings.get("target", "answer"))
-    asked = frame.without([target])  # the file may have the answers: that is judged below
-    for note in (*frame.notes, *model.encoder.report(asked)):
+    x, notes = encoded(model, frame)
+    for note in notes:
         click.echo(f"{file}: {note}", err=True)
-    if model.task == "regress":
-        amounts = model.target.decode_amounts(model.outputs(x).reshape(-1))
-        found = Answers(str(file), target, (), amounts, None, kept)
-    else:
-        chances = model.predict(x)
-        classes = np.array(model.classes, object)[chances.argmax(1)]
-        found = Answers(str(file), target, model.classes, classes, chances, kept)
+    target = model.target.name
+    found = Answers(str(file), target, model.classes, *model.answers(x), kept)
     if target in frame.names:
         click.echo(f"{file}: {judged(model, found, frame)}", err=True)
     return found
@@ -221,13 +205,7 @@ def predict_series(
             raise OptionError(f"{run}: a file is missing: pellucid predict {run} FILE")
         series = [(data.name, data.times, data.values)]
     for name, times, values in series:
-        window = model.shape[0]
-        if len(values) < window:
-            raise DataError(
-                f"{name}: {len(values)} values; this network looks back at {window}. Give {window} or more."
-            )
-        scales = Scales(model.shift, model.scale, model.step)
-        found = roll(model.network, scales, values[None, -window:], steps)[0].tolist()
+        found = going_on(model, values, steps, name)
         told.append({"file": name, "after": times[-1], "unit": model.unit, "forecast": found})
         lines.append(f"{name}, after {times[-1]}:")
         lines += [f"{i:>4}  {v:.4g} {model.unit}".rstrip() for i, v in enumerate(found, 1)]
@@ -258,9 +236,7 @@ def predict_text(
         data = Text(str(file), codes, model.classes, min(window, len(codes) - 1))
         rows = np.arange((len(codes) - 1) // data.window, dtype=np.int32) * data.window
         score = evaluate(model.network, data, rows)
-        chances = next_chances(model, codes)
-        order = np.argsort(-chances, kind="stable")[:top]
-        after = {model.classes[i]: round(float(chances[i]), 6) for i in order}
+        after = shares(model.classes, next_chances(model, codes), top)
         told.append(
             {"file": str(file), "loss": score.loss, "perplexity": math.exp(score.loss),
              "accuracy": score.accuracy, "n": score.n, "next": after}
@@ -272,36 +248,15 @@ def predict_text(
     return told, lines
 
 
-def next_chances(model: SavedModel, codes: np.ndarray) -> np.ndarray:
-    """The chance of each character to come after these."""
-    x = np.asarray(codes[-model.shape[0] :], np.int32)[None]
-    return F.softmax(model.network(Tensor(x))[:, -1], -1).numpy()[0].astype(np.float64)
-
-
 def look(model: SavedModel, file: Path) -> list[Seen]:
     """The network's answers to everything in a file."""
-    if model.preparation is not None:
-        return look_at_pictures(model, file)
-    if file.suffix.lower() != ".csv":
-        return [Seen(str(file), None, None, model.predict(read_image(file)[None])[0])]
-    rows = read_pixels(file, math.prod(model.shape), model.scale, model.shift, model.scale)
-    answers = model.predict(rows.x)
-    labels = [None] * len(answers) if rows.labels is None else [str(n) for n in rows.labels]
+    found = read_pictures(model, file)
+    chances = model.predict(found.x)
+    truths = found.labels or (None,) * len(chances)
     return [
-        Seen(str(file), i, truth, p)
-        for i, (p, truth) in enumerate(zip(answers, labels, strict=True), 1)
+        Seen(name, i if found.is_rows else None, truth, p)
+        for i, (name, truth, p) in enumerate(zip(found.files, truths, chances, strict=True), 1)
     ]
-
-
-def look_at_pictures(model: SavedModel, file: Path) -> list[Seen]:
-    """The network's answer to a picture, or to every picture in a folder, in the order of the names."""
-    files = sorted(p for p in file.iterdir() if p.is_file()) if file.is_dir() else [file]
-    if not files:
-        raise DataError(f"{file}: there is no picture in this folder.")
-    pixels = np.stack([model.preparation.read(f) for f in files]).astype(np.float32)
-    x = (pixels - np.float32(model.shift)) / np.float32(model.scale)
-    answers = model.predict(x.reshape(len(x), *model.shape))
-    return [Seen(str(f), None, None, p) for f, p in zip(files, answers, strict=True)]
 
 
 def words(seen: Seen, classes: tuple[str, ...], top: int, alone: bool) -> str:
@@ -327,15 +282,13 @@ def documents(model: SavedModel, seen: Sequence[Seen]) -> list[dict]:
     """The answers for --json."""
     predictions = []
     for s in seen:
-        shares = {
-            c: round(float(p), 6) for c, p in zip(model.classes, s.probabilities, strict=True)
-        }
-        answer: dict = {"file": s.file, "class": max(shares, key=lambda c: shares[c])}
+        chances = shares(model.classes, s.probabilities)
+        answer: dict = {"file": s.file, "class": max(chances, key=lambda c: chances[c])}
         if s.row is not None:
             answer["row"] = s.row
         if s.truth is not None:
             answer["true"] = s.truth
-        predictions.append({**answer, "probabilities": shares})
+        predictions.append({**answer, "probabilities": chances})
     return predictions
 
 

@@ -1,25 +1,116 @@
-"""Answers of a saved network to rows that came as JSON: what `pellucid serve` says, and anything else that asks so.
+"""Questions to a saved network: rows from files, or that came as JSON, become what it takes; and what it answers.
 
-A row is, by what the network was trained on:
+`answer` is what `pellucid serve` says. There a row is, by what the network was trained on:
   a table                {"column": value, ...}; null where a value is missing
   pictures, numbers      a list of numbers, as many as the network takes, in the raw scale of its data
   a series               {"values": [at least as many as it looks back at], "steps": 1}
-  a text                 {"text": "...", "top": 5}: which characters may come next"""
+  a text                 {"text": "...", "top": 5}: which characters may come next
+
+N rows, C classes or characters"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..base.errors import DataError
-from ..data.sequence import Scales, encode
+from ..data.frame import Frame
+from ..data.image import read_image
+from ..data.sequence import encode
+from ..data.table import read_pixels
 from ..tensor import functions as F
 from ..tensor.tensor import Tensor
 from .measure import roll
 from .run import SavedModel
+from .tables import reading
 
 MOST_STEPS = 1000
+
+
+# Rows from files
+
+
+def read_frame(model: SavedModel, file: Path) -> Frame:
+    """The table in a file, read as the one that was learned from. Raises DataError, also where it has no rows."""
+    from ..data.reading import read_table
+
+    frame = read_table(file, **reading(model.settings), kinds=model.kinds)
+    if not len(frame):
+        raise DataError(f"{file}: there are no rows below the header. Give rows to answer.")
+    return frame
+
+
+def encoded(model: SavedModel, frame: Frame) -> tuple[np.ndarray, tuple[str, ...]]:
+    """((N, F) rows as the network takes them, what was repaired, ignored or never seen: a sentence each)."""
+    asked = frame.without([model.target.name])  # it may have the answers
+    return model.encoder.transform(asked), (*frame.notes, *model.encoder.report(asked))
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Pictures from a file or a folder.
+
+    x       (N, ...) as the network takes them
+    files   N names     is_rows  whether they are the rows of one file
+    labels  N true classes, where the file has them"""
+
+    x: np.ndarray
+    files: tuple[str, ...]
+    is_rows: bool = False
+    labels: tuple[str, ...] | None = None
+
+
+def read_pictures(model: SavedModel, file: Path) -> Pixels:
+    """A picture, every picture of a folder in the order of their names, or the rows of pixels of a CSV.
+
+    Raises DataError for what is no picture, and for an empty folder."""
+    if model.preparation is not None:
+        files = sorted(p for p in file.iterdir() if p.is_file()) if file.is_dir() else [file]
+        if not files:
+            raise DataError(f"{file}: there is no picture in this folder.")
+        raw = np.stack([model.preparation.read(f).reshape(-1) for f in files])
+        return Pixels(model.scaled(raw), tuple(map(str, files)))
+    if file.suffix.lower() != ".csv":
+        return Pixels(model.taken(read_image(file)[None]), (str(file),))
+    rows = read_pixels(file, math.prod(model.shape), model.scale, model.shift, model.scale)
+    labels = None if rows.labels is None else tuple(map(str, rows.labels.tolist()))
+    return Pixels(model.taken(rows.x), (str(file),) * len(rows.x), True, labels)
+
+
+# Answers
+
+
+def look_back(model: SavedModel, n: int, where: str, ahead: int = 0) -> None:
+    """Raises DataError unless n values are as many as the network looks back at, and `ahead` more."""
+    window = model.shape[0]
+    if n < window + ahead:
+        raise DataError(
+            f"{where}: {n} values; the network looks back at {window}. Give {window + ahead} or more."
+        )
+
+
+def going_on(model: SavedModel, values: np.ndarray, steps: int, where: str) -> list[float]:
+    """The values that come next, in the series' unit; each from the forecasts before it."""
+    look_back(model, len(values), where)
+    return roll(model.network, model.scales, values[None, -model.shape[0] :], steps)[0].tolist()
+
+
+def next_chances(model: SavedModel, codes: np.ndarray) -> np.ndarray:
+    """(C,) float64: the chance of each character to come after these."""
+    x = np.asarray(codes[-model.shape[0] :], np.int32)[None]
+    return F.softmax(model.network(Tensor(x))[:, -1], -1).numpy()[0].astype(np.float64)
+
+
+def shares(classes: Sequence[str], chances: np.ndarray, top: int | None = None) -> dict[str, float]:
+    """Class -> its chance to six digits: all in their order, or the `top` likeliest, these first."""
+    order = range(len(classes)) if top is None else np.argsort(-chances, kind="stable")[:top]
+    return {classes[i]: round(float(chances[i]), 6) for i in order}
+
+
+# Rows that came as JSON
 
 
 def answer(model: SavedModel, rows: Sequence[Any]) -> list[dict]:
@@ -43,14 +134,8 @@ def of_table(model: SavedModel, rows: Sequence[Any]) -> list[dict]:
                 raise DataError(f"row {i}, column {name!r}: a value is a number, text or null.")
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: column([row.get(name) for row in rows]) for name in names}
-    frame = frame_of(columns, "the request")
-    x = model.encoder.transform(frame)
-    notes = model.encoder.report(frame)
-    if model.task == "regress":
-        amounts = model.target.decode_amounts(model.outputs(x).reshape(-1))
-        told: list[dict] = [{"prediction": float(a)} for a in amounts]
-    else:
-        told = of_chances(model.classes, model.predict(x))
+    x, notes = encoded(model, frame_of(columns, "the request"))
+    told = answered(model, x)
     return [{**t, "notes": list(notes)} if notes else t for t in told]
 
 
@@ -65,11 +150,21 @@ def column(values: list) -> np.ndarray:
     return np.array(texts, object)
 
 
+def answered(model: SavedModel, x: np.ndarray) -> list[dict]:
+    """A record for each row: the amount, or the likeliest class and the probability of each."""
+    values, chances = model.answers(x)
+    told: list[dict] = [{"prediction": v} for v in values.tolist()]
+    if chances is not None:
+        for record, p in zip(told, chances, strict=True):
+            record["probabilities"] = shares(model.classes, p)
+    return told
+
+
 def of_numbers(model: SavedModel, rows: Sequence[Any]) -> list[dict]:
     """Classes with their probabilities."""
     n = math.prod(model.shape)
     x = np.stack([numbers(row, n, f"row {i}") for i, row in enumerate(rows)])
-    return of_chances(model.classes, model.predict((x - model.shift) / model.scale))
+    return answered(model, model.scaled(x))
 
 
 def numbers(row: Any, n: int | None, where: str) -> np.ndarray:
@@ -85,20 +180,9 @@ def numbers(row: Any, n: int | None, where: str) -> np.ndarray:
     return found.astype(np.float32)
 
 
-def of_chances(classes: Sequence[str], chances: np.ndarray) -> list[dict]:
-    """The likeliest class and the probability of each."""
-    return [
-        {
-            "prediction": classes[int(p.argmax())],
-            "probabilities": {c: round(float(v), 6) for c, v in zip(classes, p, strict=True)},
-        }
-        for p in chances
-    ]
-
-
 def of_series(model: SavedModel, rows: Sequence[Any]) -> list[dict]:
     """The next values of each series, in its unit; each from the forecasts before it."""
-    window, scales, told = model.shape[0], Scales(model.shift, model.scale, model.step), []
+    told = []
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping) or "values" not in row:
             raise DataError(f'row {i}: a series is {{"values": [...], "steps": 1}}.')
@@ -106,10 +190,7 @@ def of_series(model: SavedModel, rows: Sequence[Any]) -> list[dict]:
         steps = row.get("steps", 1)
         if type(steps) is not int or not 1 <= steps <= MOST_STEPS:
             raise DataError(f"row {i}: steps is a whole number from 1 to {MOST_STEPS}.")
-        if len(values) < window:
-            raise DataError(f"row {i}: {len(values)} values; the network looks back at {window}.")
-        found = roll(model.network, scales, values[None, -window:], steps)[0]
-        told.append({"forecast": [float(v) for v in found], "unit": model.unit})
+        told.append({"forecast": going_on(model, values, steps, f"row {i}"), "unit": model.unit})
     return told
 
 
@@ -123,10 +204,7 @@ def of_texts(model: SavedModel, rows: Sequence[Any]) -> list[dict]:
         if type(top) is not int or top < 1:
             raise DataError(f"row {i}: top is a whole number of 1 or more.")
         codes = encode(row["text"], model.classes, f"row {i}")
-        x = Tensor(np.asarray(codes[-model.shape[0] :], np.int32)[None])
-        chances = F.softmax(model.network(x)[:, -1], -1).numpy()[0]
-        order = np.argsort(-chances, kind="stable")[:top]
-        told.append({"next": {model.classes[j]: round(float(chances[j]), 6) for j in order}})
+        told.append({"next": shares(model.classes, next_chances(model, codes), top)})
     return told
 
 

@@ -4,7 +4,7 @@ The answer for x differs from that for a baseline; each input gets the part of t
 on the straight way between the two: (x - baseline) times the mean gradient there. The parts sum to the difference
 (their axiom of completeness), which tests and the printed gap check."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,15 +20,17 @@ MOST_NUMBERS = 2**22  # of the points on the way that are computed at once
 
 
 def integrated_gradients(
-    score: Callable[[Tensor], Tensor],
+    score: Callable[..., Tensor],
     x: np.ndarray,
     baseline: np.ndarray,
     n_steps: int = N_STEPS,
+    of: Sequence[np.ndarray] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """(parts, gaps) for each row.
 
-    score     rows (N, ...) -> what is explained, (N,): graph code, rows independent of each other
+    score     (rows (N, ...), *of) -> what is explained, (N,): graph code, rows independent of each other
     x         (N, ...) the rows     baseline  (...) or (N, ...): what they are compared with
+    of        (N, ...) further arrays that the score takes: class numbers, say; they have no part
     returns   parts in x's shape, float64; gaps (N,): score(x) - score(baseline) - the sum of the parts
 
     The integral is taken at the middles of n_steps pieces."""
@@ -36,8 +38,8 @@ def integrated_gradients(
     base = np.broadcast_to(np.asarray(baseline, np.float32), x.shape)
 
     @compile
-    def gradients(points):
-        return grad(score(points).sum(), points)
+    def gradients(points, *of):
+        return grad(score(points, *of).sum(), points)
 
     value = compile(score)
     parts = np.zeros(x.shape, np.float64)
@@ -49,10 +51,15 @@ def integrated_gradients(
         rows = slice(start, start + size)
         way = x[rows] - base[rows]
         points = base[rows] + middles * way  # (steps, rows, ...)
-        found = gradients(Tensor(points.reshape(-1, *x.shape[1:]))).numpy()
+        with_them = [Tensor(np.ascontiguousarray(o[rows])) for o in of]
+        at_points = [Tensor(np.concatenate([o[rows]] * n_steps)) for o in of]
+        found = gradients(Tensor(points.reshape(-1, *x.shape[1:])), *at_points).numpy()
         mean = found.reshape(points.shape).mean(0, dtype=np.float64)
         parts[rows] = mean * way
-        ends = [value(Tensor(np.ascontiguousarray(e))).numpy() for e in (x[rows], base[rows])]
+        ends = [
+            value(Tensor(np.ascontiguousarray(e)), *with_them).numpy()
+            for e in (x[rows], base[rows])
+        ]
         if ends[0].shape != (len(way),):
             raise ShapeError(
                 f"integrated_gradients: score gave shape {ends[0].shape} for {len(way)} rows; it must give one "
@@ -63,9 +70,13 @@ def integrated_gradients(
     return parts, gaps
 
 
-def chance_of(network: Module, of_class: int) -> Callable[[Tensor], Tensor]:
-    """Rows -> the probability of one class."""
-    return lambda x: F.softmax(network(x), -1)[:, of_class]
+def chance_of(network: Module) -> Callable[[Tensor, Tensor], Tensor]:
+    """(rows, number of a class for each (N,)) -> the probability of that class."""
+
+    def chance(x: Tensor, classes: Tensor) -> Tensor:
+        return F.take_along_axis(F.softmax(network(x), -1), classes.reshape((-1, 1)), -1)[:, 0]
+
+    return chance
 
 
 def amount_of(network: Module) -> Callable[[Tensor], Tensor]:

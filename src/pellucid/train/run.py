@@ -23,7 +23,7 @@ import numpy as np
 from ..base.errors import FormatError, PellucidError, RunError, ShapeError
 from ..data.picture_file import Preparation
 from ..data.pictures import Pictures
-from ..data.sequence import Series
+from ..data.sequence import Scales, Series
 from ..formats import model_json, safetensors
 from ..formats.atomic import remove_dead_temporaries, write_atomic
 from ..models.build import build, describe
@@ -77,14 +77,36 @@ class SavedModel:
     kinds: Mapping[str, str] = field(default_factory=dict)
     preparation: Any = None
 
+    @property
+    def scales(self) -> Scales:
+        """Of a series."""
+        return Scales(self.shift, self.scale, self.step)
+
+    def taken(self, x: np.ndarray) -> np.ndarray:
+        """Rows that are scaled already, float32; images may be rows of pixels."""
+        x = np.asarray(x, np.float32)
+        return x.reshape(len(x), *self.shape) if len(self.shape) == 3 else x
+
+    def scaled(self, raw: np.ndarray) -> np.ndarray:
+        """Rows of numbers (N, F) in the raw scale of the data, as the network takes them."""
+        x = np.asarray(raw, np.float32) - np.float32(self.shift)
+        return self.taken(x / np.float32(self.scale))
+
     def predict(self, x: np.ndarray) -> np.ndarray:
         """(N, C) class probabilities for rows that are scaled already; images may be rows of pixels."""
-        x = np.asarray(x, np.float32)
-        return predict(self.network, x.reshape(len(x), *self.shape) if len(self.shape) == 3 else x)
+        return predict(self.network, self.taken(x))
 
     def outputs(self, x: np.ndarray) -> np.ndarray:
         """(N, ...) what the network gives for rows that are scaled already: amounts, in no unit yet."""
         return predict(self.network, x, probabilities=False)
+
+    def answers(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """((N,) names of the likeliest classes, (N, C) chances of all) for rows that are scaled already; of a table's
+        amounts ((N,) float64 in their own unit, None)."""
+        if self.task == "regress":
+            return self.target.decode_amounts(self.outputs(x).reshape(-1)), None
+        chances = self.predict(x)
+        return np.array(self.classes, object)[chances.argmax(1)], chances
 
 
 class Samples:
@@ -268,20 +290,20 @@ def load_model(folder: str | Path) -> SavedModel:
     check_outputs(folder / MODEL, network, task, shape, classes)
     encoder, target, kinds, preparation = found.preprocessing(shape)
     return SavedModel(
-        network,
-        task,
-        shape,
-        found.number("input", "shift", 0.0),
-        found.number("input", "scale", 1.0, is_divisor=True),
-        classes,
-        found.number("output", "step", 1.0, is_divisor=True),
-        str(model["output"].get("unit", ""))[:20],
-        model["settings"],
-        weights_sha256(network.state_dict()),
-        encoder,
-        target,
-        kinds,
-        preparation,
+        network=network,
+        task=task,
+        shape=shape,
+        shift=found.number("input", "shift", 0.0),
+        scale=found.number("input", "scale", 1.0, is_divisor=True),
+        classes=classes,
+        step=found.number("output", "step", 1.0, is_divisor=True),
+        unit=str(model["output"].get("unit", ""))[:20],
+        settings=model["settings"],
+        weights_sha256=weights_sha256(network.state_dict()),
+        encoder=encoder,
+        target=target,
+        kinds=kinds,
+        preparation=preparation,
     )
 
 
