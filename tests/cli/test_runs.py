@@ -1,6 +1,7 @@
 """`pellucid runs` and `pellucid pack`: lists, comparisons, removals; a packed run answers like its folder."""
 
 import json
+import shutil
 import zipfile
 
 import pytest
@@ -103,6 +104,11 @@ CHANGES = {
     "no list": (lambda m: m.pop(LIST), "holds no pellucid.json"),
     "a newer version": (other_version, "Use a newer pellucid"),
     "a broken list": (lambda m: m.update({LIST: b"{"}), "not valid JSON"),
+    "a key twice": (
+        lambda m: m.update({LIST: m[LIST].replace(b"{", b'{"version": 1, ', 1)}),
+        "twice",
+    ),
+    "a list of no object": (lambda m: m.update({LIST: b"[]"}), "one JSON object"),
 }
 
 
@@ -137,3 +143,26 @@ def test_compressed_members_are_refused(folder, tmp_path, capsys):
             archive.writestr(name, data)
     assert command(["info", str(path)]) == 1
     assert "compressed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("model.json", b"{"),
+        ("model.json", b'{"format": "another"}'),
+        ("model.safetensors", b"\0" * 64),
+        ("metrics.json", b"[]"),
+    ],
+)
+def test_what_is_wrong_inside_a_pack_names_the_pack_and_its_member(
+    name, content, folder, tmp_path, capsys
+):
+    shutil.copytree(folder / "a", tmp_path / "a")
+    (tmp_path / "a" / name).write_bytes(content)
+    path = pack(tmp_path / "a", tmp_path / "a.pellucid")
+    capsys.readouterr()
+    assert command(["info", str(path)]) == 1
+    assert capsys.readouterr().err.startswith(f"pellucid: {path}, {name}: ")
+    if name != "metrics.json":
+        assert command(["sample", str(path)]) == 1
+        assert capsys.readouterr().err.startswith(f"pellucid: {path}, {name}: ")

@@ -69,14 +69,19 @@ def read_json(path: str | Path) -> dict:
         raise FormatError(f"{path}: there is no such file.") from None
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    return parse_json(raw, path)
+
+
+def parse_json(raw: bytes, where: str | Path) -> dict:
+    """One JSON object in UTF-8, without repeated keys, NaN or infinity. Raises FormatError that names `where`."""
     try:
         value = json.loads(
             raw.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constant
         )
     except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: not valid JSON: {error}. The file is damaged.") from error
+        raise FormatError(f"{where}: not valid JSON: {error}. The file is damaged.") from error
     if not isinstance(value, dict):
-        raise FormatError(f"{path}: must hold one JSON object.")
+        raise FormatError(f"{where}: must hold one JSON object.")
     return value
 
 

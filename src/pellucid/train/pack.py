@@ -7,15 +7,16 @@ Only a member that pellucid.json names is read; names are from a closed list, so
 
 import hashlib
 import json
+import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..base.errors import FormatError, RunError
+from ..base.errors import FormatError, PellucidError, RunError
 from ..formats.atomic import write_atomic
-from ..formats.model_json import MAX_BYTES
+from ..formats.model_json import MAX_BYTES, parse_json
 
 FORMAT, VERSION, SUFFIX = "pellucid-pack", 1, ".pellucid"
 LIST = "pellucid.json"
@@ -53,19 +54,27 @@ def pack(run: str | Path, out: str | Path | None = None) -> Path:
 
 @contextmanager
 def unpacked(path: str | Path) -> Iterator[Path]:
-    """The packed run as a folder, which is gone afterwards. Raises FormatError for a file that is not whole."""
+    """The packed run as a folder, which is gone afterwards. Raises FormatError for a file that is not whole.
+
+    Errors that name a file of that folder name the pack and its member instead."""
     path = Path(path)
-    try:
-        with zipfile.ZipFile(path) as archive, tempfile.TemporaryDirectory() as folder:
-            for name, data in _members(path, archive):
-                (Path(folder) / name).write_bytes(data)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                for name, data in _members(path, archive):
+                    (Path(folder) / name).write_bytes(data)
+        except FileNotFoundError:
+            raise FormatError(f"{path}: there is no such file.") from None
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+            raise FormatError(
+                f"{path}: no whole {SUFFIX} file: {error}. Use another copy, or pack the run again."
+            ) from error
+        try:
             yield Path(folder)
-    except FileNotFoundError:
-        raise FormatError(f"{path}: there is no such file.") from None
-    except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
-        raise FormatError(
-            f"{path}: no whole {SUFFIX} file: {error}. Use another copy, or pack the run again."
-        ) from error
+        except PellucidError as error:
+            text = str(error).replace(f"{folder}{os.sep}", f"{path}, ").replace(folder, str(path))
+            error.args = (text,)
+            raise
 
 
 @contextmanager
@@ -96,20 +105,17 @@ def _members(path: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]
             )
     if LIST not in by_name or by_name[LIST].file_size > MAX_BYTES:
         raise FormatError(f"{path}: holds no {LIST}. This is no {SUFFIX} file.")
-    try:
-        head = json.loads(archive.read(LIST))
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: {LIST} is not valid JSON: {error}.") from error
-    if not isinstance(head, dict) or head.get("format") != FORMAT:
-        raise FormatError(f"{path}: {LIST}: field 'format' is not {FORMAT!r}.")
+    head = parse_json(archive.read(LIST), f"{path}, {LIST}")
+    if head.get("format") != FORMAT:
+        raise FormatError(f"{path}, {LIST}: field 'format' is not {FORMAT!r}.")
     if head.get("version") != VERSION:
         raise FormatError(
-            f"{path}: {LIST}: field 'version' is {str(head.get('version'))[:40]}; this pellucid reads version "
+            f"{path}, {LIST}: field 'version' is {str(head.get('version'))[:40]}; this pellucid reads version "
             f"{VERSION}. Use a newer pellucid."
         )
     files = head.get("files")
     if not isinstance(files, dict) or set(files) != set(names) - {LIST}:
-        raise FormatError(f"{path}: {LIST}: field 'files' does not list the files that are there.")
+        raise FormatError(f"{path}, {LIST}: field 'files' does not list the files that are there.")
     for name in NEEDED:
         if name not in files:
             raise FormatError(f"{path}: {name} is missing. Use another copy, or pack again.")
