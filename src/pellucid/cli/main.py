@@ -21,6 +21,7 @@ from .options import (
     a_run,
     as_json,
     of_a_table,
+    of_writing,
     optimizer,
     seed,
     target,
@@ -54,6 +55,7 @@ def cli() -> None:
     pellucid predict RUN image.png            what does the network see?
     pellucid predict RUN new.csv --out answers.csv
     pellucid sample RUN --prompt "Alice "     what does it write, or draw?
+    pellucid chat RUN                         type, and it goes on
     pellucid info RUN                         what is in it?
     """
 
@@ -162,17 +164,7 @@ def predict(**options) -> None:
 @a_run
 @click.option("--prompt", help="Text to go on from.  [default: a new line]")
 @click.option("--length", type=click.IntRange(1), help="Characters to write.  [default: 400]")
-@click.option(
-    "--temperature",
-    type=click.FloatRange(0),
-    help="Below 1 more likely, above 1 more daring; 0 always the likeliest.  [default: 0.8]",
-)
-@click.option("--top-k", type=click.IntRange(1), help="Draw from the k likeliest only.")
-@click.option(
-    "--top-p",
-    type=click.FloatRange(0, 1, min_open=True),
-    help="Draw from the fewest that together have this chance.",
-)
+@of_writing
 @click.option(
     "--probabilities", is_flag=True, help="Print what may come next, with chances, and stop."
 )
@@ -190,6 +182,22 @@ def sample(**options) -> None:
     from .sample import sample
 
     sample(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@a_run
+@of_writing
+@click.option("--length", type=click.IntRange(1), help="Characters of each answer.  [default: 200]")
+@seed(0)
+def chat(**options) -> None:
+    """Type, and the network in RUN, which has learned a text, goes on.
+
+    It answers each line, and remembers as much of what was said as it can look back at. At the
+    prompt /help lists what can be changed, as in /temperature 0.5, and /probabilities shows what
+    may come next. Ctrl-D or /quit ends it. Standard input may be a file or a pipe."""
+    from .chat import chat
+
+    chat(**options)
 
 
 @cli.command(epilog=EXIT_CODES)

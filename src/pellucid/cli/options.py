@@ -147,6 +147,35 @@ def seed(default: int | None = None) -> Callable[[Any], Any]:
     )
 
 
+# How a network that writes chooses; `chat` takes them at its prompt, too
+WRITING: dict[str, click.ParamType] = {
+    "temperature": click.FloatRange(0),
+    "top-k": click.IntRange(1),
+    "top-p": click.FloatRange(0, 1, min_open=True),
+    "length": click.IntRange(1),
+}
+WRITING_OPTIONS = (
+    click.option(
+        "--temperature",
+        type=WRITING["temperature"],
+        help="Below 1 more likely, above 1 more daring; 0 always the likeliest.  [default: 0.8]",
+    ),
+    click.option("--top-k", type=WRITING["top-k"], help="Draw from the k likeliest only."),
+    click.option(
+        "--top-p",
+        type=WRITING["top-p"],
+        help="Draw from the fewest that together have this chance.",
+    ),
+)
+
+
+def of_writing(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command all of WRITING_OPTIONS."""
+    for option in reversed(WRITING_OPTIONS):
+        command = option(command)
+    return command
+
+
 # How a table is read and divided, and what its columns are
 TABLE_OPTIONS = (
     target,

@@ -9,7 +9,7 @@ import click
 from ..base.errors import OptionError
 from ..data.sequence import encode
 from ..formats.atomic import write_atomic
-from ..models.generate import stream
+from ..models.generate import Step, stream
 from ..models.samples import fixed_noise
 from ..train.run import SAMPLES, SavedModel, load_model
 from ..train.samples import COLUMNS, ROWS, Sampler, sheet
@@ -54,15 +54,26 @@ def continue_text(model: SavedModel, run: Path, seed: int, options: dict) -> tup
     )  # fmt: skip
     if options["probabilities"]:
         (step,) = steps
-        rows = [(model.classes[c.token], c.probability, c.chance) for c in step.candidates]
         shown = [
-            {"character": c, "probability": round(p, 6), "chance": round(q, 6)} for c, p, q in rows
+            {"character": c, "probability": round(p, 6), "chance": round(q, 6)}
+            for c, p, q in candidates(model, step)
         ]
-        lines = ["  next  probability  chance of being drawn"]
-        lines += [f"{c!r:>6}  {percent(p):>11}  {percent(q):>7}" for c, p, q in rows]
-        return {"prompt": prompt, "next": shown}, "\n".join(lines)
+        return {"prompt": prompt, "next": shown}, "\n".join(table_of_chances(model, step))
     text = "".join(model.classes[step.token] for step in steps)
     return {"prompt": prompt, "text": text}, prompt.lstrip("\n") + text
+
+
+def candidates(model: SavedModel, step: Step) -> list[tuple[str, float, float]]:
+    """(character, probability, chance of being drawn) of what may come next, the likeliest first."""
+    return [(model.classes[c.token], c.probability, c.chance) for c in step.candidates]
+
+
+def table_of_chances(model: SavedModel, step: Step) -> list[str]:
+    """The candidates for a person to read, a line each."""
+    return [
+        "  next  probability  chance of being drawn",
+        *(f"{c!r:>6}  {percent(p):>11}  {percent(q):>7}" for c, p, q in candidates(model, step)),
+    ]
 
 
 def make_pictures(model: SavedModel, run: Path, seed: int, options: dict) -> tuple[dict, str]:
