@@ -23,6 +23,7 @@ from .options import (
     of_a_table,
     of_writing,
     optimizer,
+    of_pictures,
     seed,
     target,
     task,
@@ -63,10 +64,7 @@ def cli() -> None:
 @cli.command(epilog=EXIT_CODES)
 @a_data_set
 @of_a_table
-@click.option(
-    "--size", type=click.IntRange(1), help="Pixels of a side that pictures are brought to."
-)
-@click.option("--channels", type=click.IntRange(1, 3), help="Of pictures: 1 grey, 3 colour.")
+@of_pictures
 @click.option("--out", type=EXISTING, help="Run folder to write.  [default: runs/DATA-1, -2, ...]")
 @click.option("--resume", is_flag=True, help="Go on with the run in --out.")
 @click.option(
@@ -122,6 +120,7 @@ def train(**options) -> None:
     FOLDER                                     pictures, a folder for each class; or idx files
 
     Every choice that is left open is made for you, and printed. Training stops when the loss on
+    FILE.csv --target COLUMN                   pictures, where a column has the paths of their files
     the validation rows no longer falls, and keeps the best weights. A run folder holds
     model.safetensors and model.json (the network), metrics.json, curve.png, report.html (all of
     it, to open in a browser) and tensorboard/; of made pictures also samples/, a sheet for each

@@ -17,7 +17,7 @@ OPTIMIZERS = ("adamw", "adam", "nadam", "rmsprop", "lion", "momentum", "sgd")
 SCHEDULES = ("constant", "cosine", "linear", "step", "exponential", "one-cycle")
 
 # What a column of a table can be (data/columns.py); an identifier is left out.
-USES = ("number", "category", "text", "date", "identifier")
+USES = ("number", "category", "text", "date", "identifier", "picture")
 
 EXISTING = click.Path(path_type=Path)
 
@@ -199,5 +199,32 @@ TABLE_OPTIONS = (
 def of_a_table(command: Callable[..., Any]) -> Callable[..., Any]:
     """Gives a command all of TABLE_OPTIONS."""
     for option in reversed(TABLE_OPTIONS):
+        command = option(command)
+    return command
+
+
+# How pictures are read and varied
+PICTURE_OPTIONS = (
+    click.option(
+        "--size", type=click.IntRange(1), help="Pixels of a side that pictures are brought to."
+    ),
+    click.option("--channels", type=click.IntRange(1, 3), help="Of pictures: 1 grey, 3 colour."),
+    click.option(
+        "--background",
+        type=click.IntRange(0, 255),
+        help="What shows through transparent places of pictures: 0 black to 255 white.",
+    ),
+    click.option("--strict", is_flag=True, help="Stop where a picture is damaged or missing."),
+    click.option(
+        "--augment",
+        metavar="none|flip,shift,brightness",
+        help="How pictures are varied while the network learns; joined by commas.",
+    ),
+)
+
+
+def of_pictures(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command all of PICTURE_OPTIONS."""
+    for option in reversed(PICTURE_OPTIONS):
         command = option(command)
     return command

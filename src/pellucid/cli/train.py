@@ -47,6 +47,7 @@ def train(
     # What may be repeated is not given when it is empty.
     given["columns"] = dict(given.get("columns") or ()) or None
     given["missing"] = list(given.get("missing") or ()) or None
+    given["strict"] = given.get("strict") or None
     if settings is not None:
         # What the command line says comes before what the file says.
         given = {**read_settings(settings), **{n: v for n, v in given.items() if v is not None}}
@@ -107,18 +108,20 @@ def read_settings(path: Path) -> dict:
 # setting -> what TOML may give for it
 KINDS_OF_SETTINGS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(
-        ("epochs", "patience", "batch", "seed", "width", "layers", "window", "size", "channels"), int
+        ("epochs", "patience", "batch", "seed", "width", "layers", "window", "size", "channels",
+         "background"), int
     ),
     **dict.fromkeys(("lr", "validation", "test", "dropout"), (int, float)),
     **dict.fromkeys(
-        ("task", "target", "group", "optimizer", "schedule", "activation", "delimiter", "encoding",
-         "decimal", "sheet"), str
+        ("task", "target", "group", "class_weights", "optimizer", "schedule", "activation", "delimiter", "encoding",
+         "decimal", "sheet", "augment"), str
     ),
     "columns": dict,
     "missing": list,
     "header": bool,
 }  # fmt: skip
 
+    "strict": bool,
 
 def tell(decisions: Sequence[Decision]) -> None:
     """Every choice on standard error: what, why, and the option that changes it."""

@@ -5,6 +5,7 @@ same. In prediction pictures are what they are. Only what leaves a picture's cla
 choice has a reason. Source: Krizhevsky et al. (2012), section 4.1.
 B pictures, H, W pixels down and across, C channels"""
 
+import difflib
 from dataclasses import dataclass
 
 from ..base.errors import OptionError
@@ -65,6 +66,47 @@ class Augmentation:
         first = arange(n, dtype="int64").reshape((n, 1, 1)) * (height * width)
         places = first + down * width + across
         return F.take(pixels.reshape((n * height * width, channels)), places, axis=0)
+
+
+WAYS = ("flip", "shift", "brightness")
+
+
+def augmentation_for(
+    asked: str | None, classes: tuple[str, ...], height: int, width: int, channels: int
+) -> tuple[Augmentation | None, str, str]:
+    """(what to vary or None, the same in words, why).
+
+    asked  none, or WAYS joined by commas; None: as decide_augmentation says
+    Raises OptionError for anything else, with the nearest."""
+    if asked is None:
+        varied, why = decide_augmentation(classes, height, width, channels)
+        return varied, in_words(varied), why
+    ways = () if asked == "none" else tuple(w.strip() for w in asked.split(","))
+    for way in ways:
+        if way not in WAYS:
+            near = difflib.get_close_matches(way, (*WAYS, "none"), 1)
+            advice = f"Did you mean {near[0]!r}? " if near else ""
+            raise OptionError(
+                f"augment: {way!r} is no way to vary a picture. {advice}There are: {', '.join(WAYS)}, joined by "
+                f"commas, or none."
+            )
+    varied = Augmentation(
+        flip="flip" in ways,
+        shift=max(1, min(height, width) // 16) if "shift" in ways else 0,
+        brightness=0.2 if "brightness" in ways else 0.0,
+    )
+    return varied if ways else None, in_words(varied), "as you said"
+
+
+def in_words(varied: Augmentation | None) -> str:
+    """mirrored, moved by up to 2 pixels."""
+    v = varied or Augmentation()
+    words = (
+        ("mirrored", v.flip),
+        (f"moved by up to {v.shift} pixel{'s'[: v.shift > 1]}", v.shift),
+        (f"brighter or darker by {v.brightness:.0%}", v.brightness),
+    )
+    return ", ".join(word for word, is_so in words if is_so) or "not at all"
 
 
 def decide_augmentation(

@@ -16,6 +16,7 @@ from ..tensor import functions as F
 from ..tensor.tensor import Tensor
 from .augment import Augmentation
 from .dataset import Dataset, Split, check_rows, weights_of
+from .encoder import Target
 from .picture_file import Preparation
 from .shuffle import permutation
 from .split import split
@@ -47,7 +48,8 @@ class Pictures:
     parts         (N,) uint8, numbers of PARTS, where the data came divided; None: not divided
     choices       what was decided, with reasons     notes   what was left out or repaired, a sentence each
     damaged       (file, reason) of each picture that was left out because it could not be read
-    weights       (N,) what each picture counts in the loss, as in a Dataset; None: all the same"""
+    weights       (N,) what each picture counts in the loss, as in a Dataset; None: all the same
+    target        what amounts mean: y = (amount - shift) / scale (encoder.py); None: y is as it was read"""
 
     name: str
     pixels: np.ndarray
@@ -66,6 +68,7 @@ class Pictures:
     notes: tuple[str, ...] = ()
     damaged: tuple[tuple[str, str], ...] = ()
     weights: np.ndarray | None = None
+    target: Target | None = None
 
     def __post_init__(self):
         x = self.pixels

@@ -147,19 +147,12 @@ def _picture_lines(data: Pictures, counts: list[int]) -> list[Line]:
     lines = [("data", f"{len(data):,} pictures, {size} numbers each", data.source, "")]
     lines += [("reading", "repaired or decided", note.rstrip("."), "") for note in data.notes]
     lines += [(c.what, c.value, c.why, c.option.removeprefix("--")) for c in data.choices]
-    lines.append(("target", _classes(data), "the folder or label of each", ""))
-    if data.augmentation is not None:
-        varied = [
-            word
-            for word, is_so in (
-                ("mirrored", data.augmentation.flip),
-                (f"moved by up to {data.augmentation.shift} pixels", data.augmentation.shift),
-                (f"brighter or darker by {data.augmentation.brightness:.0%}", data.augmentation.brightness),
-            )
-            if is_so
-        ]  # fmt: skip
-        why = "each time it is seen a picture is another; it means the same"
-        lines.append(("varied", ", ".join(varied), why, ""))
+    if data.classes:
+        lines.append(("target", _classes(data), "the folder or label of each", ""))
+    elif data.target is not None:
+        amounts = data.target.decode_amounts(data.y)
+        text = f"{data.target.name}: amounts from {amounts.min():g} to {amounts.max():g}"
+        lines.append(("target", text, "what is learned", "target"))
     why = "the same share of each class, equal pictures stay together; test rows are seen once, at the end"
     if data.parts is not None:
         why = "the data came divided; test rows are seen once, at the end"

@@ -61,7 +61,9 @@ def measure_amounts(made: Any, network: Any, data: Any, parts: Split, scores: di
     ours = data.target.decode_amounts(outputs.reshape(-1))
     return {
         "scores": regression(ours, truth[tested], made.seed),
-        "baselines": baselines.table_baselines(data.x, truth, parts, (), seed=made.seed, ours=ours),
+        "baselines": baselines.table_baselines(
+            seen_by_simple(data), truth, parts, (), seed=made.seed, ours=ours
+        ),
     }
 
 
@@ -78,10 +80,10 @@ def measure_classes_of_rows(made: Any, network: Any, data: Any, parts: Split, sc
 
 
 def simple_methods(made: Any, data: Any, parts: Split, ours: np.ndarray) -> dict:
-    """What needs no network; of pictures it sees the means of 8 x 8 blocks, as every pixel would take it hours.
+    """What needs no network.
 
     ours  the network's probabilities of the test rows"""
-    x = data.x if isinstance(data, Table) else data.coarse()
+    x = seen_by_simple(data)
     return baselines.table_baselines(x, data.y, parts, data.classes, seed=made.seed, ours=ours)
 
 
@@ -97,6 +99,11 @@ def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict
         "unigram": baselines.unigram_loss(learned, tested, n),
         "bigram": baselines.bigram_loss(learned, tested, n),
     }
+def seen_by_simple(data: Any) -> np.ndarray:
+    """What simple methods learn from: of pictures the means of 8 x 8 blocks, as every pixel would take them hours."""
+    return data.coarse() if isinstance(data, Pictures) else data.x
+
+
     return {
         "baseline": {k: {"loss": v, "perplexity": math.exp(v)} for k, v in losses.items()},
         "characters": n,

@@ -135,7 +135,7 @@ def make_picture_cnn(s: Any, data: Any) -> Sequential:
         *layers,
         Flatten(),
         Dropout(s.dropout),
-        Linear(channels * height * width, len(data.classes), init="glorot"),
+        Linear(channels * height * width, len(data.classes) or 1, init="glorot"),
     )
 
 
@@ -154,9 +154,8 @@ def picture_cnn_shape(s: Any, data: Any) -> str:
     blocks = "1 block" if n == 1 else f"{n} blocks"
     size = "x".join(map(str, data.shape))
     largest = "" if data.augmentation is None else ", the largest of each"
-    return (
-        f"{size}, {blocks} of two convolutions with {filters} filters{largest}, {len(data.classes)}"
-    )
+    ends = f"{filters} filters{largest}, {len(data.classes) or 1}"
+    return f"{size}, {blocks} of two convolutions with {ends}"
 
 
 # generate
@@ -301,20 +300,19 @@ TABLES: dict[str, dict[str, Network]] = {
     "regress": {"mlp": replace(TABLE, settings={**TABLE.settings, "activation": "gelu"})},
 }
 
+PICTURE_CNN = Network(
+    make_picture_cnn,
+    picture_cnn_shape,
+    "filters that slide over the picture find a shape wherever it is",
+    {"batch": 64, "epochs": 20, "patience": 8, "validation": 0.15, "test": 0.2,
+     "width": 16, "dropout": 0.25, "schedule": "cosine"},
+    ("width", "dropout"),
+)  # fmt: skip
 # task -> networks for pictures of one's own
 PICTURES: dict[str, dict[str, Network]] = {
-    "classify": {
-        "cnn": Network(
-            make_picture_cnn,
-            picture_cnn_shape,
-            "filters that slide over the picture find a shape wherever it is",
-            {"batch": 64, "epochs": 20, "patience": 8, "validation": 0.15, "test": 0.2,
-             "width": 16, "dropout": 0.25, "schedule": "cosine"},
-            ("width", "dropout"),
-        ),
-        "mlp": TABLE,
-    }
-}  # fmt: skip
+    "classify": {"cnn": PICTURE_CNN, "mlp": TABLE},
+    "regress": {"cnn": PICTURE_CNN, "mlp": TABLES["regress"]["mlp"]},
+}
 
 # The first network of a task is the usual one.
 NETWORKS: dict[str, dict[str, Network]] = {
@@ -381,7 +379,7 @@ NETWORKS: dict[str, dict[str, Network]] = {
 }  # fmt: skip
 
 
-OF_KIND = {"table": TABLES, "pictures": PICTURES}
+OF_KIND = {"table": TABLES, "pictures": PICTURES, "picture_table": PICTURES}
 
 
 def networks_for(kind: str | None, task: str) -> Mapping[str, Network]:

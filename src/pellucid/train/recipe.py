@@ -87,7 +87,9 @@ class Recipe:
     kind    of a file of one's own: table, text, series (sources.py); None for what the package carries
     target, columns, group   of a table: what is learned, uses of columns by name, whose rows stay together
     delimiter, encoding, header, missing, decimal, sheet   how it is read (data/reading.py)
-    size, channels   of pictures: pixels of a side; 1 grey, 3 colour (data/images.py)"""
+    size, channels   of pictures: pixels of a side; 1 grey, 3 colour (data/images.py)
+    background, strict   what shows through transparent places; whether a damaged picture ends the run
+    augment  how pictures are varied while the network learns (data/augment.py)"""
 
     data: str
     task: str
@@ -121,6 +123,9 @@ class Recipe:
     given: tuple[str, ...] = ()
 
     def settings(self) -> dict:
+    background: int | None = None
+    strict: bool | None = None
+    augment: str | None = None
         """The fields for a JSON file; those that the network does not have are left out."""
         values = {k: v for k, v in asdict(self).items() if v is not None and k != "given"}
         return {**values, "net": self.net if isinstance(self.net, str) else list(self.net)}
@@ -233,8 +238,12 @@ def recipe(data: str = "digits", **given) -> Recipe:
     return Recipe(data=data, **values, given=tuple(n for n in given if given[n] is not None))
 
 
-WORDS = {"table": "a table", "text": "a text", "series": "a series", "pictures": "pictures"}
-OPTION_OF = {"columns": "column"}  # settings whose option has another name
+WORDS = {"table": "a table", "text": "a text", "series": "a series", "pictures": "pictures",
+         "picture_table": "a table of pictures"}  # fmt: skip
+OPTION_OF = {
+    "columns": "column",
+    "class_weights": "class-weights",
+}  # settings whose option has another name
 
 
 def _network(data: str, task: str, rows: Mapping[str, Network], net: Any) -> tuple[str, Any]:

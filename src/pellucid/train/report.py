@@ -57,7 +57,8 @@ TITLES = {
 }
 # The options of `pellucid train` that a recipe's settings stand for, and those with another name.
 FLAGS = (
-    "target", "columns", "group", "delimiter", "encoding", "header", "missing", "decimal", "sheet", "task", "net",
+    "target", "columns", "group", "delimiter", "encoding", "header", "missing", "decimal", "sheet", "size", "channels",
+    "background", "strict", "augment", "task", "net",
     "activation", "width", "layers", "window", "dropout", "optimizer", "lr", "schedule", "epochs", "patience",
     "batch", "validation", "test", "seed",
 )  # fmt: skip

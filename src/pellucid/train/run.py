@@ -58,7 +58,8 @@ class SavedModel:
     task     classify, generate, continue, forecast or regress
     input    shape of one row as the network takes it; shift and scale of its numbers
     output   classes, or of a forecast the step (the network gives changes / step) and the unit
-    encoder, target   of a table: how a file's cells become the network's numbers, and what its answers mean
+    encoder  of a table: how a file's cells become the network's numbers
+    target   of a table, and of amounts: what its answers mean
     kinds    of its columns: number, text or date, as they were read
     preparation   of pictures: how a file becomes pixels (data/picture_file.py)"""
 
@@ -245,6 +246,7 @@ def save_model(
 def load_weights(path: str | Path, layout: str | None = None) -> tuple[dict[str, np.ndarray], str]:
     """(arrays, their layout): as the file's metadata says ('pt' is PyTorch's), unless a layout is given."""
     arrays, metadata = safetensors.load(path)
+            **({"answers": data.target.to_json()} if data.target is not None else {}),
     return arrays, layout or ("pytorch" if metadata.get("format") == "pt" else "pellucid")
 
 
@@ -345,8 +347,9 @@ class Fields:
         if found is None:
             return None, None, {}, None
         if isinstance(found, dict) and "pictures" in found:
-            return None, None, {}, self.preparation(found["pictures"], shape)
-        from ..data.encoder import Encoder, Target
+            amounts = self.target(found["answers"]) if "answers" in found else None
+            return None, amounts, {}, self.preparation(found["pictures"], shape)
+        from ..data.encoder import Encoder
         from ..data.frame import KINDS
 
         if not isinstance(found, dict) or not all(
@@ -361,7 +364,6 @@ class Fields:
             )
         try:
             encoder = Encoder.from_json(found["encoder"])
-            target = Target.from_json(found["answers"])
         except PellucidError as error:
             raise FormatError(f"{self.path}: field 'preprocessing': {error}") from error
         if shape != (len(encoder.names),):
@@ -371,6 +373,7 @@ class Fields:
             )
         return encoder, target, found["kinds"], None
 
+        target = self.target(found["answers"])
     def preparation(self, found: Any, shape: tuple[int, ...]) -> Any:
         """How a file becomes pixels, as many as the network takes."""
         try:
@@ -378,6 +381,15 @@ class Fields:
         except PellucidError as error:
             raise FormatError(f"{self.path}: field 'preprocessing.pictures': {error}") from error
         if math.prod(shape) != math.prod(preparation.shape):
+    def target(self, found: Any) -> Any:
+        """What the answers mean."""
+        from ..data.encoder import Target
+
+        try:
+            return Target.from_json(found)
+        except PellucidError as error:
+            raise FormatError(f"{self.path}: field 'preprocessing': {error}") from error
+
             raise FormatError(
                 f"{self.path}: field 'preprocessing.pictures' makes {math.prod(preparation.shape)} numbers of a "
                 f"picture; 'input.shape' is {list(shape)}."

@@ -22,13 +22,14 @@ from ..data.series import load_series, scaled_series
 from ..data.split import split
 from ..data.text import load_text
 from ..nn.init import nearest
-from . import tables
+from . import own_pictures, tables
 from .tables import READING, reading
 
 FEWEST_CHARACTERS = 100  # of a text
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
-TABLE_SETTINGS = ("kind", "target", "columns", "group", *READING)
-OWN_SETTINGS = (*TABLE_SETTINGS, "size", "channels")
+TABLE_SETTINGS = ("kind", "target", "columns", "group", "class_weights", *READING)
+PICTURE_SETTINGS = (*own_pictures.READING, "augment")
+OWN_SETTINGS = (*TABLE_SETTINGS, *PICTURE_SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -242,63 +243,6 @@ def series_defaults(data: str, values: Mapping[str, Any]) -> dict:
     return {"target": target, "window": window, "width": 16, "epochs": 60, "schedule": "cosine"}
 
 
-# A person's own pictures
-
-
-def is_pictures(path: str | Path) -> bool:
-    """Whether this is a folder of pictures, or an idx file of them."""
-    from ..data.images import is_idx, is_image_folder
-
-    return is_idx(path) or is_image_folder(path)
-
-
-def read_pictures(path: str, size: int | None, channels: int | None) -> Any:
-    """The pictures of a folder or of idx files, decoded once."""
-    from ..data.images import is_idx, read_idx, read_image_folder
-
-    if is_idx(path):
-        return tables.once(_PICTURES, (path,), lambda: read_idx(path))
-    return tables.once(
-        _PICTURES, (path, size, channels), lambda: read_image_folder(path, size, channels)
-    )
-
-
-def picture_defaults(data: str, values: Mapping[str, Any]) -> dict:
-    """Few pictures are learned from in small batches and for many epochs: 1,500 steps or so, 12 epochs at least."""
-    n = len(read_pictures(data, values.get("size"), values.get("channels")))
-    batch = values.get("batch") or int(min(64, max(8, 2 ** round(np.log2(max(1, n) / 20)))))
-    return {"batch": batch, "epochs": int(min(60, max(12, 1500 * batch // max(1, n))))}
-
-
-def load_own_pictures(made: Any) -> Any:
-    """Pictures scaled by the training part, varied where that does no harm."""
-
-    def prepared() -> Any:
-        from ..data.augment import decide_augmentation
-
-        data = read_pictures(made.data, made.size, made.channels)
-        parts = split_own_pictures(data, made)
-        data = data.standardised(parts.train)
-        if made.network_name == "mlp":
-            return data.flat()
-        varied, _ = decide_augmentation(data.classes, *data.shape)
-        return replace(data, augmentation=varied)
-
-    key = (made.data, repr(sorted(made.settings().items())))
-    return tables.once(_PREPARED, key, prepared)
-
-
-_PICTURES: dict = {}
-_PREPARED: dict = {}
-
-
-def split_own_pictures(data: Any, made: Any) -> Split:
-    """Pictures of equal pixels stay together; a division into folders stands."""
-    from ..data.images import split_pictures
-
-    return split_pictures(data, made.validation, made.test, made.seed)
-
-
 # kind -> how a file of a person's own is used
 SOURCES: dict[str, Source] = {
     "table": Source(
@@ -323,11 +267,18 @@ SOURCES: dict[str, Source] = {
         series_defaults,
     ),
     "pictures": Source(
-        load_own_pictures,
-        split_own_pictures,
+        own_pictures.load,
+        own_pictures.split,
         ("classify",),
-        ("kind", "size", "channels"),
-        picture_defaults,
+        ("kind", *PICTURE_SETTINGS),
+        own_pictures.defaults,
+    ),
+    "picture_table": Source(
+        own_pictures.load,
+        own_pictures.split,
+        ("classify", "regress"),
+        ("kind", "target", "columns", *READING, *PICTURE_SETTINGS),
+        own_pictures.table_defaults,
     ),
 }
 
@@ -366,10 +317,10 @@ def no_such_data(data: str, known: Sequence[str]) -> str:
 
 
 def kind_of(data: str, values: Mapping[str, Any]) -> str:
-    """table, text, series or pictures: a folder has pictures; else by the task that is asked for, else by the
-    target, else by the file's name."""
+    """table, text, series, pictures or picture_table: a folder has pictures; else by the task that is asked for, else
+    by the target, else by the file's name; a table of paths of pictures by its columns."""
     path, task = Path(data), values.get("task")
-    if path.is_dir() or is_pictures(path):
+    if path.is_dir() or own_pictures.is_pictures(path):
         return "pictures"
     if task == "forecast":
         return "series"
@@ -377,4 +328,4 @@ def kind_of(data: str, values: Mapping[str, Any]) -> str:
         return "text"
     if path.suffix.lower() in TEXT_SUFFIXES and not values.get("target"):
         return "text"
-    return "table"
+    return "picture_table" if own_pictures.is_picture_table(data, values) else "table"

@@ -1,0 +1,179 @@
+"""A person's own pictures: a folder, idx files, or a table that names them; the settings that suit them.
+
+`read` decodes them once for each set of settings; a run looks at them to decide, to tell and to learn."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import DataError, OptionError
+from ..data.augment import augmentation_for
+from ..data.dataset import Split
+from ..data.encoder import Target
+from ..data.frame import Column
+from ..data.pictures import Choice, Pictures, split_pictures
+from . import tables
+
+READING = ("size", "channels", "background", "strict")  # how pictures are read
+LOOK_BYTES = 2**16  # of a text, in which the name of a picture must occur
+MOST_BYTES = 2**28  # of a table that is not a text, to look into it
+SIDES = (8, 16, 32, 64)  # of pictures that a generator makes
+
+_PICTURES: dict = {}
+_PREPARED: dict = {}
+
+
+# Which data are pictures
+
+
+def is_pictures(path: str | Path) -> bool:
+    """Whether this is a folder of pictures, or an idx file of them."""
+    from ..data.images import is_idx, is_image_folder
+
+    return is_idx(path) or is_image_folder(path)
+
+
+def is_picture_table(path: str, values: Mapping[str, Any]) -> bool:
+    """Whether a table names pictures: a person has said which column does, or most values of one are such paths."""
+    given = values.get("columns") or {}
+    if "picture" in given.values():
+        return True
+    return may_name_pictures(path) and _column(path, values) is not None
+
+
+def may_name_pictures(path: str) -> bool:
+    """Whether it is worth while to read a table for that: a large table of numbers is not read twice."""
+    with open(path, "rb") as file:
+        head = file.read(LOOK_BYTES)
+    # No plain text: a workbook, Parquet, gzip, UTF-16.
+    if b"\0" in head or head.startswith(b"\x1f\x8b"):
+        return os.path.getsize(path) <= MOST_BYTES
+    return re.search(rb"\.(png|jpe?g?|gif|bmp|webp|jfif|dib|apng)", head, re.IGNORECASE) is not None
+
+
+def _column(path: str, values: Mapping[str, Any]) -> str | None:
+    """The column of pictures of a table, as a person said or as its texts say."""
+    from ..data.images import picture_column
+
+    given = values.get("columns") or {}
+    frame = tables.read(path, tables.reading(values))
+    named = [name for name, use in given.items() if use == "picture"]
+    if len(named) > 1:
+        raise OptionError(
+            f"--column: {' and '.join(named)}: one column of pictures can be learned from."
+        )
+    if named:
+        return tables.known_column(frame, named[0], "--column")
+    without = [*given, *filter(None, [values.get("target")])]
+    return picture_column(frame, Path(path).parent, without)
+
+
+# Reading
+
+
+def read(path: str, values: Mapping[str, Any]) -> Pictures:
+    """The pictures of a folder, of idx files or of a table, decoded once.
+
+    values  settings: task, READING, and of a table target, columns and how it is read"""
+    from ..data.images import is_idx, read_idx
+
+    wishes = {n: values[n] for n in READING if values.get(n) is not None}
+    if values.get("kind") == "picture_table":
+        told = {n: values.get(n) for n in ("task", "target", "columns", *tables.READING)}
+        key = (path, repr((wishes, told)))
+        return tables.once(_PICTURES, key, lambda: _read_table(path, values, wishes))
+    if is_idx(path):
+        return tables.once(_PICTURES, (path,), lambda: read_idx(path))
+    is_made = values.get("task") == "generate"
+    key = (path, repr((wishes, is_made)))
+    return tables.once(_PICTURES, key, lambda: _read_folder(path, is_made, wishes))
+
+
+def _read_folder(path: str, is_made: bool, wishes: Mapping[str, Any]) -> Pictures:
+    from ..data.images import read_image_folder
+
+    sides = SIDES if is_made else ()
+    return read_image_folder(path, labelled=not is_made, sides=sides, **wishes)
+
+
+def _read_table(path: str, values: Mapping[str, Any], wishes: Mapping[str, Any]) -> Pictures:
+    from ..data.images import read_image_table
+
+    column = _column(path, values)
+    frame = tables.read(path, tables.reading(values))
+    if column is None:
+        raise DataError(
+            f"{path}: no column holds paths of pictures that are there. Say which one does: --column NAME=picture"
+        )
+    target = tables.known_column(frame, values["target"], "target")
+    others = [n for n in frame.names if n not in (column, target)]
+    base, (task, why_task) = Path(path).parent, tables.task_of(frame, values)
+    found = read_image_table(frame, column, target, base, task=task, **wishes)
+    why = "as you said"
+    if (values.get("columns") or {}).get(column) != "picture":
+        why = f"most of its texts are paths of pictures in {base}"
+    choices = [Choice("pictures", f"column {column}", why, "column")]
+    if others:
+        named = tables.some(others)
+        choices.append(Choice("dropped", named, "only the picture is learned from", ""))
+    choices.append(Choice("task", task, why_task, "task"))
+    return replace(found, choices=(*choices, *found.choices))
+
+
+# Settings
+
+
+def defaults(data: str, values: Mapping[str, Any]) -> dict:
+    """Few pictures are learned from in small batches and for many epochs: 1,500 steps or so, 12 epochs at least."""
+    n = len(read(data, values))
+    batch = values.get("batch") or int(min(64, max(8, 2 ** round(np.log2(max(1, n) / 20)))))
+    return {"batch": batch, "epochs": int(min(60, max(12, 1500 * batch // max(1, n))))}
+
+
+def table_defaults(data: str, values: Mapping[str, Any]) -> dict:
+    """The task that the target asks for, and what suits pictures. Raises OptionError when no target is named."""
+    frame = tables.read(data, tables.reading(values))
+    if values.get("target") is None:
+        raise OptionError(tables.no_target(frame.without([_column(data, values) or ""])))
+    tables.known_column(frame, values["target"], "target")
+    task, _ = tables.task_of(frame, values)
+    return {"task": task, **defaults(data, {**values, "task": task, "kind": "picture_table"})}
+
+
+def load(made: Any) -> Pictures:
+    """Pictures scaled by the training part, varied where that does no harm."""
+    key = (made.data, repr(sorted(made.settings().items())))
+    return tables.once(_PREPARED, key, lambda: _prepared(made))
+
+
+def _prepared(made: Any) -> Pictures:
+    data = read(made.data, vars(made))
+    parts = split(data, made)
+    data = data.standardised(parts.train)
+    is_flat = made.network_name == "mlp"
+    if made.task == "regress":
+        amounts = Column(
+            made.target, "number", data.y.astype(np.float64), np.zeros(len(data), bool)
+        )
+        target = Target.fit(amounts, "regress", parts.train)
+        data = replace(data, y=target.encode(amounts)[0], target=target)
+    varied, words, why = augmentation_for(made.augment, data.classes, *data.shape)
+    if is_flat and made.augment is None:
+        varied, words, why = (
+            None,
+            "not at all",
+            "an mlp knows no neighbours: a moved picture is another to it",
+        )
+    choice = Choice("augment", words, why, "augment")
+    data = replace(data, augmentation=varied, choices=(*data.choices, choice))
+    return data.flat() if is_flat else data
+
+
+def split(data: Pictures, made: Any) -> Split:
+    """Pictures of equal pixels stay together; a division into folders stands."""
+    return split_pictures(data, made.validation, made.test, made.seed)
