@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import DataError, OptionError
-from .cells import columns_of, looks_like_a_value
+from .cells import columns_of
 from .dialect import (
     Dialect,
     QuoteError,
@@ -25,6 +25,7 @@ from .dialect import (
 )
 from .frame import Frame
 from .regular import read_regular
+from .written import looks_like_a_value
 
 SAMPLE = 1 << 17  # bytes by which the delimiter and the header are judged
 SAMPLE_LINES = 1000

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from ..base.errors import DataError, OptionError
-from .cells import MARKS, looks_like_a_value
+from .written import MARKS, looks_like_a_value
 
 DELIMITERS = "\t;|,"  # of equals the first is taken
 SAID = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", " ": "blanks"}

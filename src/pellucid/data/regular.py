@@ -6,20 +6,42 @@ repair (a short row, a trailing delimiter, a stray quote mark) never come into p
 DuckDB counts otherwise, is left to delimited.py (None)."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from ..runtime.team import get_threads
-from .cells import COMMAS, EXACT, NUMBER, NUMBER_MARKS, columns_of, mark_note
+from .cells import Repairs, columns_of, marks_of
 from .dialect import Dialect
 from .frame import Column, Frame
+from .written import EXACT, NUMBER, Unsure, Written, plain_numbers
 
 CHUNK = 1 << 20  # bytes looked at together: a few arrays of that many stay in the cache
 MOST_COLUMNS = 2000  # DuckDB plans a query in a time that grows faster than its columns
 LF, QUOTE = 10, 34
 MARK = -1.2345678901234567e300  # stands for a mark of a missing value: no one's number
+
+
+@dataclass
+class Cut:
+    """Rows of a delimited file, cut into cells.
+
+    lines    (N,) on which they begin
+    numbers  column -> what holds nothing but plain numbers, read as such already
+    texts    column -> its cells as they are written, None where there is none"""
+
+    lines: np.ndarray
+    texts: dict[int, list]
+    numbers: dict[int, tuple[Column, Repairs]] = field(default_factory=dict)
+
+    def facts(self) -> dict[int, Written]:
+        """How the numbers are written."""
+        return {
+            i: plain_numbers(int((~c.missing).sum()), bool((c.values[~c.missing] % 1).any()))
+            for i, (c, _) in self.numbers.items()
+        }
 
 
 def read_regular(
@@ -40,10 +62,61 @@ def read_regular(
     start        line of the file on which the data begin
     options      of cells.columns_of
     path         of a file with exactly these bytes; otherwise a copy is written for DuckDB"""
-    width = len(names)
-    if not head or width > MOST_COLUMNS or ord(dialect.delimiter) > 127 or dialect.delimiter == " ":
+    if not head or any(len(row) != len(names) for _, row in head):
         return None
     if header is not None and (header[0] != start or head[0][0] != start + 1):
+        return None
+    numbers = number_like(names, [row for _, row in head], options)
+    marks = marks_of(options.get("missing"))[1]
+    cut = cut_regular(data, names, numbers, dialect, header, start, name, marks, path)
+    if cut is None:
+        return None
+    facts, others = cut.facts(), sorted(cut.texts)
+    try:
+        made, said = columns_of(
+            [names[i] for i in others],
+            [cut.texts.pop(i) for i in others],
+            lambda row: f"{name}, line {cut.lines[row]}",
+            others={names[i]: w for i, w in facts.items()},
+            **options,
+        )
+    except Unsure:
+        return None  # a point may stand between thousands
+    columns = {i: c for i, (c, _) in cut.numbers.items()}
+    columns.update(zip(others, made, strict=True))
+    in_order = [note for i in sorted(cut.numbers) for note in cut.numbers[i][1].notes()]
+    return Frame(name, tuple(columns[i] for i in range(len(names))), cut.lines, (*in_order, *said))
+
+
+def number_like(names: Sequence[str], rows: Sequence[Sequence[str]], options: dict) -> list[int]:
+    """The columns that hold nothing but plain numbers in these rows, and may be read as numbers."""
+    marks, kinds = marks_of(options.get("missing"))[1], options.get("kinds") or {}
+    return [
+        i
+        for i, column in enumerate(names)
+        if options.get("decimal") != ","
+        and kinds.get(column, "number") == "number"
+        and all(NUMBER.fullmatch(c) or c in marks for c in (row[i].strip() for row in rows))
+    ]
+
+
+def cut_regular(
+    data: bytes,
+    names: Sequence[str],
+    numbers: Sequence[int],
+    dialect: Dialect,
+    header: tuple[int, list[str]] | None,
+    start: int,
+    name: str,
+    marks: Collection[str],
+    path: Path | None = None,
+) -> Cut | None:
+    """The rows of a regular file, or of a part of one; None where it is not regular.
+
+    numbers  columns that are read as numbers where they hold nothing else
+    marks    of a missing value in such columns; the rest is as of read_regular"""
+    width = len(names)
+    if width > MOST_COLUMNS or ord(dialect.delimiter) > 127 or dialect.delimiter == " ":
         return None
     found = scan(data, dialect, width)
     if found is None:
@@ -52,16 +125,6 @@ def read_regular(
     lines += start
     if header is not None:
         lines = lines[1:]
-    marks = options.get("missing")
-    marks = NUMBER_MARKS if marks is None else frozenset(["", *marks])
-    kinds = options.get("kinds") or {}
-    numbers = [
-        i
-        for i, column in enumerate(names)
-        if options.get("decimal") != ","
-        and kinds.get(column, "number") == "number"
-        and all(NUMBER.fullmatch(c) or c in marks for c in (row[i].strip() for _, row in head))
-    ]
     texts = [i for i in range(width) if i not in set(numbers)]
 
     def place(row: int) -> str:
@@ -77,41 +140,24 @@ def read_regular(
             path.write_bytes(data)
         query = _Query(path, dialect, width, header is not None, marks, is_odd)
         got = query.fetch(numbers, texts)
-        if got is None or len(got[0] if numbers else got[texts[0]]) != len(lines):
+        if got is None or len(next(iter(got.values()))) != len(lines):
             return None
-        columns: dict[int, Column] = {}
-        notes: dict[int, list[str]] = {}
-        for i in numbers:
-            made = _number_column(names[i], got.pop(i), place)
-            if made is not None:
-                columns[i], notes[i] = made
-        again = [i for i in numbers if i not in columns]
+        made = {i: _number_column(names[i], got.pop(i), place) for i in numbers}
+        again = [i for i in numbers if made[i] is None]
         if again:
             more = query.fetch([], again)
             if more is None:
                 return None
             got.update(more)
-    pointed = any((c.values[~c.missing] % 1).any() for c in columns.values())
-    others = sorted(got)
-    texts_of = {i: _texts(got.pop(i)) for i in others}
-    if header is not None and len(others) == width and _again(header[1], texts_of):
+    cut = Cut(lines, {i: _texts(got.pop(i)) for i in sorted(got)})
+    cut.numbers = {i: m for i, m in made.items() if m is not None}
+    if header is not None and len(cut.texts) == width and _again(header[1], cut.texts):
         return None
-    made_others, said = columns_of(
-        [names[i] for i in others],
-        [texts_of.pop(i) for i in others],
-        place,
-        point_seen=pointed,
-        **options,
-    )
-    if pointed and any(note.endswith(COMMAS) for note in said):
-        return None  # a point may stand between thousands
-    columns.update(zip(others, made_others, strict=True))
-    in_order = [note for i in sorted(notes) for note in notes[i]]
-    return Frame(name, tuple(columns[i] for i in range(width)), lines, (*in_order, *said))
+    return cut
 
 
-def _number_column(name: str, values: np.ndarray, place) -> tuple[Column, list[str]] | None:
-    """The column of numbers and its notes; None where a cell is not plainly a number.
+def _number_column(name: str, values: np.ndarray, place) -> tuple[Column, Repairs] | None:
+    """The column of numbers and what was repaired in it; None where a cell is not plainly a number.
 
     values  masked where a cell is empty, MARK where it holds a mark of a missing value, NaN where it is neither"""
     missing = np.ma.getmaskarray(values).copy()
@@ -119,12 +165,11 @@ def _number_column(name: str, values: np.ndarray, place) -> tuple[Column, list[s
     plain[missing] = 0.0
     marked = plain == MARK
     plain[marked] = 0.0
-    if not (np.abs(plain) < EXACT).all():  # larger, infinite or NaN: cells.py says what they are
+    if not (np.abs(plain) < EXACT).all():  # larger, infinite or NaN: written.py says what they are
         return None
-    notes = []
-    if marked.any():
-        notes.append(mark_note(name, int(marked.sum()), place(int(marked.argmax()))))
-    return Column(name, "number", plain, missing | marked), notes
+    n = int(marked.sum())
+    repairs = Repairs(name, n, place(int(marked.argmax())) if n else "")
+    return Column(name, "number", plain, missing | marked), repairs
 
 
 def _again(header: Sequence[str], columns: dict[int, list]) -> bool:
