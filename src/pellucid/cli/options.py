@@ -15,6 +15,7 @@ NETWORKS = ("mlp", "cnn", "dcgan", "gpt", "lstm", "gru", "rnn")
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
 OPTIMIZERS = ("adamw", "adam", "nadam", "rmsprop", "lion", "momentum", "sgd")
 SCHEDULES = ("constant", "cosine", "linear", "step", "exponential", "one-cycle")
+CLASS_WEIGHTS = ("root", "balanced", "none")
 
 # What a column of a table can be (data/columns.py); an identifier is left out.
 USES = ("number", "category", "text", "date", "identifier", "picture")
@@ -187,6 +188,11 @@ TABLE_OPTIONS = (
         help="What a column is, where the choice made for you is wrong. May be repeated.",
     ),
     click.option("--group", help="Column whose rows of equal value stay in one part."),
+    click.option(
+        "--class-weights",
+        type=OneOf("a kind of class weights", CLASS_WEIGHTS),
+        help="Whether rows of a rare class count more.",
+    ),
     click.option("--delimiter", help="Between the cells of a table.  [default: found in the file]"),
     click.option("--encoding", help="Of a table's text.  [default: found in the file]"),
     click.option("--header/--no-header", default=None, help="Whether the first line has names."),

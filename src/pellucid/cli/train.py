@@ -297,12 +297,14 @@ def report_rows(result: dict, run: str) -> list[str]:
     rows = [("this network", ours), *usable(result["baselines"]).items()]
     width = max(len(name) for name, _ in rows)
     low, high = ours["accuracy_interval"]
+    rare = result.get("alarms")
     lines = [
         f"{result['settings'].get('target', 'Classes')} of {ours['n']:,} held-out rows:",
-        f"{'':{width}}  {'accuracy':>8}  {'macro F1':>8}  {'AUC':>6}  {'log loss':>8}",
+        f"{'':{width}}  {'accuracy':>8}  {'macro F1':>8}  {'AUC':>6}  {'log loss':>8}"
+        + ("  PR AUC" if rare else ""),
         *(
             f"{n:{width}}  {percent(e['accuracy']):>8}  {e['macro_f1']:8.3f}  {share(e['roc_auc']):>6}  "
-            f"{e['log_loss']:8.4f}"
+            f"{e['log_loss']:8.4f}" + (f"  {share(e['rare_pr_auc']):>6}" if rare else "")
             for n, e in rows
         ),
         f"The network's accuracy on other such rows: {percent(low)} to {percent(high)}, with 95 % confidence.",
@@ -311,8 +313,32 @@ def report_rows(result: dict, run: str) -> list[str]:
     ]
     if len(result["classes"]) <= 20:
         lines += ["", confusion_text(np.array(result["confusion"]), result["classes"])]
-    better = {n: 1 - e["accuracy"] for n, e in rows[1:]}
-    return lines + warning(1 - ours["accuracy"], better)
+    key = "accuracy"
+    if rare:
+        # Who never raises an alarm is right nearly always.
+        key = "rare_pr_auc"
+        lines += ["", *alarm_table(rare)]
+    better = {n: -e[key] for n, e in rows[1:] if e[key] is not None}
+    return lines + (warning(-ours[key], better) if ours[key] is not None else [])
+
+
+def alarm_table(found: dict) -> list[str]:
+    """What an alarm for the rare class would cost, from each probability on."""
+    name, n_class = found["class"][:30], found["n_class"]
+    lines = [
+        f"An alarm for {name!r} ({n_class:,} of {found['n']:,} rows) where its probability is at least:",
+        f"{'probability':>11}  {'alarms':>8}  {'right':>16}  {'found':>16}",
+    ]
+    for row in found["rows"]:
+        right = (
+            f"{row['right']:,} ({percent(row['right'] / row['alarms'])})" if row["alarms"] else "-"
+        )
+        of_all = f"{percent(row['right'] / n_class)} of {n_class:,}" if n_class else "-"
+        mark = "  best F1 on the rows to validate" if row["threshold"] == found["best"] else ""
+        lines.append(
+            f"{row['threshold']:11.3g}  {row['alarms']:8,}  {right:>16}  {of_all:>16}{mark}"
+        )
+    return lines
 
 
 def per_class(scores: Sequence[dict], most: int = 20) -> list[str]:

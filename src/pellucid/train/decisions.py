@@ -10,6 +10,7 @@ from ..data.dataset import Split
 from ..data.pictures import Pictures
 from ..data.sequence import Series, Text
 from ..optim.schedules import Schedule
+from .balance import RARE
 from .networks import initialisation
 from .tables import Table, some
 
@@ -35,6 +36,8 @@ WHY_LOSS = {
     "regress": "the target is an amount: large errors count most",
     "generate": "the critic tells real from made, the generator learns to be taken for real",
 }
+
+FIELDS = {"class_weights": "balance"}  # settings whose line has another name
 
 # What the settings of a network mean, where it has them.
 WHY_SETTING = {
@@ -80,9 +83,9 @@ def decisions(
         _epochs(made),
         ("seed", str(made.seed), "the same seed gives the same network, to the bit", "seed"),
     ]  # fmt: skip
+    given = {FIELDS.get(name, name) for name in made.given}
     return [
-        Decision(name, value, "as you said" if name in made.given else reason, f"--{o}" if o else "",
-                 name in made.given)
+        Decision(name, value, "as you said" if name in given else reason, f"--{o}" if o else "", name in given)
         for name, value, reason, o in lines
     ]  # fmt: skip
 
@@ -198,9 +201,31 @@ def _table_lines(made: Any, data: Table, parts: Split, each: bool) -> list[Line]
     together = (
         f"rows of one {made.group!r} stay together" if made.group else "equal rows stay together"
     )
+    if made.class_weights is not None:
+        lines.append(("balance", *_class_weights(made, data, parts), "class-weights"))
     lines.append(("rows", _parts(counts), f"{why}, {together}; test rows are seen once, at the end",
                   "test"))  # fmt: skip
     return lines
+
+
+def _class_weights(made: Any, data: Table, parts: Split) -> tuple[str, str]:
+    """(what each class counts, why)."""
+    shares = np.bincount(data.y[parts.train], minlength=len(data.classes)) / len(parts.train)
+    least = int(shares.argmin())
+    if data.class_weights is None:
+        why = f"of two classes none has less than {RARE:.0%} of the rows"
+        if len(data.classes) > 2:
+            why = "only of two classes is one taken for rare"
+        elif shares[least] < RARE:
+            why = f"{data.classes[least]!r} has too few rows"
+        return "none", why
+    most = np.argsort(-data.class_weights, kind="stable")[:3]
+    counts = ", ".join(f"{data.classes[c]!r} {data.class_weights[c]:.3g}" for c in most)
+    why = (
+        f"{data.classes[least]!r} has {shares[least]:.2%} of the rows to learn, less than {RARE:.0%}: its rows count "
+        f"more; the answers are brought back to the true shares"
+    )
+    return f"{made.class_weights} ({counts})", why
 
 
 PLURAL = {"number": "numbers", "category": "categories", "text": "texts", "date": "dates"}

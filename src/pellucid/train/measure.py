@@ -5,6 +5,7 @@ Each function takes (recipe, network, data, parts) and gives the entries of the 
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..data.sequence import Scales, Series, Text
 from ..models.samples import fixed_noise
 from . import baselines
 from . import metrics as m
+from .balance import alarms, is_rare
 from .evaluation import evaluate, predict
 from .samples import Sampler
 from .scores import classification, regression
@@ -26,7 +28,9 @@ COPY = 0.25  # a picture nearer than this part of the usual distance to a real o
 
 
 def measure(made: Any, network: Any, data: Any, parts: Split) -> dict:
-    """metrics of every part that has rows, and what MEASURES says for the task."""
+    """metrics of every part that has rows, and what MEASURES says for the task. Every row counts once."""
+    if getattr(data, "weights", None) is not None:
+        data = replace(data, weights=None)
     scores = {}
     for name, rows in (
         ("train", parts.train),
@@ -72,6 +76,14 @@ def measure_classes_of_rows(made: Any, network: Any, data: Any, parts: Split, sc
     found = measure_classes(made, network, data, parts, scores)
     tested = parts.test
     p = predict(network, data.x[tested]) if len(tested) else np.zeros((0, len(data.classes)))
+    counts = np.bincount(data.y[parts.train], minlength=len(data.classes))
+    if is_rare(counts) and len(tested):
+        rare = int(counts.argmin())
+        judged = parts.validation
+        chances = predict(network, data.x[judged])[:, rare] if len(judged) else np.zeros(0)
+        found["alarms"] = alarms(
+            (chances, data.y[judged]), (p[:, rare], data.y[tested]), data.classes, rare
+        )
     return {
         **found,
         "scores": classification(p, data.y[tested], data.classes),

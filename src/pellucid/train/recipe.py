@@ -19,6 +19,7 @@ from ..optim.schedules import Cosine, Exponential, Linear, OneCycle, Schedule, S
 from ..optim.sgd import SGD
 from ..optim.signs import Lion
 from ..tensor import random
+from .balance import CLASS_WEIGHTS
 from .decisions import Decision, decisions
 from .networks import NETWORKS, OBJECTIVE_OF, Network, networks_for
 from .sources import DATA_SETS, OWN_SETTINGS, SOURCES, Source, source_of
@@ -86,6 +87,7 @@ class Recipe:
     width, layers, window, dropout, activation   None where the network has no such setting
     kind    of a file of one's own: table, text, series (sources.py); None for what the package carries
     target, columns, group   of a table: what is learned, uses of columns by name, whose rows stay together
+    class_weights   root or balanced: rows of a rare class count more (balance.py); none
     delimiter, encoding, header, missing, decimal, sheet   how it is read (data/reading.py)
     size, channels   of pictures: pixels of a side; 1 grey, 3 colour (data/images.py)
     background, strict   what shows through transparent places; whether a damaged picture ends the run
@@ -114,6 +116,7 @@ class Recipe:
     group: str | None = None
     delimiter: str | None = None
     encoding: str | None = None
+    class_weights: str | None = None
     header: bool | None = None
     missing: Any = None
     decimal: str | None = None
@@ -211,7 +214,9 @@ def recipe(data: str = "digits", **given) -> Recipe:
     for name in OWN_SETTINGS:
         if name in values and name not in source.uses:
             what = WORDS.get(kind or "", data)
-            raise OptionError(f"--{OPTION_OF.get(name, name)} is no setting of {what}.")
+            raise OptionError(
+                f"--{OPTION_OF.get(name, name).replace('_', '-')} is no setting of {what}."
+            )
     if values.get("task", source.tasks[0]) not in source.tasks:
         raise OptionError(
             f"{data} cannot be used to {values['task']}; it can be used to {' and to '.join(source.tasks)}."
@@ -235,6 +240,10 @@ def recipe(data: str = "digits", **given) -> Recipe:
     rule = OPTIMIZERS[nearest(values.setdefault("optimizer", "adamw"), OPTIMIZERS, "optimizer")]
     nearest(values.get("schedule", Recipe.schedule), SCHEDULES, "schedule")
     values.setdefault("lr", row.lr.get(values["optimizer"], rule.lr))
+    if "class_weights" in values:
+        nearest(values["class_weights"], CLASS_WEIGHTS, "kind of class weights")
+        if task != "classify":
+            raise OptionError("--class-weights is for classes; the target holds amounts.")
     return Recipe(data=data, **values, given=tuple(n for n in given if given[n] is not None))
 
 

@@ -32,6 +32,7 @@ from .report_parts import (
     NAMES,
     answers,
     figure,
+    figures_of,
     is_number,
     mapping,
     own_figures,
@@ -185,7 +186,7 @@ def page(
 
 def _heading(result: Mapping) -> Markup:
     """The figure that counts with its interval, the best simple method beside it, and what follows."""
-    key, label, kind, less_is_better = FIGURES.get(task_of(result), FIGURES["classify"])[0]
+    key, label, kind, less_is_better = figures_of(result)[0]
     part, ours = own_figures(result)
     value = ours.get(key)
     if value is None:
@@ -226,7 +227,8 @@ def _heading(result: Mapping) -> Markup:
             tag("span", "; ".join(others), class_="quiet") if others else None,
         )
     )
-    words = _verdict(value, interval, best[key], less_is_better, best.get("ahead_interval"))
+    ahead = None if mapping(result, "alarms") else best.get("ahead_interval")  # of the accuracy
+    words = _verdict(value, interval, best[key], less_is_better, ahead)
     return join([tag("div", *boxes, class_="hero"), tag("p", words, class_="verdict")])
 
 
@@ -295,7 +297,8 @@ def _compared(result: Mapping) -> Markup | None:
     rivals = _rivals(result)
     if not rivals:
         return None
-    figures = FIGURES.get(task_of(result), FIGURES["classify"])
+    figures = figures_of(result)
+    _, label, compared_as, _ = FIGURES.get(task_of(result), FIGURES["classify"])[0]
     ours = own_figures(result)[1]
     every = [ours, *(s for _, s in rivals)]
     figures = tuple(f for f in figures if sum(is_number(s.get(f[0])) for s in every) > 1)
@@ -309,9 +312,7 @@ def _compared(result: Mapping) -> Markup | None:
             cells.append(tag("td", say(value, kind, "") if known else "", class_="n"))
         if with_ahead:
             found = scores.get("ahead_interval")
-            cells.append(
-                tag("td", _ahead(found, figures[0][2]) if found and figures else "", class_="n")
-            )
+            cells.append(tag("td", _ahead(found, compared_as) if found else "", class_="n"))
         note = scores.get("skipped") or scores.get("note")
         said = f"not tried: {note}" if scores.get("skipped") else note
         remark = tag("div", said, class_="quiet") if said else None
@@ -329,7 +330,7 @@ def _compared(result: Mapping) -> Markup | None:
     )
     if not with_ahead:
         return compared
-    said = f"Ahead by: the 95 % interval of the difference in {figures[0][1]} on the same rows."
+    said = f"Ahead by: the 95 % interval of the difference in {label} on the same rows."
     return join([compared, tag("p", said, class_="quiet")])
 
 

@@ -50,6 +50,15 @@ NAMES = {
 }
 
 
+def figures_of(result: Mapping) -> tuple[tuple[str, str, str, bool], ...]:
+    """The task's rows of FIGURES; where a class is rare its PR AUC counts, as who never finds it is right mostly."""
+    rows = FIGURES.get(task_of(result), FIGURES["classify"])
+    if mapping(result, "alarms"):
+        rare = ("rare_pr_auc", "PR AUC of the rare class", "number", False)
+        return (rare, *(row for row in rows if row[0] != "pr_auc"))
+    return rows
+
+
 def own_figures(result: Mapping) -> tuple[str, dict[str, Any]]:
     """(the part of the data, its figures under the names of FIGURES)."""
     metrics = mapping(result, "metrics")

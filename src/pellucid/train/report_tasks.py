@@ -34,6 +34,7 @@ Sections = list[tuple[str, str, Markup | None]]
 def _classes(result: Mapping, sheet: bytes | None) -> Sections:
     return [
         ("mistakes", "Which classes are mixed up", _mistakes(result)),
+        ("alarms", "What an alarm costs", _alarms(result)),
         ("classes", "Each class", _per_class(result)),
         ("curves", "Finding a class, and false alarms", _class_curves(result)),
         ("calibration", "How sure, and how often right", _calibration(result)),
@@ -113,6 +114,36 @@ def _per_class(result: Mapping) -> Markup | None:
     return join(
         [tag("p", said, class_="quiet"), medical, missing, wide(table, "Scores of each class")]
     )
+
+
+def _alarms(result: Mapping) -> Markup | None:
+    """Where one of two classes is rare: alarms, right ones and found ones from each probability on."""
+    found = mapping(result, "alarms")
+    if not found.get("rows"):
+        return None
+    n_class = found["n_class"]
+    rows = [
+        tag("tr", tag("th", f"{row['threshold']:.3g}" + (" *" if row["threshold"] == found["best"] else ""),
+                      scope="row", class_="n"),
+            *(tag("td", value, class_="n") for value in (
+                f"{row['alarms']:,}", f"{row['right']:,}", f"{row['alarms'] - row['right']:,}",
+                percent(row["right"] / row["alarms"]) if row["alarms"] else "–",
+                percent(row["right"] / n_class) if n_class else "–")))
+        for row in found["rows"]
+    ]  # fmt: skip
+    head = [
+        "Probability from",
+        "Alarms",
+        "Right",
+        "False",
+        "Right, of the alarms",
+        f"Found, of {n_class:,}",
+    ]
+    said = tag("p", "If an alarm is raised where the probability of ", data(found["class"]), " is at least so high, "
+               f"among {found['n']:,} rows.", class_="quiet")  # fmt: skip
+    best = "* The highest F1 on the rows to validate." if found["best"] is not None else None
+    table = wide(table_of(head, rows, range(len(head))), "Alarms")
+    return join([said, table, tag("p", best, class_="quiet") if best else None])
 
 
 def _class_curves(result: Mapping) -> Markup | None:

@@ -30,6 +30,7 @@ from ..models.build import build, describe
 from ..models.samples import fixed_noise
 from ..nn.init import blank
 from ..tensor.tensor import Tensor
+from .balance import restore_shares
 from .evaluation import predict
 from .events import EpochDone, Event, Finished, Stopped
 from .lock import RunLock
@@ -180,6 +181,8 @@ def train_run(
             kept, shape = network.generator, (network.latent,)
         if isinstance(data, Pictures) and data.is_flat:
             shape = (data.n_features,)
+        if isinstance(data, Table) and data.class_weights is not None:
+            restore_shares(kept, data.class_weights)
         # First the network: to measure it beside other methods can take longer than to train it.
         save_model(folder, kept, data, made.settings(), shape=shape)
         measured = measure(made, network, data, parts)
@@ -205,8 +208,9 @@ def train_run(
             }
             for e in stopped.history
         ]
-        model_json.write_json(folder / METRICS, {**result, "history": history})
-        write_report(folder, {**result, "history": history})
+        document = {**result, "history": history}
+        model_json.write_json(folder / METRICS, document)
+        write_report(folder, document)
         yield Finished(str(folder), result)
 
 

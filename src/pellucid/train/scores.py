@@ -40,7 +40,8 @@ def classification(
                    pr_auc), macro_f1 over the classes that occur, balanced_accuracy, log_loss in nats,
                    confusion (row = true class; None above 60 classes), mistakes (the most frequent),
                    roc_auc and pr_auc (two classes: of the second; more: the mean of each class against the
-                   rest, over those that the rows have), curves, calibration (bins and ECE)
+                   rest, over those that the rows have), rare_pr_auc (of two classes the one with fewer rows),
+                   curves, calibration (bins and ECE)
     Raises ShapeError, IndexRangeError or DataError for arrays that do not belong together."""
     p, y = _checked(probabilities, labels, classes)
     n, n_classes = p.shape
@@ -73,6 +74,7 @@ def classification(
         "log_loss": log_loss(p, y, _eps(probabilities)),
         "roc_auc": _mean([s["roc_auc"] for s in asked]),
         "pr_auc": _mean([s["pr_auc"] for s in asked]),
+        "rare_pr_auc": by_class[int(true.argmin())]["pr_auc"] if n_classes == 2 else None,
         "classes": list(classes),
         "per_class": [
             {

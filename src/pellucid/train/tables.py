@@ -8,6 +8,7 @@ import difflib
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ from ..data.animals import table_file
 from ..data.dataset import Dataset
 from ..data.frame import Frame
 from ..data.split import split_table
+from .balance import class_weights
+from .balance import decide as decide_weights
 
 FEWEST = 10  # rows: with fewer a part to validate or to test says nothing
 MOST_CLASSES = 1000
@@ -32,7 +35,7 @@ class Table(Dataset):
     parts     Split of its rows               frame   the rows as they were read, those without target left out
     schema    uses of the columns             encoder, target   how cells become numbers (data/encoder.py)
     findings  what data/checks.py has found   left_out  rows without a target
-    why       of the task"""
+    why       of the task            class_weights   (C,) what a row of each class counts; None: all the same"""
 
     parts: Any = None
     frame: Any = None
@@ -42,6 +45,7 @@ class Table(Dataset):
     findings: tuple[Any, ...] = ()
     left_out: int = 0
     why: str = ""
+    class_weights: np.ndarray | None = None
 
     def fingerprint(self) -> str:
         """SHA-256 of every number, and of what the numbers stand for."""
@@ -119,7 +123,19 @@ def defaults(data: str, values: Mapping[str, Any]) -> dict:
         raise OptionError(no_target(frame))
     known_column(frame, values["target"], "target")
     task, _ = task_of(frame, values)
-    return {"task": task, "batch": batch_for(len(frame))}
+    suited = {"task": task, "batch": batch_for(len(frame))}
+    if task == "classify":
+        suited["class_weights"] = decide_weights(class_counts(frame, values["target"]))
+    return suited
+
+
+def class_counts(frame: Frame, target: str) -> np.ndarray:
+    """(C,) the rows of each class."""
+    from ..data.columns import as_texts
+
+    names = Counter(as_texts(frame[target]))
+    names.pop(None, None)
+    return np.array([*names.values()], np.int64)
 
 
 def batch_for(n: int) -> int:
@@ -153,7 +169,9 @@ def load(made: Any) -> Table:
     """The table that a recipe names, encoded; statistics come from its training rows alone."""
     frame = read(made.data, reading(vars(made)))
     settings = made.settings()
-    fixed = {n: settings.get(n) for n in (*DIVIDED_BY, "task", "target", "columns")}
+    fixed = {
+        n: settings.get(n) for n in (*DIVIDED_BY, "task", "target", "columns", "class_weights")
+    }
     key = (id(frame), json.dumps(fixed, sort_keys=True))
     return once(_TABLES, key, lambda: (frame, encode(frame, made)))[1]
 
@@ -208,6 +226,7 @@ def encode(frame: Frame, made: Any) -> Table:
     encoder = Encoder.fit(kept, schema, parts.train)
     x = encoder.transform(kept)
     classes = tuple(target.classes or ()) if made.task == "classify" else ()
+    counts = class_weights(made.class_weights, y[parts.train], len(classes)) if classes else None
     return Table(
         name=frame.name,
         x=x,
@@ -223,6 +242,8 @@ def encode(frame: Frame, made: Any) -> Table:
         findings=tuple(check(kept, schema, parts)),
         left_out=len(frame) - len(kept),
         why=why,
+        class_weights=counts,
+        weights=None if counts is None else counts[y],
     )
 
 

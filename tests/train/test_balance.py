@@ -1,0 +1,192 @@
+"""A rare class: what is decided, that chances stay those of the true shares, and what alarms cost."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pellucid.base.errors import OptionError
+from pellucid.cli.main import run as command
+from pellucid.cli.train import report_rows
+from pellucid.nn import Linear, ReLU, Sequential
+from pellucid.tensor import random
+from pellucid.train.balance import alarms, best_threshold, class_weights, decide, restore_shares
+from pellucid.train.evaluation import predict
+from pellucid.train.events import EpochDone, Finished
+from pellucid.train.recipe import recipe
+from pellucid.train.run import load_model, train_run
+from pellucid.train.scores import classification
+
+SMALL: Any = {"net": (16,), "epochs": 12, "batch": 64}
+
+
+@pytest.fixture(scope="module")
+def fraud(tmp_path_factory):
+    """2,000 rows, about 4 % of them fraud, which two of three numbers tell of."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(2000, 3))
+    y = rng.random(2000) < 1 / (1 + np.exp(5.5 - 2 * x[:, 0] - 1.5 * x[:, 1]))
+    lines = [f"{a:.4f},{b:.4f},{c:.4f},{'fraud' if f else 'good'}"
+             for (a, b, c), f in zip(x, y, strict=True)]  # fmt: skip
+    path = tmp_path_factory.mktemp("fraud") / "cards.csv"
+    path.write_text("\n".join(["a,b,c,kind", *lines]) + "\n")
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def finished(fraud, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("runs") / "a"
+    return folder, trained(recipe(fraud, target="kind", **SMALL), folder)
+
+
+def trained(made, folder, resume=False) -> dict:
+    *_, last = train_run(made, folder, resume)
+    assert isinstance(last, Finished)
+    return last.result
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ((950, 50), "root"),
+        ((99, 901), "root"),
+        ((100, 900), "none"),  # a tenth is not less than a tenth
+        ((991, 9), "none"),  # too few rows to be made much of
+        ((900, 50, 50), "none"),  # of three classes each may be rare
+    ],
+)
+def test_one_rare_class_of_two_counts_more(counts, expected):
+    assert decide(np.array(counts)) == expected
+
+
+def test_weights_are_those_that_balance_or_their_roots():
+    y = np.array([0] * 90 + [1] * 10)
+    # n / (C n_c), as scikit-learn's class_weight="balanced": 100 / (2 * 90) and 100 / (2 * 10)
+    np.testing.assert_allclose(class_weights("balanced", y, 2), [100 / 180, 5.0])
+    np.testing.assert_allclose(class_weights("root", y, 2), np.sqrt([100 / 180, 5.0]))
+    assert class_weights("none", y, 2) is None and class_weights(None, y, 2) is None
+
+
+def test_restored_chances_are_divided_by_the_weights():
+    random.seed(3)
+    network = Sequential(Linear(4, 8), ReLU(), Linear(8, 3))
+    x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
+    weights = np.array([0.5, 8.0, 2.0])
+    expected = predict(network, x) / weights
+    restore_shares(network, weights)
+    # 1e-6: the bias and the softmax round to float32
+    np.testing.assert_allclose(
+        predict(network, x), expected / expected.sum(1, keepdims=True), rtol=2e-6, atol=1e-7
+    )
+    with pytest.raises(OptionError, match="a bias for each of the 2 classes"):
+        restore_shares(network, np.array([1.0, 2.0]))
+
+
+def test_alarms_are_counted_from_each_probability_on():
+    p = np.array([0.95, 0.6, 0.55, 0.3, 0.2, 0.04, 0.004])
+    y = np.array([1, 1, 0, 1, 0, 0, 1])
+    found = alarms((p, y), (p, y), ("no", "yes"), 1)
+    assert (found["class"], found["n"], found["n_class"]) == ("yes", 7, 4)
+    counted = {r["threshold"]: (r["alarms"], r["right"]) for r in found["rows"]}
+    # 0.75 raises the same alarm as 0.9, 0.05 those of 0.1 and 0.01 those of 0.02. F1 is highest with the first four:
+    # 2 * 3 / (4 + 4); half way between 0.3 and 0.2
+    assert counted == {0.9: (1, 1), 0.5: (3, 2), 0.25: (4, 3), 0.1: (5, 3), 0.02: (6, 3)}
+    assert found["best"] == 0.25
+    none = alarms((p[:0], y[:0]), (p, y), ("no", "yes"), 1)
+    assert none["best"] is None
+
+
+def test_the_best_threshold_is_that_of_scikit_learn():
+    sk = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(1)
+    y = rng.random(300) < 0.1
+    p = np.round(np.clip(0.1 + 0.3 * y + 0.2 * rng.normal(size=300), 0, 1), 2)
+    found = best_threshold(p, y)
+    best = max(sk.f1_score(y, p >= t) for t in np.unique(p))
+    assert sk.f1_score(y, p >= found) == pytest.approx(best)
+
+
+def test_the_area_of_the_rare_class_is_that_of_scikit_learn():
+    sk = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(2)
+    y = (rng.random(200) < 0.9).astype(int)  # the rare class is the first
+    p = np.clip(0.2 + 0.6 * rng.random(200) * y, 0, 1)
+    found = classification(np.stack([1 - p, p], 1), y, ("rare", "usual"))
+    expected = sk.average_precision_score(y == 0, 1 - p)
+    assert found["rare_pr_auc"] == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_rare_class_is_weighed_and_its_chances_are_those_of_the_true_shares(fraud, finished):
+    made = recipe(fraud, target="kind", **SMALL)
+    assert made.class_weights == "root" and made.settings()["class_weights"] == "root"
+    data = made.dataset()
+    parts = made.split(data)
+    share = float(np.mean(data.y == 0))
+    assert 0.02 < share < 0.08 and data.classes == ("fraud", "good")
+    told = next(d for d in made.decisions(data, parts) if d.name == "balance")
+    assert told.option == "--class-weights" and told.value.startswith("root ('fraud' ")
+    folder, result = finished
+    chances = load_model(folder).predict(data.x[parts.test])[:, 0]
+    came = float(np.mean(data.y[parts.test] == 0))
+    first, second = data.class_weights
+    left_in = chances * first / (chances * first + (1 - chances) * second)
+    # A small network after a few epochs; with the weights left in the mean chance is several times too high.
+    assert 0.5 * came < chances.mean() < 2 * came and left_in.mean() > 3 * came
+    # Every row counts once in what is measured: the loss is scikit-learn's log loss of these chances.
+    sk = pytest.importorskip("sklearn.metrics")
+    expected = sk.log_loss(data.y[parts.test] != 0, 1 - chances.astype(np.float64))
+    assert result["metrics"]["test"]["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_person_may_decide(fraud):
+    plain = recipe(fraud, target="kind", class_weights="none")
+    assert plain.dataset().weights is None and plain.given == ("target", "class_weights")
+    told = plain.decisions(plain.dataset(), plain.split(plain.dataset()))
+    assert next(d for d in told if d.name == "balance").is_given
+    data = recipe(fraud, target="kind", class_weights="balanced").dataset()
+    train = data.parts.train
+    in_all = [data.weights[train][data.y[train] == c].sum() for c in (0, 1)]
+    assert in_all[0] == pytest.approx(in_all[1])
+    with pytest.raises(OptionError, match="for classes; the target holds amounts"):
+        recipe(fraud, target="a", class_weights="balanced")
+    with pytest.raises(OptionError, match="Did you mean 'balanced'"):
+        recipe(fraud, target="kind", class_weights="balance")
+    with pytest.raises(OptionError, match="--class-weights is no setting of digits"):
+        recipe("digits", class_weights="balanced")
+
+
+def test_a_weighed_run_that_goes_on_ends_with_the_same_bits(fraud, finished, tmp_path):
+    running = train_run(recipe(fraud, target="kind", **SMALL), tmp_path / "b", checkpoint_seconds=0)
+    for event in running:
+        if isinstance(event, EpochDone) and event.epoch == 5:
+            break
+    running.close()
+    last = trained(recipe(fraud, target="kind", **SMALL), tmp_path / "b", resume=True)
+    assert last["weights_sha256"] == finished[1]["weights_sha256"]
+    # And once more, of a finished run: the shares are brought back once, not twice.
+    last = trained(recipe(fraud, target="kind", **SMALL), tmp_path / "b", resume=True)
+    assert last["weights_sha256"] == finished[1]["weights_sha256"]
+
+
+def test_alarms_are_shown_with_what_they_cost(fraud, finished):
+    folder, result = finished
+    lines = report_rows(result, str(folder))
+    assert "PR AUC" in lines[1] and any("An alarm for 'fraud'" in line for line in lines)
+    found = result["alarms"]
+    data = recipe(fraud, target="kind", **SMALL).dataset()
+    tested = data.parts.test
+    chances = load_model(folder).predict(data.x[tested])[:, 0]
+    assert found["rows"] and found["n_class"] == (data.y[tested] == 0).sum()
+    for row in found["rows"]:
+        raised = chances >= row["threshold"]
+        assert (row["alarms"], row["right"]) == (raised.sum(), (data.y[tested][raised] == 0).sum())
+    page = (folder / "report.html").read_text()
+    assert "What an alarm costs" in page and "PR AUC of the rare class" in page
+    assert json.loads((folder / "metrics.json").read_text())["alarms"] == found
+
+
+def test_the_option_reaches_the_recipe(fraud, tmp_path, capsys):
+    words = ["train", fraud, "--target", "kind", "--class-weights", "none", "--dry-run"]
+    assert command(words) == 0
+    assert "balance     none: as you said" in capsys.readouterr().err
