@@ -123,12 +123,12 @@ class Recipe:
     sheet: str | None = None
     size: int | None = None
     channels: int | None = None
-    given: tuple[str, ...] = ()
-
-    def settings(self) -> dict:
     background: int | None = None
     strict: bool | None = None
     augment: str | None = None
+    given: tuple[str, ...] = ()
+
+    def settings(self) -> dict:
         """The fields for a JSON file; those that the network does not have are left out."""
         values = {k: v for k, v in asdict(self).items() if v is not None and k != "given"}
         return {**values, "net": self.net if isinstance(self.net, str) else list(self.net)}
