@@ -1,5 +1,16 @@
 """`python -m pellucid` is the command `pellucid`."""
 
-from .cli.main import main
+import sys
 
-main()
+
+def main() -> None:
+    """Run the command. Ctrl-C is answered also while it is being loaded."""
+    try:
+        from .cli.main import main as command
+    except KeyboardInterrupt:
+        sys.exit(130)
+    command()
+
+
+if __name__ == "__main__":
+    main()

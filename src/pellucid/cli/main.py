@@ -3,6 +3,7 @@
 Results go to standard output, progress and errors to standard error. Only click is imported before
 a command runs, so that `pellucid --help` answers at once."""
 
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -35,7 +36,8 @@ Exit codes:
   0    done
   1    it could not be done; the message says why and what to do
   2    the command line was not understood
-  130  stopped by Ctrl-C; what was learned is saved"""
+  130  stopped by Ctrl-C; what was learned is saved
+  143  the same after SIGTERM, with which systems end a process"""
 
 
 @click.group(
@@ -344,8 +346,17 @@ def evaluate(**options) -> None:
     evaluate(**options)
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: all that is done at Ctrl-C is done then, too."""
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (see EXIT_CODES)."""
+
+    def terminate(number, frame):
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
     sys.exit(run(arguments))
 
 
@@ -356,13 +367,20 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("pellucid: stopped.", err=True)
-        return 130
+    except (KeyboardInterrupt, click.Abort) as abort:
+        stop = abort.__cause__ or abort  # click makes one of its own of what it meets
+        click.echo(f"pellucid: {str(stop) or 'stopped.'}", err=True)
+        return 143 if isinstance(stop, Terminated) else 130
     except PellucidError as error:
         click.echo(f"pellucid: {error}", err=True)
         return 2 if isinstance(error, OptionError) else 1
     except BrokenPipeError:
         # The reader of our output has gone (`pellucid info RUN | head -1`); nobody is left to tell.
         sys.stdout = None
+        return 1
+    except OSError as error:
+        # A disk that is full, or gone, where no file of ours is written: a temporary one, or what we print into.
+        where = f"{error.filename}: " if error.filename else ""
+        told = f"{where}{error.strerror or error}. Repair that and try again."
+        click.echo(f"pellucid: {told}", err=True)
         return 1

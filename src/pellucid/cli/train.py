@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ..base.errors import OptionError
+from ..base.errors import OptionError, RunError
 from ..formats.atomic import write_atomic
 from ..train.events import EpochDone, Finished, Progress, Stopped
 from ..train.metrics import confusion_text
@@ -61,18 +61,20 @@ def train(
         tell(made.decisions(rows, made.split(rows), why))
     if dry_run:
         return
+    again = shlex.join(["pellucid", "train", data, "--resume", "--out", str(folder)])
     try:
         stopped, finished = follow(train_run(made, folder, resume), quiet)
-    except KeyboardInterrupt:
+        write_atomic(folder / CURVE, [curve(stopped.history, stopped.best_epoch)])
+        if made.task == "forecast":
+            write_atomic(folder / FORECAST, [forecast_picture(finished.result)])
+    except KeyboardInterrupt as stop:
         if (folder / RUN).exists():
-            again = shlex.join(["pellucid", "train", data, "--resume", "--out", str(folder)])
-            click.echo(f"Stopped; what was learned is saved. To go on: {again}", err=True)
-        else:
-            click.echo("Stopped before the run began.", err=True)
-        raise click.exceptions.Exit(130) from None
-    write_atomic(folder / CURVE, [curve(stopped.history, stopped.best_epoch)])
-    if made.task == "forecast":
-        write_atomic(folder / FORECAST, [forecast_picture(finished.result)])
+            raise type(stop)(f"stopped; what was learned is saved. To go on: {again}") from None
+        raise
+    except RunError as error:
+        if isinstance(error.__cause__, OSError) and (folder / RUN).exists():  # a full disk
+            raise RunError(f"{error} To go on after that: {again}") from error
+        raise
     if not quiet:
         click.echo(f"Done: {stopped.reason}.", err=True)
     click.echo(json.dumps(finished.result, indent=2) if as_json else report(finished))

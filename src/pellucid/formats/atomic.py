@@ -1,16 +1,20 @@
 """Files replaced whole: a reader sees the old content or the new, whenever the writer is killed.
 
 write_atomic: a temporary file in the same folder, fsync, rename over the target, fsync of the folder.
-Every call to the system goes through `Files`, so that a test can make call number k fail."""
+Every call to the system goes through `Files`, so that a test can make call number k fail. What is written otherwise
+is written inside `writing`, which says the same of a full disk."""
 
 import contextlib
+import errno
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..base.errors import RunError
+
+FULL = {errno.ENOSPC, errno.EFBIG, errno.EDQUOT}  # disk, allowed size of a file, the user's share
 
 
 class Files:
@@ -80,15 +84,29 @@ def write_atomic(
         created = False
         files.fsync_folder(os.path.dirname(target))
     except OSError as error:
-        raise RunError(
-            f"{path}: cannot be written: {error.strerror or error}. What was there before is unchanged. "
-            f"Free some space or choose another folder."
-        ) from error
+        raise unwritable(path, error, "What was there before is unchanged. ") from error
     finally:
         if created:
             # The first error is the one that matters; remove_dead_temporaries comes back for the file.
             with contextlib.suppress(OSError):
                 files.remove(temporary)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Raises RunError, naming the file, where writing inside fails: on a full disk, in a folder of someone else's."""
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def unwritable(path: str | Path, error: OSError, what_is_kept: str = "") -> RunError:
+    """The sentence about a file that the system did not let us write."""
+    advice = "Free some space" if error.errno in FULL else "Allow it"
+    return RunError(
+        f"{path}: cannot be written: {error.strerror or error}. {what_is_kept}{advice} or choose another folder."
+    )
 
 
 def remove_dead_temporaries(folder: str | Path) -> list[str]:

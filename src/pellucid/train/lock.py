@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 from ..base.errors import RunError
+from ..formats.atomic import FULL, unwritable
 
 
 class RunLock:
@@ -22,9 +23,9 @@ class RunLock:
             self.folder.mkdir(parents=True, exist_ok=True)
             fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
         except OSError as error:
+            advice = "Free some space, or choose" if error.errno in FULL else "Choose"
             raise RunError(
-                f"{self.folder}: cannot be used as run folder: {error.strerror}. "
-                f"Choose another with --out."
+                f"{self.folder}: cannot be used as run folder: {error.strerror}. {advice} another with --out."
             ) from error
         try:
             _lock(fd)
@@ -39,8 +40,12 @@ class RunLock:
             raise RunError(
                 f"{self.folder}: {who} is using this run folder. Wait for it, or choose another with --out."
             ) from None
-        os.ftruncate(fd, 0)
-        os.write(fd, f"{os.getpid()}\n".encode())
+        try:
+            os.ftruncate(fd, 0)
+            os.write(fd, f"{os.getpid()}\n".encode())
+        except OSError as error:
+            os.close(fd)
+            raise unwritable(path, error) from error
         self._fd = fd
         return self
 

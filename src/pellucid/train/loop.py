@@ -10,7 +10,7 @@ Every number follows from the seed: the row order from (seed, epoch), masks and 
 generator."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def fit(
     split: Split,
     optimizer: Optimizer | Mapping[str, Optimizer],
     options: Options | None = None,
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Trains the network in place; yields events; at the end it holds the best weights.
 
     data       may have weights of its rows: the loss is then sum(w loss) / sum(w). A row of weight 0 is left out
@@ -112,7 +112,7 @@ class Fit:
 
     # The stream
 
-    def run(self) -> Iterator[Event]:
+    def run(self) -> Generator[Event, None, None]:
         o = self.options
         if o.resume:
             self.restore()

@@ -14,6 +14,7 @@ import math
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from ..data.picture_file import Preparation
 from ..data.pictures import Pictures
 from ..data.sequence import Scales, Series
 from ..formats import model_json, safetensors
-from ..formats.atomic import remove_dead_temporaries, write_atomic
+from ..formats.atomic import remove_dead_temporaries, write_atomic, writing
 from ..models.build import build, describe
 from ..models.samples import fixed_noise
 from ..nn.init import blank
@@ -118,7 +119,8 @@ class Samples:
         self.is_wanted = made.task == "generate"
         self.folder = folder / SAMPLES
         if self.is_wanted:
-            self.folder.mkdir(exist_ok=True)
+            with writing(self.folder):
+                self.folder.mkdir(exist_ok=True)
             self.sampler = Sampler(network)
             self.noise = fixed_noise(ROWS * COLUMNS, network.latent, made.seed)
 
@@ -165,15 +167,16 @@ def train_run(
             checkpoint_seconds=checkpoint_seconds,
         )
         stopped, samples, plots = None, Samples(made, network, folder), EventFile(folder / EVENTS)
-        for event in fit(
-            network, data, parts, made.make_optimizer(network, made.n_steps(parts)), options
-        ):
-            if isinstance(event, Stopped):
-                stopped = event
-            elif isinstance(event, EpochDone):
-                samples.draw(event.epoch)
-                plots.add(event)
-            yield event
+        optimizer = made.make_optimizer(network, made.n_steps(parts))
+        # closing: whatever ends this, the loop saves what was learned while the folder is still ours.
+        with closing(fit(network, data, parts, optimizer, options)) as events:
+            for event in events:
+                if isinstance(event, Stopped):
+                    stopped = event
+                elif isinstance(event, EpochDone):
+                    samples.draw(event.epoch)
+                    plots.add(event)
+                yield event
         assert stopped is not None
         kept, shape = network, data.shape
         if made.task == "generate":

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..formats.atomic import writing
 from .events import EpochDone
 
 POLYNOMIAL = 0x82F63B78  # of CRC-32C (Castagnoli), bits reversed
@@ -88,12 +89,13 @@ class EventFile:
         now = time.time()
         name = f"events.out.tfevents.{int(now)}.{time.time_ns() % 10**9:09}.{os.getpid()}"
         self.path = Path(folder) / name
-        self.path.parent.mkdir(exist_ok=True)
-        self.path.write_bytes(
-            record(b"\x09" + struct.pack("<d", now) + _field(3, b"brain.Event:2"))
-        )
+        with writing(self.path):
+            self.path.parent.mkdir(exist_ok=True)
+            self.path.write_bytes(
+                record(b"\x09" + struct.pack("<d", now) + _field(3, b"brain.Event:2"))
+            )
 
     def add(self, done: EpochDone) -> None:
         """Writes the figures of an epoch."""
-        with open(self.path, "ab") as file:
+        with writing(self.path), open(self.path, "ab") as file:
             file.write(record(event(time.time(), done.epoch, scalars_of(done))))
