@@ -121,9 +121,9 @@ KINDS_OF_SETTINGS: dict[str, type | tuple[type, ...]] = {
     "columns": dict,
     "missing": list,
     "header": bool,
+    "strict": bool,
 }  # fmt: skip
 
-    "strict": bool,
 
 def tell(decisions: Sequence[Decision]) -> None:
     """Every choice on standard error: what, why, and the option that changes it."""
