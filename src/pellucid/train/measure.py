@@ -99,6 +99,11 @@ def simple_methods(made: Any, data: Any, parts: Split, ours: np.ndarray) -> dict
     return baselines.table_baselines(x, data.y, parts, data.classes, seed=made.seed, ours=ours)
 
 
+def seen_by_simple(data: Any) -> np.ndarray:
+    """What simple methods learn from: of pictures the means of 8 x 8 blocks, as every pixel would take them hours."""
+    return data.coarse() if isinstance(data, Pictures) else data.x
+
+
 def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict) -> dict:
     """Perplexity of each part, and that of counting characters and pairs of characters."""
     for score in scores.values():
@@ -111,11 +116,6 @@ def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict
         "unigram": baselines.unigram_loss(learned, tested, n),
         "bigram": baselines.bigram_loss(learned, tested, n),
     }
-def seen_by_simple(data: Any) -> np.ndarray:
-    """What simple methods learn from: of pictures the means of 8 x 8 blocks, as every pixel would take them hours."""
-    return data.coarse() if isinstance(data, Pictures) else data.x
-
-
     return {
         "baseline": {k: {"loss": v, "perplexity": math.exp(v)} for k, v in losses.items()},
         "characters": n,

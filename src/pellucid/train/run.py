@@ -246,6 +246,7 @@ def save_model(
         description["preprocessing"] = {
             "pictures": data.preparation.to_json(),
             "file": {"name": data.name, "rows": len(data), "sha256": data.fingerprint()},
+            **({"answers": data.target.to_json()} if data.target is not None else {}),
         }
     model_json.save(folder / MODEL, description)
 
@@ -253,7 +254,6 @@ def save_model(
 def load_weights(path: str | Path, layout: str | None = None) -> tuple[dict[str, np.ndarray], str]:
     """(arrays, their layout): as the file's metadata says ('pt' is PyTorch's), unless a layout is given."""
     arrays, metadata = safetensors.load(path)
-            **({"answers": data.target.to_json()} if data.target is not None else {}),
     return arrays, layout or ("pytorch" if metadata.get("format") == "pt" else "pellucid")
 
 
@@ -373,6 +373,7 @@ class Fields:
             encoder = Encoder.from_json(found["encoder"])
         except PellucidError as error:
             raise FormatError(f"{self.path}: field 'preprocessing': {error}") from error
+        target = self.target(found["answers"])
         if shape != (len(encoder.names),):
             raise FormatError(
                 f"{self.path}: field 'preprocessing' makes {len(encoder.names)} numbers of a row; 'input.shape' is "
@@ -380,14 +381,6 @@ class Fields:
             )
         return encoder, target, found["kinds"], None
 
-        target = self.target(found["answers"])
-    def preparation(self, found: Any, shape: tuple[int, ...]) -> Any:
-        """How a file becomes pixels, as many as the network takes."""
-        try:
-            preparation = Preparation.from_json(found)
-        except PellucidError as error:
-            raise FormatError(f"{self.path}: field 'preprocessing.pictures': {error}") from error
-        if math.prod(shape) != math.prod(preparation.shape):
     def target(self, found: Any) -> Any:
         """What the answers mean."""
         from ..data.encoder import Target
@@ -397,6 +390,13 @@ class Fields:
         except PellucidError as error:
             raise FormatError(f"{self.path}: field 'preprocessing': {error}") from error
 
+    def preparation(self, found: Any, shape: tuple[int, ...]) -> Any:
+        """How a file becomes pixels, as many as the network takes."""
+        try:
+            preparation = Preparation.from_json(found)
+        except PellucidError as error:
+            raise FormatError(f"{self.path}: field 'preprocessing.pictures': {error}") from error
+        if math.prod(shape) != math.prod(preparation.shape):
             raise FormatError(
                 f"{self.path}: field 'preprocessing.pictures' makes {math.prod(preparation.shape)} numbers of a "
                 f"picture; 'input.shape' is {list(shape)}."
