@@ -6,6 +6,7 @@ files are cut by DuckDB (regular.py), all others here; what the cells are is dec
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -52,27 +53,14 @@ def read_delimited(
     suffix  of the file: .tsv and .tab are cut at tabs
     large   bytes from which DuckDB is asked
     path    of the file, where the bytes are all that it holds"""
-    delimiter = {"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter)
-    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
-        raise OptionError(
-            f"delimiter {delimiter!r}: give one character, such as ',' or ';', or tab."
-        )
     original = data
     data, notes = to_utf8(data, encoding, name)
-    at = data.find(b"\0")
-    if at >= 0:
-        raise DataError(
-            f"{name}, line {line_of(data, at)}, byte {at}: a NUL byte. This is no text file, or a damaged one."
-        )
+    refuse_nul(data, name)
     if b"\r" in data and b'"' not in data:
         n_crlf, n_cr, n_lf = (data.count(end) for end in (b"\r\n", b"\r", b"\n"))
         if n_lf and (n_cr != n_crlf or n_lf != n_crlf):
-            notes.append("lines end in more than one way: at carriage returns and at line feeds.")
-    data, start, comment, hint = _preamble(data, notes)
-    if not data[:4096].strip() and not data.strip():
-        raise DataError(f"{name}: there is no table in the file. Give one with a row a line.")
-    if delimiter is None:
-        delimiter = hint or find_delimiter(_sample(data), suffix)
+            notes.append(MIXED)
+    data, start, comment, delimiter = begin(data, name, suffix, delimiter, notes)
     options = {"missing": missing, "decimal": decimal, "kinds": kinds}
     table = Table(data, name, start, comment, header, options, large)
     table.path = path if data is original else None
@@ -92,6 +80,34 @@ def read_delimited(
         if error is None:
             return frame
         raise error from None
+
+
+MIXED = "lines end in more than one way: at carriage returns and at line feeds."
+
+
+def refuse_nul(data: bytes, name: str, line: int = 1) -> None:
+    """Raises DataError for a NUL byte; the data begin on `line`."""
+    at = data.find(b"\0")
+    if at >= 0:
+        raise DataError(
+            f"{name}, line {line - 1 + line_of(data, at)}, byte {at}: a NUL byte. This is no text file, or a damaged "
+            f"one."
+        )
+
+
+def begin(
+    data: bytes, name: str, suffix: str, delimiter: str | None, notes: list[str]
+) -> tuple[bytes, int, str, str]:
+    """(the table in a file or its head, its first line, the comment right above it, its delimiter)."""
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(delimiter or "", delimiter)
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n'):
+        raise OptionError(
+            f"delimiter {delimiter!r}: give one character, such as ',' or ';', or tab."
+        )
+    data, start, comment, hint = _preamble(data, notes)
+    if not data[:4096].strip() and not data.strip():
+        raise DataError(f"{name}: there is no table in the file. Give one with a row a line.")
+    return data, start, comment, delimiter or hint or find_delimiter(_sample(data), suffix)
 
 
 def _swallows_lines(frame: Frame) -> bool:
@@ -141,6 +157,59 @@ def _sample(data: bytes) -> str:
     return data[:end].decode()
 
 
+@dataclass
+class Opened:
+    """What the first lines of a table say.
+
+    names   of the columns          named   the cells of the header, ["x"] where it is not the first record
+    head    the first records below the header, with their lines     header  line and cells of the header, or None"""
+
+    names: list[str]
+    named: list[str]
+    head: list[tuple[int, list[str]]]
+    header: tuple[int, list[str]] | None
+
+
+@dataclass
+class Rows:
+    """Rows that were cut, and what was not.
+
+    lines, cells  of each row        blank     blank lines, each with the number of rows before it
+    comments      lines of comments among the rows"""
+
+    lines: list[int] = field(default_factory=list)
+    cells: list[list[str]] = field(default_factory=list)
+    blank: list[tuple[int, int]] = field(default_factory=list)
+    comments: list[int] = field(default_factory=list)
+
+    def trim(self, width: int) -> None:
+        """Forgets what is blank at the end of the file."""
+        while self.cells and not self.cells[-1]:
+            self.cells.pop()
+            self.lines.pop()
+        self.blank = [(line, before) for line, before in self.blank if before < len(self.cells)]
+        if width == 1:
+            self.cells = [cells or [""] for cells in self.cells]
+
+    def notes(self, width: int) -> list[str]:
+        """A sentence about the blank lines, one about the comments."""
+        blank = [line for line, _ in self.blank]
+        return [
+            *left_out("blank", len(blank), blank, width == 1),
+            *left_out("comment", len(self.comments), self.comments),
+        ]
+
+
+def left_out(what: str, n: int, lines: Sequence[int], is_missing: bool = False) -> list[str]:
+    """The note on n lines that are no rows, of which the first ones are given."""
+    if not n:
+        return []
+    s = "s" if n > 1 else ""
+    did = f"count{'' if s else 's'} as missing" if is_missing else "left out"
+    where = ", ".join(map(str, lines[:5])) + (", ..." if n > 5 else "")
+    return [f"{n} {what} line{s} {did} (line{s} {where})."]
+
+
 class Table:
     """The table in some bytes of UTF-8, which can be read under more than one dialect.
 
@@ -152,32 +221,48 @@ class Table:
         self.header, self.options, self.large = header, options, large
         self.path: Path | None = None  # of a file with just these bytes
 
-    def read(self, dialect: Dialect, notes: list[str]) -> Frame:
-        """The table under this dialect."""
-        notes = list(notes)
+    def opened(self, dialect: Dialect, notes: list[str]) -> "Opened":
+        """What the first lines say under this dialect; adds to the notes."""
         if dialect.delimiter != ",":
             notes.append(f"cells are set apart by {dialect}.")
         head = self.head(dialect)
-        width = len(head[0][1])
         named, skip_first = self.named(head, dialect, notes)
         names, said = column_names(named)
         notes += said if any(c.strip() for c in named) else []
+        return Opened(
+            names,
+            named if skip_first else ["x"],
+            head[skip_first:],
+            head[0] if skip_first else None,
+        )
+
+    def read(self, dialect: Dialect, notes: list[str]) -> Frame:
+        """The table under this dialect."""
+        notes = list(notes)
+        found = self.opened(dialect, notes)
+        names = found.names
         options = {**self.options, "comma_separated": dialect.delimiter == ","}
-        if len(self.data) >= self.large and width > 1:
+        if len(self.data) >= self.large and len(names) > 1:
             frame = read_regular(
-                self.data, names, head[skip_first:], dialect, head[0] if skip_first else None,
-                self.start, self.name, options, self.path,
+                self.data, names, found.head, dialect, found.header, self.start, self.name, options, self.path
             )  # fmt: skip
             if frame is not None:
-                return self.finished(frame, named if skip_first else ["x"], notes)
-        lines, rows = self.rows(dialect, names, head[0][1] if skip_first else None, notes)
-        columns = list(zip(*rows, strict=True))
+                return self.finished(frame, found.named, notes)
+        rows = self.rows(dialect, names, None if found.header is None else found.header[1])
+        rows.trim(len(names))
+        if not rows.cells:
+            raise DataError(
+                f"{self.name}: there are names of columns and no rows. Give at least one row below them."
+            )
+        notes += rows.notes(len(names))
+        lines = np.array(rows.lines, np.int64)
+        columns = list(zip(*rows.cells, strict=True))
         del rows
         made, said = columns_of(
             names, columns, lambda row: f"{self.name}, line {lines[row]}", **options
         )
         frame = Frame(self.name, made, lines, tuple(said))
-        return self.finished(frame, named if skip_first else ["x"], notes)
+        return self.finished(frame, found.named, notes)
 
     def finished(self, frame: Frame, named: Sequence[str], notes: list[str]) -> Frame:
         """The frame with all notes, without an empty last column that has no name."""
@@ -229,20 +314,25 @@ class Table:
         )
         return [""] * len(rows[0]), False
 
-    def rows(self, dialect, names, header, notes) -> tuple[np.ndarray, list[list[str]]]:
-        """(lines, cells) of all rows, cut here; `header` is the first record where that is none of them."""
+    def rows(
+        self,
+        dialect: Dialect,
+        names: Sequence[str],
+        header: list[str] | None,
+        is_below: bool = False,
+    ) -> "Rows":
+        """All rows, cut here.
+
+        header    the first record, where that is none of them      is_below  it has been passed already"""
         width = len(names)
-        lines: list[int] = []
-        rows: list[list[str]] = []
-        blank: list[tuple[int, int]] = []  # (line, rows before it)
-        comments: list[int] = []
-        header_seen = False
+        out = Rows()
+        header_seen = is_below
         for line, cells in records(self.data.decode(), dialect, self.name, self.start, names):
             if not cells:
-                blank.append((line, len(rows)))
-                if width == 1 and (rows or header is None):
-                    rows.append([])
-                    lines.append(line)
+                out.blank.append((line, len(out.cells)))
+                if width == 1 and (out.cells or header is None):
+                    out.cells.append([])
+                    out.lines.append(line)
             elif cells == header and not header_seen:
                 header_seen = True
             elif cells == header and width > 1:
@@ -251,36 +341,13 @@ class Table:
                     f"one: remove the line."
                 )
             elif len(cells) == width:
-                rows.append(cells)
-                lines.append(line)
+                out.cells.append(cells)
+                out.lines.append(line)
             elif len(cells) == 1 and cells[0].startswith("#"):
-                comments.append(line)
+                out.comments.append(line)
             else:
                 self.refuse_width(line, cells, names, dialect)
-        while rows and not rows[-1]:
-            rows.pop()
-            lines.pop()
-        blank = [(line, before) for line, before in blank if before < len(rows)]
-        if width == 1:
-            rows = [cells or [""] for cells in rows]
-        for found, what in (
-            ([line for line, _ in blank], "blank"),
-            (comments, "comment"),
-        ):
-            if found:
-                s = "s" if len(found) > 1 else ""
-                did = (
-                    f"count{'' if s else 's'} as missing"
-                    if width == 1 and what == "blank"
-                    else "left out"
-                )
-                where = ", ".join(map(str, found[:5])) + (", ..." if len(found) > 5 else "")
-                notes.append(f"{len(found)} {what} line{s} {did} (line{s} {where}).")
-        if not rows:
-            raise DataError(
-                f"{self.name}: there are names of columns and no rows. Give at least one row below them."
-            )
-        return np.array(lines, np.int64), rows
+        return out
 
     def refuse_width(self, line, cells, names, dialect):
         """Raises the error on a record that is too short or too long."""
