@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
-from ..train.answer import encoded, look_back, read_frame, read_pictures
+from ..train.answer import look_back, read_pictures, table_rows
 from ..train.baselines import errors
 from ..train.measure import roll
 from ..train.run import SavedModel, load_model
@@ -33,6 +33,8 @@ def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     if model.encoder is not None:
         return of_table(model, run, file)
     found = read_pictures(model, file)
+    for note in found.notes:
+        click.echo(f"{file}: {note}", err=True)
     labels = found.labels or ()
     known = [i for i, label in enumerate(labels) if label in model.classes]
     if not known:
@@ -47,7 +49,7 @@ def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
 
 def of_table(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     """Scores over the rows of a table that have the target."""
-    frame = read_frame(model, file)
+    frame, x, notes = table_rows(model, file)
     name = model.target.name
     if name not in frame.names:
         raise DataError(
@@ -57,7 +59,6 @@ def of_table(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     y, known = model.target.encode(frame[name])
     if not known.any():
         raise DataError(f"{file}: column {name!r} has no value that the network has learned.")
-    x, notes = encoded(model, frame)
     for note in notes:
         click.echo(f"{file}: {note}", err=True)
     values, chances = model.answers(x[known])

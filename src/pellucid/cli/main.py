@@ -23,8 +23,8 @@ from .options import (
     as_json,
     of_a_table,
     of_writing,
-    optimizer,
     of_pictures,
+    optimizer,
     seed,
     target,
     task,
@@ -120,9 +120,9 @@ def train(**options) -> None:
     FILE.csv --target COLUMN --task forecast   values that follow each other in time
     FILE.txt                                   write on, character by character
     FOLDER                                     pictures, a folder for each class; or idx files
+    FILE.csv --target COLUMN                   pictures, where a column has the paths of their files
 
     Every choice that is left open is made for you, and printed. Training stops when the loss on
-    FILE.csv --target COLUMN                   pictures, where a column has the paths of their files
     the validation rows no longer falls, and keeps the best weights. A run folder holds
     model.safetensors and model.json (the network), metrics.json, curve.png, report.html (all of
     it, to open in a browser) and tensorboard/; of made pictures also samples/, a sheet for each

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError
 from ..data.frame import Column
+from ..data.reading import is_table
 from ..data.sequence import Series, Text, encode
 from ..data.series import read_series
 from ..train.answer import encoded, going_on, next_chances, read_frame, read_pictures, shares
@@ -46,7 +47,8 @@ def predict(
 ) -> None:
     """Run the command; results go to standard output, those for a table to `out` where it is given."""
     model = load_model(run)
-    if model.encoder is None and (out is not None or keep):
+    is_csv = model.encoder is not None or asks_for_rows(model, files)
+    if not is_csv and (out is not None or keep):
         raise OptionError(
             f"{run}: --out and --keep belong to tables; this network learned from none."
         )
@@ -61,7 +63,7 @@ def predict(
             f"{run}: --steps belongs to forecasts; this network was trained to {model.task}."
         )
     lines: list[str] = []
-    if model.encoder is not None:
+    if is_csv:
         found = [answers(model, run, file, keep) for file in files]
         if not as_json:
             write_answers(found, out)
@@ -122,7 +124,7 @@ class Answers:
         rows = []
         for i, value in enumerate(self.predicted.tolist()):
             row: dict = {"file": self.file, "row": i + 1, self.target: value}
-            if self.probabilities is not None:
+            if self.probabilities is not None and value is not None:
                 row["probabilities"] = shares(self.classes, self.probabilities[i])
             rows.append(row)
         return rows
@@ -141,6 +143,8 @@ def cells(column: Column) -> np.ndarray:
 
 def answers(model: SavedModel, run: Path, file: Path, keep: Sequence[str]) -> Answers:
     """The network's answer to every row of a table; what was odd about the file goes to standard error."""
+    if model.encoder is None:
+        return picture_answers(model, file, keep)
     frame = read_frame(model, file)
     kept = tuple(frame[known_column(frame, name, "--keep")] for name in keep)
     x, notes = encoded(model, frame)
@@ -151,6 +155,39 @@ def answers(model: SavedModel, run: Path, file: Path, keep: Sequence[str]) -> An
     if target in frame.names:
         click.echo(f"{file}: {judged(model, found, frame)}", err=True)
     return found
+
+
+def asks_for_rows(model: SavedModel, files: Sequence[Path]) -> bool:
+    """Whether pictures are answered by a row each: amounts, and pictures that tables name."""
+    if model.preparation is None or not files:
+        return False
+    return model.task == "regress" or all(is_table(f) for f in files)
+
+
+def picture_answers(model: SavedModel, file: Path, keep: Sequence[str]) -> Answers:
+    """The network's answer to every picture; empty for a row of a table whose picture cannot be read."""
+    found = read_pictures(model, file)
+    for note in found.notes:
+        click.echo(f"{file}: {note}", err=True)
+    values, chances = model.answers(found.x)
+    target = model.target.name if model.target is not None else "class"
+    if found.frame is None or found.rows is None:
+        if keep:
+            raise OptionError(f"{file}: --keep belongs to tables.")
+        names = Column("file", "text", np.array(found.files, object), np.zeros(len(values), bool))
+        return Answers(str(file), target, model.classes, values, chances, (names,))
+    frame = read_frame(model, file)
+    kept = tuple(frame[known_column(frame, name, "--keep")] for name in keep or frame.names[:1])
+    if model.target is not None and target in frame.names:
+        known = Answers(str(file), target, model.classes, values, chances, ())
+        click.echo(f"{file}: {judged(model, known, found.frame)}", err=True)
+    predicted = np.full(found.n_rows, None, object)
+    predicted[found.rows] = values
+    if chances is not None:
+        of_all = np.full((found.n_rows, len(model.classes)), np.nan)
+        of_all[found.rows] = chances
+        chances = of_all
+    return Answers(str(file), target, model.classes, predicted, chances, kept)
 
 
 def judged(model: SavedModel, found: Answers, frame: Any) -> str:

@@ -28,7 +28,7 @@ from .image_files import (
     read_files_as_pictures,
     some,
 )
-from .image_table import picture_column, read_image_table
+from .image_table import picture_column, picture_files, read_image_table
 from .picture_file import SUFFIXES, Preparation
 from .picture_form import decide_preparation
 from .pictures import Pictures, split_pictures
@@ -40,6 +40,7 @@ __all__ = [
     "is_idx",
     "is_image_folder",
     "picture_column",
+    "picture_files",
     "read_files",
     "read_idx",
     "read_idx_array",

@@ -19,6 +19,8 @@ import numpy as np
 from ..base.errors import DataError
 from ..data.frame import Frame
 from ..data.image import read_image
+from ..data.picture_file import is_picture
+from ..data.reading import is_table
 from ..data.sequence import encode
 from ..data.table import read_pixels
 from ..tensor import functions as F
@@ -55,29 +57,77 @@ class Pixels:
 
     x       (N, ...) as the network takes them
     files   N names     is_rows  whether they are the rows of one file
-    labels  N true classes, where the file has them"""
+    labels  N true classes, where the file has them
+    frame   a table that names the pictures, its N rows whose picture can be read
+    rows    their numbers in the whole table, n_rows how many it has     notes  what is said of the others"""
 
     x: np.ndarray
     files: tuple[str, ...]
     is_rows: bool = False
     labels: tuple[str, ...] | None = None
+    frame: Frame | None = None
+    rows: np.ndarray | None = None
+    n_rows: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def read_pictures(model: SavedModel, file: Path) -> Pixels:
-    """A picture, every picture of a folder in the order of their names, or the rows of pixels of a CSV.
+    """A picture, the pictures of a folder in the order of their names, those that a table names, or rows of pixels.
 
-    Raises DataError for what is no picture, and for an empty folder."""
+    Folders in a folder are its pictures' classes. Raises DataError for what is no picture, and for an empty folder."""
+    if model.preparation is not None and is_table(file):
+        return named_pictures(model, file)
     if model.preparation is not None:
+        labels = None
         files = sorted(p for p in file.iterdir() if p.is_file()) if file.is_dir() else [file]
+        if file.is_dir() and not any(map(is_picture, files)):
+            files = sorted(p for p in file.glob("*/*") if p.is_file() and is_picture(p))
+            labels = tuple(p.parent.name for p in files)
         if not files:
             raise DataError(f"{file}: there is no picture in this folder.")
         raw = np.stack([model.preparation.read(f).reshape(-1) for f in files])
-        return Pixels(model.scaled(raw), tuple(map(str, files)))
+        return Pixels(model.scaled(raw), tuple(map(str, files)), labels=labels)
     if file.suffix.lower() != ".csv":
         return Pixels(model.taken(read_image(file)[None]), (str(file),))
     rows = read_pixels(file, math.prod(model.shape), model.scale, model.shift, model.scale)
     labels = None if rows.labels is None else tuple(map(str, rows.labels.tolist()))
     return Pixels(model.taken(rows.x), (str(file),) * len(rows.x), True, labels)
+
+
+def named_pictures(model: SavedModel, file: Path) -> Pixels:
+    """The pictures that a table names; those that cannot be read are in the notes."""
+    from ..data.columns import as_texts
+    from .own_pictures import read_named
+
+    frame = read_frame(model, file)
+    rows, pixels, notes = read_named(frame, file.parent, model.settings, model.preparation)
+    if not len(rows):
+        raise DataError(f"{file}: none of its pictures can be read. {' '.join(notes[:3])}")
+    known, target = frame.take(rows), str(model.settings.get("target") or "")
+    labels = None
+    if target in frame.names:
+        labels = tuple(text or "" for text in as_texts(known[target]))
+    return Pixels(
+        x=model.scaled(pixels.reshape(len(pixels), -1)),
+        files=tuple(frame.place(int(i)) for i in rows),
+        is_rows=True,
+        labels=labels,
+        frame=known,
+        rows=rows,
+        n_rows=len(frame),
+        notes=(*frame.notes, *notes),
+    )
+
+
+def table_rows(model: SavedModel, file: Path) -> tuple[Frame, np.ndarray, tuple[str, ...]]:
+    """(its rows, the same as the network takes them, what is said of them) of a table; of one that names pictures the
+    rows whose picture can be read."""
+    if model.preparation is None:
+        frame = read_frame(model, file)
+        return frame, *encoded(model, frame)
+    found = named_pictures(model, file)
+    assert found.frame is not None
+    return found.frame, found.x, found.notes
 
 
 # Answers

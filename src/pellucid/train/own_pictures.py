@@ -15,7 +15,7 @@ from ..base.errors import DataError, OptionError
 from ..data.augment import augmentation_for
 from ..data.dataset import Split
 from ..data.encoder import Target
-from ..data.frame import Column
+from ..data.frame import Column, Frame
 from ..data.pictures import Choice, Pictures, split_pictures
 from . import tables
 
@@ -156,6 +156,8 @@ def _prepared(made: Any) -> Pictures:
     parts = split(data, made)
     data = data.standardised(parts.train)
     is_flat = made.network_name == "mlp"
+    if made.target is not None and made.task == "classify":
+        data = replace(data, target=Target(made.target, "classify", data.classes, 0.0, 1.0))
     if made.task == "regress":
         amounts = Column(
             made.target, "number", data.y.astype(np.float64), np.zeros(len(data), bool)
@@ -177,3 +179,30 @@ def _prepared(made: Any) -> Pictures:
 def split(data: Pictures, made: Any) -> Split:
     """Pictures of equal pixels stay together; a division into folders stands."""
     return split_pictures(data, made.validation, made.test, made.seed)
+
+
+# New pictures
+
+
+def read_named(
+    frame: Frame, base: Path, settings: Mapping[str, Any], preparation: Any
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """(numbers of the rows whose picture can be read, their pixels (N, H, W, C), what is said of the others).
+
+    settings  of the run; its column of pictures is looked for first"""
+    from ..data.images import picture_column, picture_files, read_files
+
+    given = settings.get("columns") or {}
+    named = [n for n, use in given.items() if use == "picture" and n in frame.names]
+    column = named[0] if named else picture_column(frame, base, [settings.get("target") or ""])
+    if column is None:
+        raise DataError(f"{frame.name}: no column holds paths of pictures that are there.")
+    rows = np.flatnonzero(~frame[column].missing)
+    files = picture_files(frame, column, rows, base)
+    pixels, damaged = read_files([f.path for f in files], preparation)
+    notes = [f"{files[i].shown}: {damaged[i]}; no answer." for i in sorted(damaged)]
+    if len(rows) < len(frame):
+        n = len(frame) - len(rows)
+        notes.append(f"{n} {'rows have' if n > 1 else 'row has'} no {column!r}; no answer.")
+    good = np.array([i for i in range(len(rows)) if i not in damaged], np.int64)
+    return rows[good], pixels[good], notes
