@@ -1,27 +1,54 @@
-"""`pellucid info`: what is in a run folder."""
+"""`pellucid info`: what is in a run folder, or in data (columns.py)."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
+from ..base.errors import OptionError
 from ..formats.model_json import read_json
 from ..nn.module import Module
 from ..train.pack import opened
-from ..train.run import METRICS, SavedModel, load_model
+from ..train.run import METRICS, MODEL, RUN, SavedModel, load_model
+from . import columns
 from .train import percent
 
 SHOWN = ("epochs", "best_epoch", "metrics", "baseline", "forecast", "unit", "pictures", "scores")
 
 
-def info(run: Path, as_json: bool) -> None:
-    """Run the command; results go to standard output."""
+def info(what: Path, as_json: bool, **reading: Any) -> None:
+    """Run the command; results go to standard output. `reading` says how a table is read, as train's options."""
+    given = {
+        name: list(v) if name == "missing" else v
+        for name, v in reading.items()
+        if v not in (None, ())
+    }
+    if is_run(what):
+        if given:
+            raise OptionError(f"{what}: a run; --{next(iter(given))} is for tables.")
+        told = of_run(what)
+        shown = words
+    else:
+        told = columns.document(str(what), given)
+        shown = columns.words
+    click.echo(json.dumps(told, indent=2) if as_json else shown(told))
+
+
+def is_run(path: Path) -> bool:
+    """Whether this is a run folder, finished or not, or a packed run."""
+    if path.is_dir():
+        return any((path / name).exists() for name in (RUN, MODEL))
+    return path.suffix == ".pellucid"
+
+
+def of_run(run: Path) -> dict:
+    """What a run holds. Raises FormatError for a damaged one."""
     with opened(run) as folder:
         model = load_model(folder)
         result = read_json(folder / METRICS) if (folder / METRICS).exists() else {}
-    told = document(str(run), model, result)
-    click.echo(json.dumps(told, indent=2) if as_json else words(told))
+    return document(str(run), model, result)
 
 
 def document(run: str, model: SavedModel, result: dict) -> dict:
@@ -34,6 +61,11 @@ def document(run: str, model: SavedModel, result: dict) -> dict:
         "classes": list(model.classes),
         "layers": [layer(path, module) for path, module in leaves(model.network)],
         "n_parameters": model.network.n_parameters,
+        **(
+            {}
+            if model.encoder is None
+            else {"columns": columns.normalisation(model.encoder, model.target)}
+        ),
         "settings": model.settings,
         **{name: result[name] for name in SHOWN if name in result},
     }
@@ -120,6 +152,7 @@ def words(told: dict) -> str:
             for a, b, c, d in rows
         ),
         "",
+        *([*columns.words_of_normalisation(told["columns"]), ""] if "columns" in told else []),
         "settings",
     ]
     for name, value in told["settings"].items():

@@ -22,6 +22,7 @@ from .options import (
     a_run,
     as_json,
     of_a_table,
+    of_reading,
     of_writing,
     of_pictures,
     optimizer,
@@ -60,6 +61,7 @@ def cli() -> None:
     pellucid sample RUN --prompt "Alice "     what does it write, or draw?
     pellucid chat RUN                         type, and it goes on
     pellucid info RUN                         what is in it?
+    pellucid info FILE                        what is in your data, before you train?
     """
 
 
@@ -202,10 +204,15 @@ def chat(**options) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
-@a_run
+@click.argument("what", type=EXISTING, metavar="RUN|DATA")
+@of_reading
 @as_json
 def info(**options) -> None:
-    """Print the layers, shapes, parameter counts, settings and results of RUN."""
+    """Print what is in a run: layers, shapes, parameter counts, settings and results; of a table's
+    run also the mean and deviation of each column.
+
+    Or what is in data, before anything is learned: of a table what each column is and why, what
+    is missing, and which columns could be learned; of pictures, a text or a series likewise."""
     from .info import info
 
     info(**options)

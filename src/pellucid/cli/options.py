@@ -177,7 +177,16 @@ def of_writing(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-# How a table is read and divided, and what its columns are
+# How a table is read
+READING_OPTIONS = (
+    click.option("--delimiter", help="Between the cells of a table.  [default: found in the file]"),
+    click.option("--encoding", help="Of a table's text.  [default: found in the file]"),
+    click.option("--header/--no-header", default=None, help="Whether the first line has names."),
+    click.option("--missing", multiple=True, help="A mark of missing cells. May be repeated."),
+    click.option("--decimal", type=OneOf("a decimal mark", (".", ",")), help="Of its numbers."),
+    click.option("--sheet", help="Of a workbook.  [default: the first]"),
+)
+# And what its columns are, how it is divided
 TABLE_OPTIONS = (
     target,
     click.option(
@@ -193,13 +202,15 @@ TABLE_OPTIONS = (
         type=OneOf("a kind of class weights", CLASS_WEIGHTS),
         help="Whether rows of a rare class count more.",
     ),
-    click.option("--delimiter", help="Between the cells of a table.  [default: found in the file]"),
-    click.option("--encoding", help="Of a table's text.  [default: found in the file]"),
-    click.option("--header/--no-header", default=None, help="Whether the first line has names."),
-    click.option("--missing", multiple=True, help="A mark of missing cells. May be repeated."),
-    click.option("--decimal", type=OneOf("a decimal mark", (".", ",")), help="Of its numbers."),
-    click.option("--sheet", help="Of a workbook.  [default: the first]"),
+    *READING_OPTIONS,
 )
+
+
+def of_reading(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Gives a command all of READING_OPTIONS."""
+    for option in reversed(READING_OPTIONS):
+        command = option(command)
+    return command
 
 
 def of_a_table(command: Callable[..., Any]) -> Callable[..., Any]:

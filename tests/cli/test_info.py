@@ -1,0 +1,184 @@
+"""`pellucid info` on data and on runs of tables: what it says is what pandas and NumPy count."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from pellucid.cli.columns import usual_step
+from pellucid.cli.main import run as command
+from pellucid.train.recipe import recipe
+
+
+def told(capsys, *arguments) -> dict:
+    """The document of a command that succeeds."""
+    capsys.readouterr()
+    assert command([*map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def claims(tmp_path):
+    """A table of insurance claims: an identifier, a date, amounts with gaps, classes, a text and a constant."""
+    rng = np.random.default_rng(3)
+    n = 60
+    words = "storm took the roof off and water came in at night through doors".split()
+    table = pd.DataFrame(
+        {
+            "claim_id": np.arange(5000, 5000 + n),
+            "date": pd.date_range("2023-01-01", periods=n, freq="7D").strftime("%Y-%m-%d"),
+            "amount": np.round(rng.lognormal(7, 1, n), 2),
+            "age": rng.integers(18, 80, n).astype(float),
+            "kind": rng.choice(["fire", "water", "theft"], n),
+            "report": [" ".join(rng.choice(words, 6)) + f" no {i}" for i in range(n)],
+            "country": "NL",
+            "paid": rng.choice(["yes", "no"], n),
+        }
+    )
+    table.loc[[3, 17, 40], "age"] = np.nan
+    path = tmp_path / "claims.csv"
+    table.to_csv(path, index=False)
+    return path, table
+
+
+def test_each_column_is_what_pandas_counts(claims, capsys):
+    path, table = claims
+    found = told(capsys, "info", path)
+    assert found["kind"] == "table" and found["rows"] == 60
+    columns = {c["column"]: c for c in found["columns"]}
+    uses = {name: c["use"] for name, c in columns.items()}
+    assert uses == {"claim_id": "identifier", "date": "date", "amount": "number", "age": "number",
+                    "kind": "category", "report": "text", "country": "constant", "paid": "category"}  # fmt: skip
+    for name in ("amount", "age"):
+        c, truth = columns[name], table[name]
+        got = [c[k] for k in ("lowest", "highest", "mean", "deviation", "median")]
+        want = [truth.min(), truth.max(), truth.mean(), truth.std(ddof=0), truth.median()]
+        np.testing.assert_allclose(got, want, rtol=1e-12)
+        assert c["missing"] == truth.isna().sum() and c["different"] == truth.nunique()
+    for name in ("kind", "paid"):
+        assert columns[name]["commonest"] == table[name].value_counts().to_dict()
+    assert columns["date"]["from"] == "2023-01-01" and columns["date"]["to"] == "2024-02-18"
+    assert columns["date"]["step"] == "every 7 days" and columns["date"]["notes"] == []
+    assert found["targets"][0]["column"] == "paid"
+    left_out = {name for name, c in columns.items() if c["is_left_out"]}
+    assert left_out == {"claim_id", "country"}
+
+
+def test_a_person_reads_the_same_and_how_to_go_on(claims, capsys):
+    path, _ = claims
+    capsys.readouterr()
+    assert command(["info", str(path)]) == 0
+    out = capsys.readouterr().out
+    for words in ("60 rows of 8 columns", "left out", "every 7 days", "3 missing", "--task forecast --target",
+                  f"pellucid train {path} --target paid"):  # fmt: skip
+        assert words in out
+    assert all(len(line) <= 120 for line in out.splitlines() if str(path) not in line)
+
+
+def test_the_reading_options_are_those_of_train(tmp_path, capsys):
+    path = tmp_path / "x.csv"
+    path.write_text("1;-9;a\n2;5;b\n3;-9;a\n")
+    found = told(capsys, "info", path, "--no-header", "--missing", "-9", "--delimiter", ";")
+    assert [c["column"] for c in found["columns"]] == ["column_1", "column_2", "column_3"]
+    assert found["columns"][1]["missing"] == 2
+    assert command(["info", str(tmp_path / "y.csv")]) == 1
+    assert "y.csv" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("dates", "step"),
+    [
+        (pd.date_range("2020-01-01", periods=9, freq="D"), "every day"),
+        (pd.date_range("2020-01-31", periods=9, freq="2h"), "every 2 hours"),
+        (pd.date_range("2020-01-01", periods=9, freq="15min"), "every 15 minutes"),
+        (pd.date_range("2020-01-01", periods=9, freq="MS"), "every month"),
+        (pd.date_range("2020-01-01", periods=9, freq="QS"), "every 3 months"),
+        (pd.date_range("2020-01-01", periods=9, freq="YS"), "every year"),
+        (pd.date_range("2020-01-06", periods=9, freq="B"), "every day"),  # weekends are gaps
+    ],
+)
+def test_the_usual_step_of_dates(dates, step):
+    assert usual_step(dates.to_numpy().astype("M8[us]")) == step
+
+
+def test_gaps_order_and_repeats_of_dates_are_told(tmp_path, capsys):
+    days = ["2024-01-01", "2024-01-02", "2024-01-05", "2024-01-04", "2024-01-09"]
+    path = tmp_path / "s.csv"
+    path.write_text("day,v\n" + "".join(f"{d},{i}.5\n" for i, d in enumerate(days)))
+    (day, _) = told(capsys, "info", path)["columns"]
+    assert "not in order" in day["notes"] and any("gap" in n for n in day["notes"])
+    path.write_text("day,v\n" + "".join(f"{d},{i}.5\n" for i, d in enumerate([*days, days[0]])))
+    assert "1 dates come again" in told(capsys, "info", path)["columns"][0]["notes"]
+
+
+def test_a_text_is_counted(tmp_path, capsys):
+    path = tmp_path / "t.txt"
+    path.write_text("to be\nor not to be\n")
+    found = told(capsys, "info", path)
+    assert (found["characters"], found["lines"], found["words"]) == (19, 2, 6)
+    assert list(found["vocabulary"].items())[:3] == [(" ", 4), ("o", 4), ("t", 3)]
+    assert sum(found["vocabulary"].values()) == 19
+
+
+def test_a_folder_of_pictures_is_counted_and_its_damage_named(tmp_path, capsys):
+    for i, kind in enumerate(["cat"] * 4 + ["dog"] * 3):
+        (tmp_path / "pets" / kind).mkdir(parents=True, exist_ok=True)
+        ink = np.full((20, 30), 30 * i, np.uint8)
+        Image.fromarray(ink).save(tmp_path / "pets" / kind / f"{i}.png")
+    bad = tmp_path / "pets" / "dog" / "6.png"
+    bad.write_bytes(bad.read_bytes()[:-20])
+    found = told(capsys, "info", tmp_path / "pets")
+    assert found["classes"] == {"cat": 4, "dog": 2} and found["shape"] == [20, 30, 1]
+    assert [d["file"] for d in found["damaged"]] == ["dog/6.png"]
+    capsys.readouterr()
+    assert command(["info", str(tmp_path / "pets")]) == 0
+    assert "damaged: dog/6.png" in capsys.readouterr().out
+
+
+def test_what_the_package_carries_is_known_by_name(capsys):
+    kinds = {"digits": "pictures", "text": "text", "series": "series", "animals": "table"}
+    for name, kind in kinds.items():
+        assert told(capsys, "info", name)["kind"] == kind
+    assert told(capsys, "info", "digits")["classes"]["0"] == 178  # UCI's count
+    assert told(capsys, "info", "series")["values"] == 732
+
+
+def test_a_run_tells_the_mean_and_deviation_of_each_column(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(
+        {"a": rng.normal(50, 3, 80), "b": rng.uniform(-1, 1, 80), "k": ["x", "y"] * 40}
+    )
+    table["price"] = 1000 + 20 * table.a + rng.normal(size=80)
+    path, out = tmp_path / "t.csv", tmp_path / "run"
+    table.to_csv(path, index=False)
+    arguments = [
+        "train",
+        path,
+        "--target",
+        "price",
+        "--net",
+        "4",
+        "--epochs",
+        "2",
+        "--quiet",
+        "--out",
+        out,
+    ]
+    assert command([*map(str, arguments)]) == 0
+    learned = recipe(str(path), target="price").dataset().parts.train
+    rows = {r["column"]: r for r in told(capsys, "info", out)["columns"]}
+    for name in ("a", "b", "price"):
+        truth = table[name].to_numpy()[learned]
+        got = [rows[name]["mean"], rows[name]["deviation"]]
+        np.testing.assert_allclose(got, [truth.mean(), truth.std()], rtol=1e-9)
+        assert rows[name]["of"] == "the value"
+    np.testing.assert_allclose(rows["a"]["missing"], np.median(table.a.to_numpy()[learned]))
+    assert rows["k"]["numbers"] == 2
+    capsys.readouterr()
+    assert command(["info", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert f"mean {rows['price']['mean']:.6g}, deviation {rows['price']['deviation']:.6g}" in shown
+    assert command(["info", str(out), "--delimiter", ";"]) == 2
+    assert "--delimiter is for tables" in capsys.readouterr().err
