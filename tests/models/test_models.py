@@ -37,6 +37,12 @@ def amounts(model, x, y):
     return nn.mse_loss(model(x), y)
 
 
+def each_members(model, x, y):
+    scores = model(x)
+    each = [nn.cross_entropy(scores[k], y) for k in range(scores.shape[0])]
+    return sum(each[1:], each[0]) / len(each)
+
+
 def own_loss(model, x, y):
     return model.loss(x)
 
@@ -59,6 +65,9 @@ def words_to_guess():
 # name -> (how it is made, a batch, its loss, learning rate)
 CASES = {
     "MLP": (lambda: models.MLP((6, 16, 3)), (floats(8, 2, 3), tokens(3, 8)), classes, 3e-2),
+    "Committee": (
+        lambda: models.Committee((6, 16, 8, 3), 3), (floats(8, 6), tokens(3, 8)), each_members, 3e-2,
+    ),
     "LeNet": (lambda: models.LeNet(1, 4, 12), (floats(6, 12, 12, 1), tokens(4, 6)), classes, 1e-2),
     "ResNet": (
         lambda: models.ResNet("basic", (1, 1), (4, 8), 3, 3, "small"),

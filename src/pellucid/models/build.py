@@ -30,6 +30,7 @@ from ..nn.build import describe as describe_with
 from .autoencoder import Autoencoder
 from .bert import BERT
 from .char_rnn import CELLS, CharRNN
+from .committee import Committee
 from .dcgan import DCGAN
 from .forecaster import Forecaster
 from .gpt import GPT
@@ -72,6 +73,13 @@ MODELS: dict[str, Kind] = {
         {
             "sizes": is_list, "activation": is_activation, "dropout": is_chance,
             "init": one_of(*nn.init.SCHEMES),
+        },
+    ),
+    "Committee": (
+        Committee,
+        {
+            "sizes": is_list, "n_members": is_count, "activation": is_activation, "dropout": is_chance,
+            "answers": one_of("chances", "amounts"), "init": one_of(*nn.init.SCHEMES),
         },
     ),
     "LeNet": (

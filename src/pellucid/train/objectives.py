@@ -70,15 +70,31 @@ class Objective:
 
 
 def class_losses(network: Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-    """(a loss for each answer, the scores): logits (..., C) and labels (...,), in one axis of answers."""
-    out = network(x)
-    logits, labels = out.reshape((-1, out.shape[-1])), y.reshape((-1,))
-    return cross_entropy(logits, labels, reduction="none"), logits
+    """(a loss for each answer, the scores): logits (..., C) and labels (...,), in one axis of answers.
+
+    Of a committee (K, B, C): the mean of its members' losses, and their mean scores."""
+    out, labels = network(x), y.reshape((-1,))
+    if not is_committee(out, y):
+        logits = out.reshape((-1, out.shape[-1]))
+        return cross_entropy(logits, labels, reduction="none"), logits
+    labels = labels.unsqueeze(0).broadcast_to(out.shape[:2])
+    return cross_entropy(out, labels, reduction="none").mean(0), out.mean(0)
 
 
 def amount_losses(network: Module, x: Tensor, y: Tensor) -> tuple[Tensor, None]:
-    """(a loss for each answer, None): the output is brought to the target's shape, (B, 1) -> (B,)."""
-    return mse_loss(as_target(network(x), y), y, reduction="none").reshape((-1,)), None
+    """(a loss for each answer, None): the output is brought to the target's shape, (B, 1) -> (B,).
+
+    Of a committee (K, B, 1): the mean of its members' losses."""
+    out = network(x)
+    if not is_committee(out, y):
+        return mse_loss(as_target(out, y), y, reduction="none").reshape((-1,)), None
+    each = out.reshape((-1, y.size)) - y.reshape((1, -1))
+    return (each * each).mean(0), None
+
+
+def is_committee(out: Tensor, y: Tensor) -> bool:
+    """Whether this is (K, B, C) for labels or amounts (B,): every member learns by a loss of its own."""
+    return out.ndim == y.ndim + 2 and out.shape[1] == y.shape[0]
 
 
 def as_target(out: Tensor, y: Tensor) -> Tensor:
