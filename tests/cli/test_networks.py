@@ -224,17 +224,17 @@ def test_the_sheets_of_samples_are_one_an_epoch_from_the_same_noise(runs):
     assert (pictures[0] != pictures[2]).any()
 
 
-def test_sample_makes_pictures_that_follow_from_the_seed(runs, tmp_path, capsys):
+def test_generate_makes_pictures_that_follow_from_the_seed(runs, tmp_path, capsys):
     folder, _, _ = runs("gan")
-    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        out = told_by(capsys, "sample", folder, "--n", 5, "--seed", seed, "--out", tmp_path / name)
-        assert "5 pictures" in out
-    a, b, c = ((tmp_path / n).read_bytes() for n in "abc")
+    for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
+        line = ["generate", folder, "--n", 3, "--seed", seed, "--out", tmp_path / name]
+        assert "3 pictures" in told_by(capsys, *line)
+    a, b, c = ((tmp_path / f"{n}.png").read_bytes() for n in "abc")
     assert a == b != c
-    with Image.open(tmp_path / "a") as picture:
-        assert picture.size == (5 * 34 + 2, 34 + 2)
-    document = json.loads(told_by(capsys, "sample", folder, "--json"))
-    assert document["n"] == 64 and Path(document["file"]).exists()
+    with Image.open(tmp_path / "a.png") as picture:  # each beside the nearest real one
+        assert picture.size == (6 * 34 + 2, 34 + 2)
+    document = json.loads(told_by(capsys, "generate", folder, "--json"))
+    assert document["n"] == 16 and Path(document["file"]).suffix == ".html"
 
 
 @pytest.mark.parametrize("name", ["gpt", "lstm"])
@@ -365,9 +365,10 @@ def test_a_window_that_is_longer_than_the_data_exits_1(capsys, tmp_path, monkeyp
 @pytest.mark.parametrize(
     ("name", "arguments", "code", "words"),
     [
-        ("gan", ["predict", "RUN", "x.png"], 2, ["makes pictures", "pellucid sample"]),
-        ("gan", ["sample", "RUN", "--prompt", "Alice"], 2, ["--prompt does not go with"]),
-        ("lstm", ["sample", "RUN", "--n", "4"], 2, ["--n does not go with a network that writes"]),
+        ("gan", ["predict", "RUN", "x.png"], 2, ["makes pictures", "pellucid generate"]),
+        ("gan", ["sample", "RUN", "--prompt", "Alice"], 2, ["writes no text", "pellucid generate"]),
+        ("gan", ["generate", "RUN", "--out", "x.jpg"], 2, ["x.jpg", ".html or .png"]),
+        ("lstm", ["generate", "RUN"], 2, ["makes no pictures", "pellucid sample"]),
         ("lstm", ["sample", "RUN", "--prompt", "Ωmega"], 1, ["--prompt, character 1", "'Ω'"]),
         ("lstm", ["predict", "RUN"], 2, ["a file is missing"]),
         ("lstm", ["predict", "RUN", "none.txt"], 1, ["none.txt: there is no such file"]),

@@ -58,7 +58,8 @@ def cli() -> None:
     pellucid train FILE.csv --target COLUMN   learn a column of your own table
     pellucid predict RUN image.png            what does the network see?
     pellucid predict RUN new.csv --out answers.csv
-    pellucid sample RUN --prompt "Alice "     what does it write, or draw?
+    pellucid sample RUN --prompt "Alice "     what does it write?
+    pellucid generate RUN --n 16              what does it draw?
     pellucid chat RUN                         type, and it goes on
     pellucid info RUN                         what is in it?
     pellucid info FILE                        what is in your data, before you train?
@@ -171,20 +172,41 @@ def predict(**options) -> None:
 @click.option(
     "--probabilities", is_flag=True, help="Print what may come next, with chances, and stop."
 )
-@click.option("--n", type=click.IntRange(1, 4096), help="Pictures to make.  [default: 64]")
-@click.option("--out", type=EXISTING, help="PNG to write.  [default: RUN/samples/SEED.png]")
 @seed(default=0)
 @as_json
 def sample(**options) -> None:
-    """Let the network in RUN write text, or make pictures.
+    """Let the network in RUN write text.
 
     \b
     pellucid sample RUN --prompt "Alice said" --temperature 0.5
-    pellucid sample RUN --prompt "Alice sai" --probabilities
-    pellucid sample RUN --n 16 --out gallery.png"""
+    pellucid sample RUN --prompt "Alice sai" --probabilities"""
     from .sample import sample
 
     sample(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@a_run
+@click.option(
+    "--n", type=click.IntRange(1, 4096), default=16, show_default=True, help="Pictures to make."
+)
+@click.option(
+    "--out", type=EXISTING, help="HTML or PNG to write.  [default: RUN/samples/seed-SEED.html]"
+)
+@seed(default=0)
+@as_json
+def generate(**options) -> None:
+    """Let the network in RUN make new pictures.
+
+    \b
+    pellucid generate RUN --n 16 --out gallery.html
+    pellucid generate RUN --n 16 --out gallery.png
+
+    Each stands beside the nearest picture that was learned from, so that one sees what is new and
+    what is a copy."""
+    from .generate import generate
+
+    generate(**options)
 
 
 @cli.command(epilog=EXIT_CODES)

@@ -54,7 +54,7 @@ def predict(
         )
     if model.task == "generate":
         raise OptionError(
-            f"{run}: this network makes pictures; it has no answer to a file. Use: pellucid sample {run}"
+            f"{run}: this network makes pictures; it has no answer to a file. Use: pellucid generate {run}"
         )
     if model.task != "forecast" and not files:
         raise OptionError(f"{run}: a file is missing: pellucid predict {run} FILE")

@@ -399,7 +399,7 @@ NEXT = {
     "classify": "pellucid predict {} image.png",
     "continue": 'pellucid sample {} --prompt "Alice "',
     "forecast": "pellucid predict {} --steps 12",
-    "generate": "pellucid sample {} --n 16",
+    "generate": "pellucid generate {} --n 16",
     "regress": "pellucid predict {} new.csv --out answers.csv",
 }
 

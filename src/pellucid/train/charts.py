@@ -6,6 +6,8 @@ is. Charts carry classes instead of colours: the page's style gives them, by lig
 Our own drawing, because a plotting library costs a second to import and tens of MB, or needs a script in the page
 to draw at all; lines, dots and bars on two axes are what a report needs."""
 
+import base64
+import hashlib
 import html
 import math
 import re
@@ -54,6 +56,24 @@ def tag(name: str, /, *children: Any, **attributes: Any) -> Markup:
 def join(children: Sequence[Any]) -> Markup:
     """One after the other."""
     return Markup("".join(text(c) for c in children if c is not None))
+
+
+def offline_page(title: Any, style: str, *body: Any) -> str:
+    """A whole page in one file. A policy in its head forbids the browser to load or run anything."""
+    policy = (
+        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()}'"
+    )
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", http_equiv="Content-Security-Policy", content=policy),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", name="referrer", content="no-referrer"),
+        tag("title", f"{title} - pellucid"),
+        tag("style", Markup(style)),
+    )
+    return "<!doctype html>\n" + tag("html", head, "\n", tag("body", *body), lang="en") + "\n"
 
 
 def data(value: Any, most: int = 60) -> Markup:

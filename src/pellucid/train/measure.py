@@ -18,13 +18,12 @@ from . import baselines
 from . import metrics as m
 from .balance import alarms, is_rare
 from .evaluation import evaluate, predict
-from .samples import Sampler
+from .samples import COPY, Sampler
 from .scores import classification, regression
 from .tables import Table
 
 HORIZONS = (1, 3, 6, 12)  # steps ahead at which forecasts are measured
 N_MADE = 500  # pictures that are judged
-COPY = 0.25  # a picture nearer than this part of the usual distance to a real one is called a copy
 
 
 def measure(made: Any, network: Any, data: Any, parts: Split) -> dict:

@@ -12,8 +12,6 @@ The page is made of the content of metrics.json; what a result does not have has
   decisions    rows with name, value, reason, option; notes, dropped   what was left out, repaired or found
   target, unit, command   the column, its unit, the line that makes the run again"""
 
-import base64
-import hashlib
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,7 +23,7 @@ from .. import __version__
 from ..base.errors import FormatError
 from ..formats.atomic import write_atomic
 from ..formats.model_json import read_json
-from .charts import Line, Markup, Rule, chart, data, join, limits, tag
+from .charts import Line, Markup, Rule, chart, data, join, limits, offline_page, tag
 from .report_parts import (
     FIGURES,
     MOST_ROWS,
@@ -157,28 +155,15 @@ def page(
         ("again", "To make it again", _again(result)),
     ]
     kept = [(key, title, body) for key, title, body in sections if body]
-    policy = (
-        "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'"
-    )
     title = f"{Path(str(name)).name}: {TITLES.get(task, task)}"
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=policy),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", name="referrer", content="no-referrer"),
-        tag("title", f"{title} - pellucid"),
-        tag("style", Markup(STYLE)),
-    )
-    body = tag(
-        "body",
+    return offline_page(
+        title,
+        STYLE,
         tag("header", tag("h1", data(title, 120)), _target(result), _heading(result)),
         tag("nav", *(tag("a", name, href=f"#{key}") for key, name, _ in kept), aria_label="Parts"),
         tag("main", *(tag("section", tag("h2", name), body, id=key) for key, name, body in kept)),
         tag("footer", _footer(result)),
     )
-    return "<!doctype html>\n" + tag("html", head, "\n", body, lang="en") + "\n"
 
 
 # -- The figure, and what it is compared with ------------------------------------------------------

@@ -1,19 +1,27 @@
-"""Sheets of a generator's pictures: from the same noise at every epoch, so that one sees each of them grow.
+"""Pictures that a generator makes: sheets of them, and which pictures it has learned from are nearest to them.
 
+A sheet comes from the same noise at every epoch, so that one sees each picture grow.
 N pictures of height H, width W and K channels, from Z numbers of noise each (models/samples.py)"""
 
 import io
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from ..data.dataset import Split
 from ..models.samples import image_grid
 from ..nn.module import Module
 from ..tensor.trace import compile
+from .baselines import distances
 from .evaluation import in_mode
 
 COLUMNS = ROWS = 8  # of a sheet
 LEAST_SIDE = 32  # small pictures are enlarged, in whole steps, to about so many pixels
 BATCH = 64
+COPY = 0.25  # a picture nearer than this part of the usual distance to a real one is called a copy
+CHUNK = 2048  # pictures that are compared at once
+JUDGED = 500  # real pictures whose distance to others is looked at
 
 
 class Sampler:
@@ -31,12 +39,60 @@ class Sampler:
         return np.concatenate(parts)
 
 
+@dataclass(frozen=True)
+class Nearest:
+    """The nearest picture that was learned from, of each of N pictures.
+
+    distances  (N,) Euclidean, of pixels from 0 to 1      rows  (N,) its row in the data
+    usual      the median of such distances of real pictures that were not learned from"""
+
+    distances: np.ndarray
+    rows: np.ndarray
+    usual: float
+
+    @property
+    def is_copy(self) -> np.ndarray:
+        """(N,) whether it is so near that it is a copy: as nothing but a few pixels differ."""
+        return self.distances < COPY * self.usual
+
+
+def nearest(pictures: np.ndarray, data: Any, parts: Split) -> Nearest:
+    """Among the pictures of a data set that were learned from; all values are from -1 to 1."""
+    found, rows = _nearest(pictures, data, parts.train)
+    others = parts.test if len(parts.test) else parts.train
+    judged = others[np.linspace(0, len(others) - 1, min(len(others), JUDGED)).astype(int)]
+    is_own = not len(parts.test)
+    usual, _ = _nearest(data.x[judged], data, parts.train, judged if is_own else None)
+    return Nearest(found, rows, float(np.median(usual)))
+
+
+def _nearest(
+    pictures: np.ndarray, data: Any, among: np.ndarray, own: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(distance, row) of the nearest of the rows `among`, but not of a picture's own row."""
+    best, rows = np.full(len(pictures), np.inf), np.zeros(len(pictures), np.int64)
+    for i in range(0, len(among), CHUNK):
+        chunk = among[i : i + CHUNK]
+        apart = distances(pictures, data.x[chunk]) / 2
+        if own is not None:
+            apart[own[:, None] == chunk] = np.inf
+        at = apart.argmin(1)
+        closest = apart[np.arange(len(apart)), at]
+        is_nearer = closest < best
+        best[is_nearer], rows[is_nearer] = closest[is_nearer], chunk[at[is_nearer]]
+    return best, rows
+
+
 def sheet(pictures: np.ndarray, columns: int = COLUMNS) -> bytes:
     """A PNG of the pictures (N, H, W, 1 or 3), values -1 to 1, row by row."""
+    k = max(1, round(LEAST_SIDE / pictures.shape[1]))
+    return png(image_grid(pictures.repeat(k, 1).repeat(k, 2), columns))
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """A PNG of (H, W, 1 or 3) uint8."""
     from PIL import Image
 
-    k = max(1, round(LEAST_SIDE / pictures.shape[1]))
-    grid = image_grid(pictures.repeat(k, 1).repeat(k, 2), columns)
     file = io.BytesIO()
-    Image.fromarray(grid[..., 0] if grid.shape[2] == 1 else grid).save(file, format="PNG")
+    Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, format="PNG")
     return file.getvalue()
