@@ -3,12 +3,13 @@
 import json
 import shlex
 
+import click
 import pytest
 
 pytest.importorskip("optuna")
-from pellucid.base.errors import OptionError
 from pellucid.cli.main import run as command
-from pellucid.cli.tune import seconds_of, told
+from pellucid.cli.options import Duration
+from pellucid.cli.tune import told
 from pellucid.train.recipe import recipe
 from pellucid.train.tune import Try, propose, tune
 
@@ -61,13 +62,13 @@ def test_only_what_the_network_has_is_proposed():
     ("text", "seconds"), [("90s", 90), ("5m", 300), ("1.5h", 5400), ("20", 20), (" 2 M ", 120)]
 )
 def test_times(text, seconds):
-    assert seconds_of(text) == seconds
+    assert Duration().convert(text, None, None) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "m", "-5m", "0s", "5 days", "1e3", "five"])
 def test_what_is_no_time(text):
-    with pytest.raises(OptionError, match="90s, 5m or 1h"):
-        seconds_of(text)
+    with pytest.raises(click.BadParameter, match="90s, 5m or 1h"):
+        Duration().convert(text, None, None)
 
 
 def test_mistakes(capsys):

@@ -16,6 +16,7 @@ from .options import (
     EXISTING,
     NETWORKS,
     SCHEDULES,
+    Duration,
     Layers,
     OneOf,
     a_data_set,
@@ -94,6 +95,13 @@ def cli() -> None:
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
 @click.option("--schedule", type=OneOf("a schedule", SCHEDULES), help="How the learning rate goes.")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many passes over the data.")
+@click.option("--steps", type=click.IntRange(1), help="At most so many steps, in place of epochs.")
+@click.option(
+    "--for",
+    "seconds",
+    type=Duration(),
+    help="End training after this time; what it has is kept, and --resume goes on.",
+)
 @click.option(
     "--patience",
     type=click.IntRange(0),
@@ -338,7 +346,7 @@ def explain(**options) -> None:
 
 @cli.command(epilog=EXIT_CODES)
 @a_data_set
-@click.option("--for", "duration", help="How long to search, as 90s, 5m or 1h.")
+@click.option("--for", "seconds", type=Duration(), help="How long to search.")
 @click.option("--tries", type=click.IntRange(1), help="How many settings to try at most.")
 @target
 @task

@@ -2,9 +2,10 @@
 
 import difflib
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -82,6 +83,22 @@ class Named(click.ParamType):
         if not sign or not name:
             self.fail(f"{value!r} is not COLUMN=USE, as in zip=category.", param, ctx)
         return name, OneOf("a use of a column", self.uses).convert(use, param, ctx)
+
+
+class Duration(click.ParamType):
+    """A time like 90s, 5m or 1.5h, as seconds."""
+
+    name = "time"
+    units: ClassVar[dict[str, float]] = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "90s|5m|1h"
+
+    def convert(self, value, param, ctx) -> float:
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", str(value).strip().lower())
+        if not found or float(found[1]) <= 0:
+            self.fail(f"{value!r} is no time. Give one like 90s, 5m or 1h.", param, ctx)
+        return float(found[1]) * self.units[found[2]]
 
 
 class Layers(click.ParamType):

@@ -19,6 +19,7 @@ from ..train.metrics import confusion_text
 from ..train.recipe import Decision, recipe
 from ..train.run import RUN, free_folder, resumed_recipe, train_run
 from .curve import Panel, draw
+from .options import Duration
 from .progress import progress
 
 CURVE, FORECAST = "curve.png", "forecast.png"
@@ -35,6 +36,7 @@ def train(
     why: bool = False,
     dry_run: bool = False,
     settings: Path | None = None,
+    seconds: float | None = None,
     **given,
 ) -> None:
     """Run the command; results go to standard output."""
@@ -51,6 +53,8 @@ def train(
     if settings is not None:
         # What the command line says comes before what the file says.
         given = {**read_settings(settings), **{n: v for n, v in given.items() if v is not None}}
+        if (limit := given.pop("for", None)) is not None and seconds is None:
+            seconds = Duration().convert(limit, None, None)
     made = resumed_recipe(folder, data, given) if resume else recipe(data, **given)
     if threads is not None:
         from ..runtime.team import set_threads
@@ -63,7 +67,7 @@ def train(
         return
     again = shlex.join(["pellucid", "train", data, "--resume", "--out", str(folder)])
     try:
-        stopped, finished = follow(train_run(made, folder, resume), quiet)
+        stopped, finished = follow(train_run(made, folder, resume, seconds=seconds), quiet)
         write_atomic(folder / CURVE, [curve(stopped.history, stopped.best_epoch)])
         if made.task == "forecast":
             write_atomic(folder / FORECAST, [forecast_picture(finished.result)])
@@ -76,7 +80,8 @@ def train(
             raise RunError(f"{error} To go on after that: {again}") from error
         raise
     if not quiet:
-        click.echo(f"Done: {stopped.reason}.", err=True)
+        more = f" To go on: {again}" if stopped.may_go_on else ""
+        click.echo(f"Done: {stopped.reason}.{more}", err=True)
     click.echo(json.dumps(finished.result, indent=2) if as_json else report(finished))
 
 
@@ -110,13 +115,13 @@ def read_settings(path: Path) -> dict:
 # setting -> what TOML may give for it
 KINDS_OF_SETTINGS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(
-        ("epochs", "patience", "batch", "seed", "width", "layers", "window", "size", "channels",
+        ("epochs", "steps", "patience", "batch", "seed", "width", "layers", "window", "size", "channels",
          "background"), int
     ),
     **dict.fromkeys(("lr", "validation", "test", "dropout"), (int, float)),
     **dict.fromkeys(
         ("task", "target", "group", "class_weights", "optimizer", "schedule", "activation", "delimiter", "encoding",
-         "decimal", "sheet", "augment"), str
+         "decimal", "sheet", "augment", "for"), str
     ),
     "columns": dict,
     "missing": list,

@@ -2,30 +2,18 @@
 
 import json
 import math
-import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
-from ..base.errors import OptionError
 from ..train.tune import Try, tune
-
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def seconds_of(text: str) -> float:
-    """'90s', '5m', '1.5h' or '90' in seconds."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip().lower())
-    if not found or float(found[1]) <= 0:
-        raise OptionError(f"{text!r} is no time. Give one like 90s, 5m or 1h.")
-    return float(found[1]) * UNITS[found[2] or "s"]
 
 
 def search(
     data: str,
-    duration: str | None,
+    seconds: float | None,
     tries: int | None,
     threads: int | None,
     as_json: bool,
@@ -38,7 +26,6 @@ def search(
 
         set_threads(threads)
     given = {k: v for k, v in given.items() if v is not None}
-    seconds = None if duration is None else seconds_of(duration)
     found: list[Try] = []
     try:
         for t in tune(data, given, seconds, tries, given.get("seed", 0)):

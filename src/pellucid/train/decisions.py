@@ -80,7 +80,7 @@ def decisions(
         ("lr", f"{made.lr:g}", usual, "lr"),
         ("schedule", made.schedule + curve(rate, made.n_steps(parts)), why["schedule"], "schedule"),
         ("batch", str(made.batch), "small batches find better minima, larger ones are faster", "batch"),
-        _epochs(made),
+        *_ends(made),
         ("seed", str(made.seed), "the same seed gives the same network, to the bit", "seed"),
     ]  # fmt: skip
     given = {FIELDS.get(name, name) for name in made.given}
@@ -97,6 +97,12 @@ def curve(rate: float | Schedule, n_steps: int) -> str:
     values = [rate.value(int(i * (n_steps - 1) / (BARS - 1))) for i in range(BARS)]
     heights = "▁▂▃▄▅▆▇█"
     return " " + "".join(heights[min(7, int(8 * v / max(*values, 1e-30)))] for v in values)
+
+
+def _ends(made: Any) -> list[Line]:
+    """How many steps and epochs there are, at most."""
+    steps = [("steps", f"at most {made.steps:,}", "", "steps")] if made.steps is not None else []
+    return steps if made.steps == made.epochs else [*steps, _epochs(made)]
 
 
 def _epochs(made: Any) -> Line:

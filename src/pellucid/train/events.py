@@ -62,6 +62,7 @@ class Stopped:
     epochs: int  # done
     best_epoch: int
     history: tuple[EpochDone, ...] = field(default=(), repr=False)
+    may_go_on: bool = False  # the time was over before the work was done
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,11 @@ from .objectives import OBJECTIVES, Objective, stored, stored_weights, weights_i
 
 @dataclass(frozen=True)
 class Options:
-    """How to train. `patience` epochs without a better validation loss end the run; None: never."""
+    """How to train. `patience` epochs without a better validation loss end the run; None: never.
+
+    steps    that end the run, counted from its beginning, also within an epoch; None: only epochs do
+    seconds  of this call after which the run ends, also within an epoch; None: never. Where that is depends on the
+             machine; what is computed up to there does not, and a run that is resumed goes on from there"""
 
     epochs: int = 100
     batch_size: int = 32
@@ -45,6 +49,8 @@ class Options:
     resume: bool = False
     checkpoint_seconds: float = 2.0  # at most so often; 0: after every slice
     slice_seconds: float = SLICE_SECONDS
+    steps: int | None = None
+    seconds: float | None = None
 
 
 def fit(
@@ -92,11 +98,16 @@ class Fit:
         self.is_torn = (
             False  # the state is being changed; an interrupt now would leave parts of two steps
         )
+        self.start_of_epoch: checkpoints.Checkpoint | None = None
+        self.rate = 0.0  # steps a second, in this epoch
         self.slices = Slices(options.slice_seconds)
         self.last_checkpoint = time.monotonic()
         self.batch = min(options.batch_size, len(split.train))
         self.n_steps = -(-len(split.train) // self.batch)
         batch = min(evaluation_rows(data), len(split.validation) or len(split.train))
+        self.epochs, self.end = options.epochs, float("inf")
+        if options.steps is not None:
+            self.epochs = min(options.epochs, -(-options.steps // self.n_steps))
         self.evaluator = Evaluator(network, data, options.loss, batch, arrays, self.weights)
         weights = stored_weights(self.weights, objective, options.loss)
 
@@ -116,6 +127,8 @@ class Fit:
         o = self.options
         if o.resume:
             self.restore()
+        if o.seconds is not None:
+            self.end = time.monotonic() + o.seconds
         was_training = self.network.training
         try:
             yield Started(
@@ -123,11 +136,11 @@ class Fit:
                 n_train=len(self.split.train),
                 n_validation=len(self.split.validation),
                 n_steps=self.n_steps,
-                epochs=o.epochs,
+                epochs=self.epochs,
                 epoch=self.epoch,
                 step=self.step_in_epoch,
             )
-            while self.epoch < o.epochs and not self.is_out_of_patience():
+            while self.why_to_end() is None:
                 self.network.train()
                 yield from self.run_epoch()
         except (KeyboardInterrupt, GeneratorExit):
@@ -135,26 +148,39 @@ class Fit:
             raise
         finally:
             self.network.train(was_training)
-        if self.is_out_of_patience():
-            reason = (
-                f"the validation loss has not improved for {o.patience} epochs; "
-                f"the weights of epoch {self.best_epoch} are restored"
-            )
-        else:
-            reason = f"all {o.epochs} epochs are done" + (
-                f"; the weights of epoch {self.best_epoch}, the best, are restored"
-                if self.best
-                else ""
-            )
+        reason = self.why_to_end()
+        self.end = float("inf")
+        is_cut = self.why_to_end() is None  # nothing but the time ends it here
         if o.checkpoint is not None:
             yield self.save()
+        if self.step_in_epoch:
+            # A part of an epoch is judged as a whole one is. The checkpoint is from before: a run that goes on
+            # from it ends with the bits of one that was never cut.
+            if self.start_of_epoch is None:
+                self.start_of_epoch = self.snapshot()
+            yield self.judged(self.rows_of_epoch(self.epoch), self.rate)
         if self.best:
             self.network.load_state_dict(self.best)
-        yield Stopped(reason, self.epoch, self.best_epoch, tuple(self.history))
+            reason = f"{reason}; the weights of epoch {self.best_epoch}, the best, are restored"
+        yield Stopped(str(reason), self.epoch, self.best_epoch, tuple(self.history), is_cut)
 
-    def is_out_of_patience(self) -> bool:
-        patience = self.options.patience
-        return bool(patience and self.best and self.epoch - self.best_epoch >= patience)
+    def why_to_end(self) -> str | None:
+        """The reason why the run ends here, or None where it goes on."""
+        o = self.options
+        if o.patience and self.best and self.epoch - self.best_epoch >= o.patience:
+            return f"early stopping: the validation loss has not improved for {o.patience} epochs"
+        if self.epoch >= o.epochs:
+            return f"all {o.epochs} epochs are done"
+        if o.steps is not None and self.n_done >= o.steps:
+            return f"all {o.steps} steps are done"
+        if time.monotonic() >= self.end:
+            return f"the time of {o.seconds:g} s is over"
+        return None
+
+    @property
+    def n_done(self) -> int:
+        """Steps since the run began."""
+        return self.epoch * self.n_steps + self.step_in_epoch
 
     def run_epoch(self) -> Iterator[Event]:
         o, n_train, batch = self.options, len(self.split.train), self.batch
@@ -166,6 +192,8 @@ class Fit:
         while self.step_in_epoch < self.n_steps:
             done = self.step_in_epoch
             n = min(self.slices.n, n_full - done) if done < n_full else 1
+            if o.steps is not None:
+                n = min(n, o.steps - self.n_done)
             start = time.perf_counter()
             self.is_torn = True
             if done < n_full:
@@ -184,15 +212,22 @@ class Fit:
                     yield self.save()
                 now = self.sums.metrics()
                 rate = (self.step_in_epoch - n_before) / max(time.perf_counter() - begun, 1e-9)
+                self.rate = rate
                 yield Progress(
-                    self.epoch + 1, o.epochs, self.step_in_epoch, self.n_steps, now.loss, now.accuracy,
+                    self.epoch + 1, self.epochs, self.step_in_epoch, self.n_steps, now.loss, now.accuracy,
                     rate, self.seconds_left(rate),
                 )  # fmt: skip
+                if self.why_to_end() is not None:
+                    return
         # 1 at least: a run may go on from between the last step and its validation.
         rate = max(1, self.n_steps - n_before) / max(time.perf_counter() - begun, 1e-9)
-        yield from self.finish_epoch(order, rate)
+        # First the event: what is made of it (a picture of samples) is there before the checkpoint says so.
+        yield self.judged(order, rate)
+        if o.checkpoint is not None and self.is_time_to_save():
+            yield self.save()
 
-    def finish_epoch(self, order: np.ndarray, rate: float) -> Iterator[Event]:
+    def judged(self, order: np.ndarray, rate: float) -> EpochDone:
+        """The end of an epoch, or of a part of one: its metrics, and whether its weights are the best."""
         if not self.is_finite():
             self.raise_non_finite(order)
         train = self.sums.metrics()
@@ -216,7 +251,7 @@ class Fit:
         self.sums.set()
         done = EpochDone(
             self.epoch,
-            self.options.epochs,
+            self.epochs,
             train,
             validation,
             is_best,
@@ -225,18 +260,18 @@ class Fit:
         )
         self.history.append(done)
         self.is_torn = False
-        # First the event: what is made of it (a picture of samples) is there before the checkpoint says so.
-        yield done
-        if self.options.checkpoint is not None and self.is_time_to_save():
-            yield self.save()
+        return done
 
     def rows_of_epoch(self, epoch: int) -> np.ndarray:
         """The training rows in the order of this epoch."""
         return self.data.order(self.split.train, self.options.seed, epoch)
 
     def seconds_left(self, steps_per_second: float) -> float:
-        left = (self.options.epochs - self.epoch) * self.n_steps - self.step_in_epoch
-        return left / steps_per_second
+        last = self.options.epochs * self.n_steps
+        if self.options.steps is not None:
+            last = min(last, self.options.steps)
+        by_steps = max(0, last - self.n_done) / max(steps_per_second, 1e-9)
+        return min(by_steps, max(0.0, self.end - time.monotonic()))
 
     # State
 
@@ -276,7 +311,7 @@ class Fit:
         self.sums.set(state.loss_sum, state.n_correct, state.n_rows, state.others)
         self.history = history_events(
             state.history,
-            self.options.epochs,
+            self.epochs,
             len(self.split.validation) * self.data.n_answers,
             self.objective.others,
         )
@@ -353,7 +388,7 @@ class Fit:
         """After Ctrl-C: a checkpoint of the last whole slice, or of the epoch's start when one was cut."""
         if self.options.checkpoint is None:
             return
-        if self.is_torn:
+        if self.is_torn and self.start_of_epoch is not None:
             self.load(self.start_of_epoch)
             self.is_torn = False
         self.save()
@@ -364,6 +399,7 @@ class Fit:
         """Replays the epoch from its start, a step at a time, to the step that fails; says where and why.
 
         Steps are repeatable to the bit, so the replay meets the same failure."""
+        assert self.start_of_epoch is not None
         self.load(self.start_of_epoch)
         while self.step_in_epoch < self.n_steps:
             before = self.snapshot()
@@ -424,6 +460,9 @@ def check_options(o: Options, data: Learnable, split: Split) -> None:
             raise OptionError(f"{name} must be a whole number of {low} or more; got {value!r}.")
     if o.seed >= 2**32:
         raise OptionError(f"seed must be below {2**32}; got {o.seed}.")
+    for name, limit in (("steps", o.steps), ("seconds", o.seconds)):
+        if limit is not None and not limit > 0:
+            raise OptionError(f"{name} must be above 0; got {limit}.")
     if o.patience is not None and o.patience < 0:
         raise OptionError(f"patience must be 0 or more epochs; got {o.patience}.")
     nearest(o.loss, OBJECTIVES, "loss")

@@ -83,6 +83,7 @@ WHY_SCHEDULE = {
 class Recipe:
     """All settings of a run. The fields are stored with the model; equal fields give equal bits.
 
+    steps   that end the run, also within an epoch; without --epochs there are as many epochs as they need
     net     widths of hidden layers, or the name of a network (networks.py)
     width, layers, window, dropout, activation   None where the network has no such setting
     kind    of a file of one's own: table, text, series (sources.py); None for what the package carries
@@ -104,6 +105,7 @@ class Recipe:
     validation: float
     test: float
     seed: int = 0
+    steps: int | None = None
     schedule: str = "constant"
     activation: Any = None
     width: Any = None
@@ -162,8 +164,9 @@ class Recipe:
         return self.row.make(self, data)
 
     def n_steps(self, parts: Split) -> int:
-        """Steps of all epochs: what a schedule is planned for."""
-        return self.epochs * -(-len(parts.train) // min(self.batch, len(parts.train)))
+        """Steps in all: what a schedule is planned for."""
+        n = self.epochs * -(-len(parts.train) // min(self.batch, len(parts.train)))
+        return n if self.steps is None else min(n, self.steps)
 
     def learning_rate(self, n_steps: int) -> float | Schedule:
         """lr, or how it goes over the steps of all epochs."""
@@ -234,6 +237,8 @@ def recipe(data: str = "digits", **given) -> Recipe:
         if setting in values and setting not in row.uses:
             others = f"; it has {', '.join(f'--{u}' for u in row.uses)}" if row.uses else ""
             raise OptionError(f"--{setting} is no setting of the network {name}{others}.")
+    if "steps" in values:
+        values.setdefault("epochs", values["steps"])
     values = {**row.settings, **suited, **values}
     if "activation" in values:
         nearest(values["activation"], HIDDEN_ACTIVATIONS, "activation")

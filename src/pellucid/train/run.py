@@ -132,11 +132,16 @@ class Samples:
 
 
 def train_run(
-    made: Recipe, folder: str | Path, resume: bool = False, checkpoint_seconds: float = 2.0
+    made: Recipe,
+    folder: str | Path,
+    resume: bool = False,
+    checkpoint_seconds: float = 2.0,
+    seconds: float | None = None,
 ) -> Iterator[Event]:
     """Trains by a recipe in a folder; yields the loop's events and at last Finished.
 
     resume   continues the run that the folder holds: the end has the same bits as without the break.
+    seconds  of this call, after which it ends with what it has; a later call may go on from there
     Raises RunError for a folder that is in use, not writable, or holds a finished run already."""
     folder = Path(folder)
     began = time.perf_counter()
@@ -165,6 +170,8 @@ def train_run(
             # A run that was killed before its first checkpoint begins again: the same bits.
             resume=resume and (folder / CHECKPOINT).exists(),
             checkpoint_seconds=checkpoint_seconds,
+            steps=made.steps,
+            seconds=seconds,
         )
         stopped, samples, plots = None, Samples(made, network, folder), EventFile(folder / EVENTS)
         optimizer = made.make_optimizer(network, made.n_steps(parts))
@@ -472,8 +479,11 @@ def resumed_recipe(folder: Path, data: str, given: Mapping[str, Any]) -> Recipe:
     return stored_recipe(folder, dataclasses.replace(asked, given=tuple(given)))
 
 
+MAY_CHANGE = ("epochs", "patience", "steps")  # when a run goes on
+
+
 def stored_recipe(folder: Path, asked: Recipe) -> Recipe:
-    """The recipe of an existing run; epochs may be raised, anything else that was given must be equal."""
+    """The recipe of an existing run; epochs and steps may be raised, anything else that was given must be equal."""
     settings = stored_settings(folder)
     try:
         found = recipe(**settings)
@@ -488,17 +498,22 @@ def stored_recipe(folder: Path, asked: Recipe) -> Recipe:
     wanted = asked.settings()
     for name in asked.given:
         had = found.settings().get(name)
-        if name not in ("epochs", "patience") and wanted[name] != had:
+        if name not in MAY_CHANGE and wanted[name] != had:
             raise RunError(
                 f"{folder}: this run was started with {name} = {had}, not {wanted[name]}. "
                 f"Leave --{name} out to continue it."
             )
-    changed = {n: wanted[n] for n in ("epochs", "patience") if n in asked.given}
-    if found.schedule != "constant" and changed.get("epochs", found.epochs) != found.epochs:
-        raise RunError(
-            f"{folder}: the learning rate of this run follows a schedule over {found.epochs} epochs, which cannot "
-            f"become {changed['epochs']}. Leave --epochs out to continue it."
-        )
+    changed = {n: wanted[n] for n in MAY_CHANGE if n in asked.given}
+    if "steps" in changed:
+        changed["epochs"] = wanted["epochs"]
+    for name in ("epochs", "steps"):
+        had = getattr(found, name)
+        if found.schedule != "constant" and changed.get(name, had) != had:
+            planned = f"{found.epochs} epochs" if found.steps is None else f"{found.steps} steps"
+            raise RunError(
+                f"{folder}: the learning rate of this run follows a schedule over {planned}, which cannot become "
+                f"{changed[name]} {name}. Leave --epochs and --steps out to continue it."
+            )
     return recipe(**{**settings, **changed})
 
 
