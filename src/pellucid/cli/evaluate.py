@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
-from ..train.answer import look_back, read_pictures, table_rows
+from ..train.answer import look_back, read_frame, read_pictures, table_rows
 from ..train.baselines import errors
 from ..train.measure import roll
 from ..train.run import SavedModel, load_model
@@ -49,13 +49,14 @@ def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
 
 def of_table(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     """Scores over the rows of a table that have the target."""
-    frame, x, notes = table_rows(model, file)
+    frame = read_frame(model, file)
     name = model.target.name
     if name not in frame.names:
         raise DataError(
             f"{file}: has no column {name!r}, the answers to compare with. To get answers: "
             f"pellucid predict {run} {file}"
         )
+    frame, x, notes = table_rows(model, file, frame)
     y, known = model.target.encode(frame[name])
     if not known.any():
         raise DataError(f"{file}: column {name!r} has no value that the network has learned.")

@@ -213,10 +213,7 @@ def write_answers(told: Sequence[Answers], out: Path | None) -> None:
     """One CSV for all files, safe to open in a spreadsheet; with a column of file names when there are several."""
     from ..data.reading import write_csv
 
-    columns = [
-        np.concatenate([np.asarray(part, object) for part in parts])
-        for parts in zip(*(a.columns() for a in told), strict=True)
-    ]
+    columns = [np.concatenate(c) for c in zip(*(a.columns() for a in told), strict=True)]
     header = told[0].names()
     if len(told) > 1:
         header = ["file", *header]

@@ -33,6 +33,7 @@ LIMIT = 8.0  # deviations; what lies further out is taken for this far
 SKEW = 1.0  # from here on a logarithm or the rank is tried
 N_RANKS = 100
 STEPS, ROWS_A_STEP, LEAST_STEPS = 48, 400, 8  # quantiles for piecewise-linear features
+BLOCK = 1024  # rows whose steps stay in the cache
 FEW_VALUES, ROWS_A_VALUE = 32, 20  # or a step between all values, where they are few
 LEVELS = 64
 TERMS, LEAST_TERMS, ROWS_A_TERM, TEXT_SCALE = 1000, 64, 10, 5.0
@@ -116,16 +117,24 @@ class NumberCode:
         values[gone] = self.fill
         out[:, 0] = self.score(values)
         if self.steps:
-            edges = np.array(self.steps)
-            with np.errstate(over="ignore", invalid="ignore"):
-                # halves: the width of a step from -1e308 to 1e308 is no float64
-                widths = edges[1:] / 2 - edges[:-1] / 2
-                for t, width in enumerate(widths):
-                    # a subtraction of equal infinities is nan; values are within the edges first
-                    inside = np.clip(values, edges[t], edges[t + 1])
-                    out[:, 1 + t] = (inside / 2 - edges[t] / 2) / width
+            self._write_steps(values, out[:, 1 : len(self.steps)])
         if self.marked:
             out[:, -1] = gone
+
+    def _write_steps(self, values: np.ndarray, out: np.ndarray) -> None:
+        """Ones up to the step that a value is in, its place there, then zeros: (N,) into (N, steps)."""
+        low, high = np.array(self.steps[:-1]), np.array(self.steps[1:])
+        at = np.searchsorted(low[1:], values, side="right")
+        # Halves: the width of a step from -1e308 to 1e308 is no float64. Within the edges first: a subtraction of equal
+        # infinities is nan.
+        begin = low[at] / 2
+        place = (np.clip(values, low[at], high[at]) / 2 - begin) / (high / 2 - low / 2)[at]
+        ones = np.tri(len(low), k=-1, dtype=np.float32)
+        for start in range(0, len(values), BLOCK):
+            step = at[start : start + BLOCK]
+            rows = ones[step]
+            rows[np.arange(len(step)), step] = place[start : start + BLOCK]
+            out[start : start + BLOCK] = rows
 
     def _numbers(self, where: str, column: Column) -> tuple[np.ndarray, int, str]:
         found = values, n_bad, first = as_numbers(where, column)
@@ -430,15 +439,17 @@ class Encoder:
     codes: tuple[Code, ...]
 
     @staticmethod
-    def fit(frame: Frame, schema: Schema, rows: np.ndarray) -> "Encoder":
+    def fit(frame: Frame, schema: Schema, rows: np.ndarray, room: int | None = None) -> "Encoder":
         """The codes of the schema's features, from `rows` alone: the training rows.
+
+        room  optional features of a row, where more rows will be encoded than these
 
         Raises DataError when there are no rows, or a column is missing or cannot be read as its use."""
         if len(rows) == 0:
             raise DataError(f"{frame.name}: there are no rows to learn from.")
         uses = Counter(f.use for f in schema.features)
         n = len(rows)
-        room = CELLS // n
+        room = CELLS // n if room is None else room
         most = {
             "number": room // max(1, uses["number"]),
             "category": min(LEVELS, max(8, room // max(1, uses["category"]))),

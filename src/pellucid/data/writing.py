@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -13,6 +13,7 @@ from ..base.errors import DataError, RunError
 # What spreadsheets take for the beginning of a formula, also after blanks and in the full width of Asian fonts.
 FORMULA = re.compile(r"[\s\ufeff\u200b]*[=+\-@\t\r\n|＝＋－＠]")
 QUOTED = re.compile('[",\r\n]')
+BLOCK = 1 << 14  # rows that are made text at a time
 NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
@@ -54,44 +55,61 @@ def write_csv(
 
 
 def _write(stream: TextIO, names: Sequence[str], columns: Sequence[Any], raw: bool) -> None:
-    safe = str if raw else safe_cell
-    stream.write(_line([safe(n) for n in names]))
-    for row in zip(*map(_cells, columns), strict=True):
-        stream.write(
-            _line(["" if c is None else safe(c) if isinstance(c, str) else str(c) for c in row])
-        )
+    cell = _quoted if raw else _safe
+    _write_rows(stream, [[cell(n)] for n in names])
+    n_rows = len(columns[0]) if columns else 0
+    for start in range(0, n_rows, BLOCK):
+        _write_rows(stream, [_cells(c[start : start + BLOCK], cell) for c in columns])
 
 
-def _line(cells: list[str]) -> str:
-    """A record: cells with a delimiter, quote mark or end of line in them stand in quote marks.
-
-    (Python's csv module leaves a carriage return bare where lines end with line feeds.)"""
-    quoted = ['"' + c.replace('"', '""') + '"' if QUOTED.search(c) else c for c in cells]
-    return (",".join(quoted) if quoted != [""] else '""') + "\n"
-
-
-def _cells(column: Any):
-    """Values of a column as Python's own: shortest numbers, ISO dates, None where missing."""
-    if isinstance(column, np.ndarray) and column.dtype.kind == "f" and column.dtype.itemsize < 8:
-        return [None if np.isnan(v) else float(str(v)) for v in column]  # 0.1, not 0.10000000149
-    return map(
-        _cell,
-        column.tolist() if isinstance(column, np.ndarray) and column.dtype.kind != "M" else column,
-    )
+def _write_rows(stream: TextIO, columns: list[list[str]]) -> None:
+    """A line for each row of finished cells."""
+    if len(columns) == 1:
+        columns = [[c or '""' for c in columns[0]]]  # a blank line would be no row
+    lines = list(map(",".join, zip(*columns, strict=True)))
+    stream.write("\n".join([*lines, ""]))
 
 
-def _cell(value: Any):
+def _cells(column: Any, cell: Callable[[str], str]) -> list[str]:
+    """Some values of a column as they stand in the file; `cell` is what becomes of text."""
+    values = column
+    if isinstance(column, np.ndarray):
+        kind, size = column.dtype.kind, column.dtype.itemsize
+        if kind in "iu" or (kind == "f" and size == 8):
+            found = list(map(str, column.tolist()))
+            for i in np.flatnonzero(column != column).tolist():
+                found[i] = ""
+            return found
+        if kind == "f":  # 0.1, not 0.10000000149
+            return ["" if np.isnan(v) else str(float(str(v))) for v in column]
+        values = column if kind == "M" else column.tolist()
+    known = {text: cell(text) for text in values if type(text) is str}
+    return [known[v] if type(v) is str else _text(v, cell) for v in values]
+
+
+def _text(value: Any, cell: Callable[[str], str]) -> str:
+    """A single value: shortest numbers, ISO dates, nothing where it is missing."""
     if value is None or (isinstance(value, float | np.floating) and value != value):
-        return None
+        return ""
     if isinstance(value, np.datetime64):
         if np.isnat(value):
-            return None
-        return str(
-            value.astype("datetime64[D]") if value == value.astype("datetime64[D]") else value
-        )
+            return ""
+        day = value.astype("datetime64[D]")
+        return str(day if value == day else value)
     if isinstance(value, np.generic):
-        return _cell(float(str(value)) if isinstance(value, np.floating) else value.item())
-    return value if isinstance(value, int | float | str) else str(value)
+        value = float(str(value)) if isinstance(value, np.floating) else value.item()
+    return str(value) if isinstance(value, int | float) else cell(str(value))
+
+
+def _quoted(text: str) -> str:
+    """A cell with a delimiter, quote mark or end of line in it stands in quote marks.
+
+    (Python's csv module leaves a carriage return bare where lines end with line feeds.)"""
+    return '"' + text.replace('"', '""') + '"' if QUOTED.search(text) else text
+
+
+def _safe(text: str) -> str:
+    return _quoted(safe_cell(text))
 
 
 def safe_cell(text: str) -> str:

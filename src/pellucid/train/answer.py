@@ -76,7 +76,7 @@ def read_pictures(model: SavedModel, file: Path) -> Pixels:
 
     Folders in a folder are its pictures' classes. Raises DataError for what is no picture, and for an empty folder."""
     if model.preparation is not None and is_table(file):
-        return named_pictures(model, file)
+        return named_pictures(model, file, read_frame(model, file))
     if model.preparation is not None:
         labels = None
         files = sorted(p for p in file.iterdir() if p.is_file()) if file.is_dir() else [file]
@@ -94,12 +94,11 @@ def read_pictures(model: SavedModel, file: Path) -> Pixels:
     return Pixels(model.taken(rows.x), (str(file),) * len(rows.x), True, labels)
 
 
-def named_pictures(model: SavedModel, file: Path) -> Pixels:
-    """The pictures that a table names; those that cannot be read are in the notes."""
+def named_pictures(model: SavedModel, file: Path, frame: Frame) -> Pixels:
+    """The pictures that the table in a file names; those that cannot be read are in the notes."""
     from ..data.columns import as_texts
     from .own_pictures import read_named
 
-    frame = read_frame(model, file)
     rows, pixels, notes = read_named(frame, file.parent, model.settings, model.preparation)
     if not len(rows):
         raise DataError(f"{file}: none of its pictures can be read. {' '.join(notes[:3])}")
@@ -119,13 +118,14 @@ def named_pictures(model: SavedModel, file: Path) -> Pixels:
     )
 
 
-def table_rows(model: SavedModel, file: Path) -> tuple[Frame, np.ndarray, tuple[str, ...]]:
-    """(its rows, the same as the network takes them, what is said of them) of a table; of one that names pictures the
-    rows whose picture can be read."""
+def table_rows(
+    model: SavedModel, file: Path, frame: Frame
+) -> tuple[Frame, np.ndarray, tuple[str, ...]]:
+    """(rows of the table in a file, the same as the network takes them, what is said of them); of one that names
+    pictures the rows whose picture can be read."""
     if model.preparation is None:
-        frame = read_frame(model, file)
         return frame, *encoded(model, frame)
-    found = named_pictures(model, file)
+    found = named_pictures(model, file, frame)
     assert found.frame is not None
     return found.frame, found.x, found.notes
 
