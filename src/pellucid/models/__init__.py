@@ -28,7 +28,7 @@ from .wgan_gp import WGAN_GP
 
 __all__ = [
     "BERT", "DCGAN", "GPT", "MLP", "VAE", "WGAN_GP", "Autoencoder", "Candidate", "CharRNN", "Committee",
-    "Forecaster", "LeNet", "Model", "Reader", "ResNet", "SampleGrid", "Seq2Seq", "Step", "UNet", "ViT", "build", "choose",
-    "describe", "fixed_noise", "generate", "image_grid", "load", "mask_words", "masked_word_loss", "resnet18",
-    "resnet20", "resnet50", "save", "stream",
+    "Forecaster", "LeNet", "Model", "Reader", "ResNet", "SampleGrid", "Seq2Seq", "Step", "UNet", "ViT",
+    "build", "choose", "describe", "fixed_noise", "generate", "image_grid", "load", "mask_words",
+    "masked_word_loss", "resnet18", "resnet20", "resnet50", "save", "stream",
 ]  # fmt: skip

@@ -46,7 +46,7 @@ class Committee(Model):
     init       of hidden layers, a row of nn.init.SCHEMES; the last layer has glorot
     x          (B, sizes[0])
     returns    in training (K, B, C): scores of every member, for a loss of its own
-               in prediction (B, C): the mean amounts, or log of the mean probabilities, which softmax turns into them"""
+               in prediction (B, C): the mean amounts, or log of the mean probabilities (softmax gives them)"""
 
     def __init__(
         self,
