@@ -18,6 +18,7 @@ from ..train.events import EpochDone, Finished, Progress, Stopped
 from ..train.metrics import confusion_text
 from ..train.recipe import Decision, recipe
 from ..train.run import RUN, free_folder, resumed_recipe, train_run
+from ..train.settings import check_settings
 from .curve import Panel, draw
 from .options import Duration
 from .progress import progress
@@ -97,37 +98,13 @@ def read_settings(path: Path) -> dict:
         raise OptionError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise OptionError(f"{path}: no TOML: {error}.") from error
-    if "net" in found and not isinstance(found["net"], (str, list)):
-        raise OptionError(f"{path}: net must be a name or a list of widths; got {found['net']!r}.")
-    if isinstance(found.get("net"), list):
-        found["net"] = tuple(found["net"])
     for name in ("data", "given", "kind"):
         if name in found:
             raise OptionError(f"{path}: {name!r} is no setting. DATA stands on the command line.")
-    for name, kinds in KINDS_OF_SETTINGS.items():
-        if name in found and (
-            not isinstance(found[name], kinds) or isinstance(found[name], bool) != (kinds is bool)
-        ):
-            raise OptionError(f"{path}: {name} = {found[name]!r} cannot be used.")
+    check_settings(found, f"{path}: ")
+    if isinstance(found.get("net"), list):
+        found["net"] = tuple(found["net"])
     return found
-
-
-# setting -> what TOML may give for it
-KINDS_OF_SETTINGS: dict[str, type | tuple[type, ...]] = {
-    **dict.fromkeys(
-        ("epochs", "steps", "patience", "batch", "seed", "width", "layers", "window", "size", "channels",
-         "background"), int
-    ),
-    **dict.fromkeys(("lr", "validation", "test", "dropout"), (int, float)),
-    **dict.fromkeys(
-        ("task", "target", "group", "class_weights", "optimizer", "schedule", "activation", "delimiter", "encoding",
-         "decimal", "sheet", "augment", "for"), str
-    ),
-    "columns": dict,
-    "missing": list,
-    "header": bool,
-    "strict": bool,
-}  # fmt: skip
 
 
 def tell(decisions: Sequence[Decision]) -> None:

@@ -22,6 +22,7 @@ from ..tensor import random
 from .balance import CLASS_WEIGHTS
 from .decisions import Decision, decisions
 from .networks import NETWORKS, OBJECTIVE_OF, Network, networks_for
+from .settings import check_settings
 from .sources import DATA_SETS, OWN_SETTINGS, SOURCES, Source, source_of
 
 HIDDEN_ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
@@ -211,6 +212,7 @@ def recipe(data: str = "digits", **given) -> Recipe:
     for name in given:
         nearest(name, known, "setting")
     values = {name: value for name, value in given.items() if value is not None}
+    check_settings(values)
     if "task" in values:
         nearest(values["task"], NETWORKS, "task")
     source, kind = source_of(data, values)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..base.errors import FormatError, PellucidError, RunError, ShapeError
+from ..base.errors import FormatError, OptionError, PellucidError, RunError, ShapeError
 from ..data.picture_file import Preparation
 from ..data.pictures import Pictures
 from ..data.sequence import Scales, Series
@@ -50,6 +50,7 @@ RUN, CHECKPOINT, MODEL, WEIGHTS, METRICS, SAMPLES, EVENTS = (
     "run.json", "checkpoint.safetensors", "model.json", "model.safetensors", "metrics.json", "samples",
     "tensorboard",
 )  # fmt: skip
+RUN_FORMAT, RUN_VERSION = "pellucid-run", 1
 MAX_INPUT = 2**24  # numbers of one row: a damaged description must not take the machine's memory
 
 
@@ -155,7 +156,8 @@ def train_run(
             )
         else:
             model_json.write_json(
-                folder / RUN, {"format": "pellucid-run", "version": 1, "recipe": made.settings()}
+                folder / RUN,
+                {"format": RUN_FORMAT, "version": RUN_VERSION, "recipe": made.settings()},
             )
         data = made.dataset()
         parts = made.split(data)
@@ -461,9 +463,15 @@ def stored_settings(folder: Path) -> dict:
     """The settings that a run began with. Raises RunError where there is no run, FormatError for a damaged one."""
     if not (folder / RUN).exists():
         raise RunError(f"{folder}: there is no run to continue. Start it without --resume.")
-    settings = model_json.read_json(folder / RUN).get("recipe")
+    found = model_json.read_json(folder / RUN)
+    if (found.get("format"), found.get("version")) != (RUN_FORMAT, RUN_VERSION):
+        raise FormatError(
+            f"{folder / RUN}: field 'version' is {str(found.get('version'))[:40]} of {str(found.get('format'))[:40]}; "
+            f"this pellucid goes on with version {RUN_VERSION} of {RUN_FORMAT}. Use a newer pellucid."
+        )
+    settings = found.get("recipe")
     if not isinstance(settings, dict) or not isinstance(settings.get("data"), str):
-        raise FormatError(f"{folder / RUN}: field 'recipe' is missing.")
+        raise FormatError(f"{folder / RUN}: field 'recipe' is missing. The file is damaged.")
     return settings
 
 
@@ -487,8 +495,11 @@ def stored_recipe(folder: Path, asked: Recipe) -> Recipe:
     settings = stored_settings(folder)
     try:
         found = recipe(**settings)
-    except TypeError as error:
-        raise FormatError(f"{folder / RUN}: field 'recipe' cannot be used: {error}.") from error
+    except (TypeError, OptionError) as error:
+        raise FormatError(
+            f"{folder / RUN}: field 'recipe' cannot be used: {str(error).rstrip('.')}. The file is damaged, or of a "
+            f"newer pellucid."
+        ) from error
     if asked.data != found.data and Path(asked.data).name != Path(found.data).name:
         raise RunError(f"{folder}: this run learns from {found.data}, not from {asked.data}.")
     settings = {
