@@ -485,7 +485,7 @@ def test_folders_that_teach_nothing_are_refused(kinds, words, tmp_path, capsys):
     if not words:
         code, err = refused(capsys, "train", folder, "--target", "bar")
         assert code == 2 and "--target is no setting of pictures" in err
-        code, err = refused(capsys, "train", folder, "--task", "generate")
+        code, err = refused(capsys, "train", folder, "--task", "regress")
         assert code == 2 and "it can be used to classify" in err
         return
     code, err = refused(capsys, "train", folder, "--out", tmp_path / "run")

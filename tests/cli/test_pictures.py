@@ -1,9 +1,11 @@
 """Pictures at the command line: tables that name them, options, answers, new pictures, better pictures."""
 
+import base64
 import csv
 import io
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -217,3 +219,106 @@ def test_how_pictures_are_varied_can_be_chosen(shapes, capsys):
     assert varied("--net", "16").startswith("not at all")
     code, err = refused(capsys, "train", shapes, "--augment", "flop", "--dry-run")
     assert code == 2 and "Did you mean 'flip'" in err
+
+
+# New pictures
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """(folder of 60 loose grey pictures, the run of a generator that learned from them)."""
+    root, rng = tmp_path_factory.mktemp("made"), np.random.default_rng(1)
+    (root / "loose").mkdir()
+    for i in range(60):
+        pixels = np.full((9, 10), 240, np.uint8)
+        at = int(rng.integers(1, 7))
+        pixels[at : at + 2] = rng.integers(0, 80)
+        Image.fromarray(pixels).save(root / "loose" / f"{i:02}.png")
+    options = ["--task", "generate", "--epochs", "2", "--width", "2", "--quiet"]
+    arguments = ["train", root / "loose", *options, "--out", root / "run"]
+    assert command.run([str(a) for a in arguments]) == 0
+    return root / "loose", root / "run"
+
+
+def test_a_generator_learns_from_a_folder_without_classes(made):
+    _, run = made
+    result = json.loads((run / "metrics.json").read_text())
+    assert result["settings"]["task"] == "generate" and result["classes"] == []
+    assert {"precision", "coverage", "copies"} <= set(result["pictures"])
+    sheets = sorted(p.name for p in (run / "samples").glob("epoch-*.png"))
+    assert sheets == ["epoch-0001.png", "epoch-0002.png"]
+    assert load_model(run).shape == (64,)
+
+
+def test_the_gallery_has_each_picture_beside_the_nearest_that_was_learned_from(
+    made, tmp_path, capsys
+):
+    folder, run = made
+    page = tmp_path / "gallery.html"
+    told = json.loads(told_by(capsys, "generate", run, "--n", 5, "--out", page, "--json").out)
+    text = page.read_text()
+    assert (
+        not re.search("https?://|<script|<link", text)
+        and text.count("data:image/png;base64,") == 10
+    )
+    images = [
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(found))))[8::16, 8::16]
+        for found in re.findall('base64,([^"]+)', text)
+    ]
+    # What was learned from, without the part that was held out: found again by its pixels.
+    real = {p.name: np.asarray(Image.open(p).resize((8, 8), 2), float) for p in folder.iterdir()}
+    for i, picture in enumerate(told["pictures"]):
+        new, near = images[2 * i] / 255, images[2 * i + 1] / 255
+        apart = {name: np.sqrt(((new - r / 255) ** 2).sum()) for name, r in real.items()}
+        assert np.abs(near - real[picture["nearest"]] / 255).max() < 0.01
+        # Shown pictures are rounded to 1/255: 64 pixels, half a step each.
+        assert picture["distance"] == pytest.approx(apart[picture["nearest"]], abs=0.02)
+        assert sum(d < picture["distance"] - 0.02 for d in apart.values()) <= 12  # held out: 12
+        assert f"{i + 1}: {picture['distance']:.2f} from" in text
+
+
+def test_a_copy_is_named(made):
+    from pellucid.train.recipe import recipe
+    from pellucid.train.samples import nearest
+
+    _, run = made
+    made_by = recipe(**load_model(run).settings)
+    data = made_by.dataset()
+    parts = made_by.split(data)
+    known, unknown = int(parts.train[3]), int(parts.test[0])
+    found = nearest(np.concatenate([data.x[[known]], -data.x[[unknown]]]), data, parts)
+    assert found.rows[0] == known and found.distances[0] < 1e-6
+    assert found.is_copy.tolist() == [True, False]
+
+
+def test_pictures_are_made_where_the_learned_ones_are_gone(made, tmp_path, capsys):
+    _, run = made
+    packed = tmp_path / "made.pellucid"
+    told_by(capsys, "pack", run, "--out", packed)
+    settings = json.loads((run / "model.json").read_text())["settings"]
+    elsewhere = tmp_path / "run"
+    shutil.copytree(run, elsewhere)
+    document = json.loads((run / "model.json").read_text())
+    document["settings"] = {**settings, "data": str(tmp_path / "gone")}
+    (elsewhere / "model.json").write_text(json.dumps(document))
+    said = told_by(capsys, "generate", elsewhere, "--n", 3, "--out", tmp_path / "g.png")
+    assert "3 pictures" in said.out and "nearest pictures are not shown" in said.err
+    with Image.open(tmp_path / "g.png") as picture:
+        assert picture.width == 3 * (32 + 2) + 2
+    said = told_by(capsys, "generate", packed, "--n", 3, "--out", tmp_path / "p.html")
+    assert "not shown" not in said.err
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--size", "30"], 2, "4 to 7 doubled"),
+        (["--test", "0"], 1, "too few to make new ones"),
+        (["--net", "cnn"], 2, "dcgan"),
+    ],
+)
+def test_what_no_generator_can_learn_from_is_refused(options, code, words, made, capsys):
+    folder, _ = made
+    line = ["train", folder, "--task", "generate", "--dry-run", *options]
+    got, err = refused(capsys, *line)
+    assert got == code and words in err

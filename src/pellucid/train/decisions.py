@@ -136,7 +136,7 @@ def _data_lines(data: Any, parts: Split, task: str) -> list[Line]:
             ("windows", _parts(counts), "cut by time; the last part is seen once, at the end", ""),
         ]  # fmt: skip
     if isinstance(data, Pictures):
-        return _picture_lines(data, counts)
+        return _picture_lines(data, counts, task)
     n_classes = len(data.classes)
     shape = " x ".join(map(str, data.shape)) or str(data.n_features)
     target = f"{n_classes} classes" if n_classes else "amounts"
@@ -150,7 +150,7 @@ def _data_lines(data: Any, parts: Split, task: str) -> list[Line]:
     ]
 
 
-def _picture_lines(data: Pictures, counts: list[int]) -> list[Line]:
+def _picture_lines(data: Pictures, counts: list[int], task: str) -> list[Line]:
     """Of pictures: what was decided when they were read, and what was left out."""
     size = " x ".join(map(str, data.shape))
     lines = [("data", f"{len(data):,} pictures, {size} numbers each", data.source, "")]
@@ -163,6 +163,8 @@ def _picture_lines(data: Pictures, counts: list[int]) -> list[Line]:
         text = f"{data.target.name}: amounts from {amounts.min():g} to {amounts.max():g}"
         lines.append(("target", text, "what is learned", "target"))
     why = "the same share of each class, equal pictures stay together; test rows are seen once, at the end"
+    if task == "generate":
+        why = "equal pictures stay together; made pictures are compared with the test rows, at the end"
     if data.parts is not None:
         why = "the data came divided; test rows are seen once, at the end"
     return [*lines, ("rows", _parts(counts), why, "test")]

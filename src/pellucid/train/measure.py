@@ -18,12 +18,13 @@ from . import baselines
 from . import metrics as m
 from .balance import alarms, is_rare
 from .evaluation import evaluate, predict
-from .samples import COPY, Sampler
+from .samples import Sampler, nearest
 from .scores import classification, regression
 from .tables import Table
 
 HORIZONS = (1, 3, 6, 12)  # steps ahead at which forecasts are measured
 N_MADE = 500  # pictures that are judged
+MOST_JUDGED = 2000  # real ones that they are compared with: the distances of all pairs are held
 
 
 def measure(made: Any, network: Any, data: Any, parts: Split) -> dict:
@@ -186,10 +187,10 @@ def measure_pictures(made: Any, network: Any, data: Dataset, parts: Split, score
     per_class  how many made pictures are nearest to a real one of each class: all should appear"""
     # Not the noise of the sheets: another seed, so that what was watched is not what is judged.
     pictures = Sampler(network)(fixed_noise(N_MADE, network.latent, made.seed + 1))
-    train, real = data.x[parts.train], data.x[parts.test]
-    apart = baselines.distances(pictures, train)
-    usual = float(np.median(baselines.distances(real, train).min(1)))
-    counts = np.bincount(data.y[parts.train][apart.argmin(1)], minlength=len(data.classes))
+    judged = evenly(parts.train, MOST_JUDGED)
+    train, real = data.x[judged], data.x[evenly(parts.test, MOST_JUDGED)]
+    found = nearest(pictures, data, parts)
+    counts = np.bincount(data.y[found.rows].astype(np.int64), minlength=len(data.classes))
     # What needs no network: each pixel drawn from that pixel of some training picture.
     flat = train.reshape(len(train), -1)
     rng = np.random.default_rng(made.seed)
@@ -204,8 +205,8 @@ def measure_pictures(made: Any, network: Any, data: Dataset, parts: Split, score
         "pictures": {
             "n": N_MADE,
             **among(pictures),
-            "copies": float(np.mean(apart.min(1) < COPY * usual)),
-            "per_class": counts.tolist(),
+            "copies": float(np.mean(found.is_copy)),
+            "per_class": counts.tolist() if data.classes else [],
         },
         "baseline": {
             "real": {
@@ -216,6 +217,11 @@ def measure_pictures(made: Any, network: Any, data: Dataset, parts: Split, score
         },
         "classes": list(data.classes),
     }
+
+
+def evenly(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of the rows, evenly."""
+    return rows[np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int)]
 
 
 MEASURES: dict[str, Callable[..., dict]] = {

@@ -17,11 +17,14 @@ from ..data.dataset import Split
 from ..data.encoder import Target
 from ..data.frame import Column, Frame
 from ..data.pictures import Choice, Pictures, split_pictures
+from ..models.dcgan import scales
 from . import tables
 
 READING = ("size", "channels", "background", "strict")  # how pictures are read
 LOOK_BYTES = 2**16  # of a text, in which the name of a picture must occur
 MOST_BYTES = 2**28  # of a table that is not a text, to look into it
+FEWEST_MADE_OF = 50  # pictures, to make new ones
+STEPS_TO_MAKE = 3000  # of a generator and its critic
 SIDES = (8, 16, 32, 64)  # of pictures that a generator makes
 
 _PICTURES: dict = {}
@@ -88,6 +91,10 @@ def read(path: str, values: Mapping[str, Any]) -> Pictures:
         key = (path, repr((wishes, told)))
         return tables.once(_PICTURES, key, lambda: _read_table(path, values, wishes))
     if is_idx(path):
+        for name in set(wishes) - {"strict"}:
+            raise OptionError(
+                f"{path}: --{name} is no setting of idx files; their pictures stay as they are."
+            )
         return tables.once(_PICTURES, (path,), lambda: read_idx(path))
     is_made = values.get("task") == "generate"
     key = (path, repr((wishes, is_made)))
@@ -129,10 +136,13 @@ def _read_table(path: str, values: Mapping[str, Any], wishes: Mapping[str, Any])
 
 
 def defaults(data: str, values: Mapping[str, Any]) -> dict:
-    """Few pictures are learned from in small batches and for many epochs: 1,500 steps or so, 12 epochs at least."""
-    n = len(read(data, values))
-    batch = values.get("batch") or int(min(64, max(8, 2 ** round(np.log2(max(1, n) / 20)))))
-    return {"batch": batch, "epochs": int(min(60, max(12, 1500 * batch // max(1, n))))}
+    """Few pictures are learned from in small batches and for many epochs: 1,500 steps or so, 12 epochs at least; two
+    networks that learn against each other take STEPS_TO_MAKE."""
+    n = max(1, len(read(data, values)))
+    batch = values.get("batch") or int(min(64, max(8, 2 ** round(np.log2(n / 20)))))
+    if values.get("task") == "generate":
+        return {"batch": batch, "epochs": int(min(400, max(5, STEPS_TO_MAKE * batch // n)))}
+    return {"batch": batch, "epochs": int(min(60, max(12, 1500 * batch // n)))}
 
 
 def table_defaults(data: str, values: Mapping[str, Any]) -> dict:
@@ -154,8 +164,10 @@ def load(made: Any) -> Pictures:
 def _prepared(made: Any) -> Pictures:
     data = read(made.data, vars(made))
     parts = split(data, made)
+    if made.task == "generate":  # -1 to 1, as a generator's tanh
+        check_made(made, data, parts)
+        return replace(_varied(data, made, made.augment or "none"), shift=127.5, scale=127.5)
     data = data.standardised(parts.train)
-    is_flat = made.network_name == "mlp"
     if made.target is not None and made.task == "classify":
         data = replace(data, target=Target(made.target, "classify", data.classes, 0.0, 1.0))
     if made.task == "regress":
@@ -164,16 +176,40 @@ def _prepared(made: Any) -> Pictures:
         )
         target = Target.fit(amounts, "regress", parts.train)
         data = replace(data, y=target.encode(amounts)[0], target=target)
-    varied, words, why = augmentation_for(made.augment, data.classes, *data.shape)
-    if is_flat and made.augment is None:
-        varied, words, why = (
-            None,
-            "not at all",
-            "an mlp knows no neighbours: a moved picture is another to it",
+    if made.network_name != "mlp":
+        return _varied(data, made, made.augment)
+    return _varied(data, made, made.augment or "none").flat()
+
+
+def check_made(made: Any, data: Pictures, parts: Split) -> None:
+    """Raises unless a generator can learn from such pictures: squares of a side that its layers reach, and enough."""
+    height, width, _ = data.shape
+    if height != width:
+        raise DataError(
+            f"{made.data}: its pictures are {height} x {width}; a generator makes squares."
         )
+    if height != 8:
+        scales("--size", height)
+    if len(parts.test) < FEWEST_MADE_OF // 10:
+        raise DataError(
+            f"{made.data}: {len(data)} pictures, {len(parts.test)} of them held out: too few to make new ones of, and "
+            f"to compare them with. Give {FEWEST_MADE_OF} or more, and a larger --test."
+        )
+
+
+def _varied(data: Pictures, made: Any, augment: str | None) -> Pictures:
+    """The pictures varied in these ways; said with the reason."""
+    varied, words, why = augmentation_for(augment, data.classes, *data.shape)
+    if made.augment is None and augment is not None:
+        why = WHY_NONE[made.task if made.task == "generate" else "mlp"]
     choice = Choice("augment", words, why, "augment")
-    data = replace(data, augmentation=varied, choices=(*data.choices, choice))
-    return data.flat() if is_flat else data
+    return replace(data, augmentation=varied, choices=(*data.choices, choice))
+
+
+WHY_NONE = {
+    "generate": "what is learned from is what is made: mirrored pictures would be made, too",
+    "mlp": "an mlp knows no neighbours: a moved picture is another to it",
+}
 
 
 def split(data: Pictures, made: Any) -> Split:

@@ -269,7 +269,7 @@ SOURCES: dict[str, Source] = {
     "pictures": Source(
         own_pictures.load,
         own_pictures.split,
-        ("classify",),
+        ("classify", "generate"),
         ("kind", *PICTURE_SETTINGS),
         own_pictures.defaults,
     ),
