@@ -16,6 +16,7 @@ from PIL import Image
 import pellucid as package
 from pellucid.base.errors import FormatError
 from pellucid.cli import main as command
+from pellucid.cli import options
 from pellucid.data import load_digits, load_series
 from pellucid.data.text import read_alice
 from pellucid.formats.model_json import read_json
@@ -65,8 +66,8 @@ def told_by(capsys, *arguments):
 
 
 def test_the_names_in_the_help_are_those_of_the_tables():
-    assert list(command.TASKS) == list(NETWORKS) == list(OBJECTIVE_OF)
-    assert set(command.NETWORKS) == {name for rows in NETWORKS.values() for name in rows}
+    assert list(options.TASKS) == list(NETWORKS) == list(OBJECTIVE_OF)
+    assert set(options.NETWORKS) == {name for rows in NETWORKS.values() for name in rows}
     assert set(OBJECTIVE_OF.values()) <= set(OBJECTIVES)
 
 

@@ -340,11 +340,10 @@ def per_class(scores: Sequence[dict], most: int = 20) -> list[str]:
 def report_pictures(result: dict, run: str) -> list[str]:
     """How far made pictures are from real ones, and whether all classes appear."""
     made, baseline = result["pictures"], result["baseline"]
-    missing = [c for c, n in zip(result["classes"], made["per_class"], strict=True) if not n]
+    per_class = list(zip(result["classes"], made["per_class"], strict=True))
+    missing = [c for c, n in per_class if not n]
     appear = "all classes appear" if not missing else f"never: {', '.join(missing)}"
-    counts = ", ".join(
-        f"{c}: {n}" for c, n in zip(result["classes"], made["per_class"], strict=True)
-    )
+    counts = ", ".join(f"{c}: {n}" for c, n in per_class)
     rows = [
         ("made pictures", made),
         ("held-out real pictures", baseline["real"]),
@@ -360,7 +359,7 @@ def report_pictures(result: dict, run: str) -> list[str]:
             for name, e in rows
         ),
         f"Copies of a picture that was learned from: {percent(made['copies'])}.",
-        f"Nearest to a {counts}: {appear}.",
+        *([f"Nearest to a {counts}: {appear}."] if per_class else []),
     ]
 
 

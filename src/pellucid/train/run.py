@@ -251,7 +251,7 @@ def save_model(
     }
     if isinstance(data, Table):
         description["preprocessing"] = preprocessing(data, settings["target"])
-    elif isinstance(data, Pictures):
+    elif isinstance(data, Pictures) and settings.get("task") != "generate":
         description["preprocessing"] = {
             "pictures": data.preparation.to_json(),
             "file": {"name": data.name, "rows": len(data), "sha256": data.fingerprint()},
