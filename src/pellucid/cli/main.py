@@ -115,7 +115,11 @@ def cli() -> None:
 @as_json
 @click.option("--quiet", is_flag=True, help="No decisions and no progress on standard error.")
 @click.option("--why", is_flag=True, help="Tell what was decided about each column, and why.")
-@click.option("--dry-run", is_flag=True, help="Tell what would be done, and stop.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Tell what would be done, and how long and how much memory it would take; then stop.",
+)
 def train(**options) -> None:
     """Train a network on DATA and save it in a run folder.
 

@@ -13,15 +13,17 @@ import click
 import numpy as np
 
 from ..base.errors import OptionError, RunError
+from ..data.dataset import Split
 from ..formats.atomic import write_atomic
+from ..train.estimate import Estimate, estimate
 from ..train.events import EpochDone, Finished, Progress, Stopped
 from ..train.metrics import confusion_text
-from ..train.recipe import Decision, recipe
+from ..train.recipe import Decision, Recipe, recipe
 from ..train.run import RUN, free_folder, resumed_recipe, train_run
 from ..train.settings import check_settings
 from .curve import Panel, draw
 from .options import Duration
-from .progress import progress
+from .progress import duration, progress
 
 CURVE, FORECAST = "curve.png", "forecast.png"
 LABEL = 12  # columns of a decision's name
@@ -61,9 +63,18 @@ def train(
         from ..runtime.team import set_threads
 
         set_threads(threads)
-    if not quiet:
+    if dry_run or not quiet:
         rows = made.dataset()
-        tell(made.decisions(rows, made.split(rows), why))
+        parts = made.split(rows)
+        decisions = made.decisions(rows, parts, why)
+    if dry_run:
+        found = estimate(made, rows, parts)
+        decisions += expected(made, parts, found, seconds)
+        if as_json:
+            told = {"decisions": [vars(d) for d in decisions], "estimate": vars(found)}
+            click.echo(json.dumps(told, indent=2))
+    if not quiet:
+        tell(decisions)
     if dry_run:
         return
     again = shlex.join(["pellucid", "train", data, "--resume", "--out", str(folder)])
@@ -105,6 +116,34 @@ def read_settings(path: Path) -> dict:
     if isinstance(found.get("net"), list):
         found["net"] = tuple(found["net"])
     return found
+
+
+def expected(made: Recipe, parts: Split, found: Estimate, limit: float | None) -> list[Decision]:
+    """Time and memory that training will take, as lines of the decisions."""
+    seconds = min(found.seconds, limit or found.seconds)
+    megabytes = ", ".join(
+        f"{n / 1e6:.2g} {name}"
+        for name, n in (
+            ("parameters", found.parameters),
+            ("optimizer", found.optimizer),
+            ("activations", found.activations),
+            ("data", found.data),
+        )
+    )
+    return [
+        Decision(
+            "time",
+            f"about {duration(seconds)} for {made.n_steps(parts):,} steps at most",
+            f"{found.n_steps:,} were tried; comparing with simple methods comes after that",
+            "",
+        ),
+        Decision(
+            "memory",
+            f"about {found.bytes / 1e6:.0f} MB",
+            f"in MB {megabytes}; the rest are Python, its libraries, and copies to go on from",
+            "",
+        ),
+    ]
 
 
 def tell(decisions: Sequence[Decision]) -> None:
