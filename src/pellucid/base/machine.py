@@ -149,6 +149,35 @@ def _cgroup_quota(root: Path) -> float | None:
     return min(quotas, default=None)
 
 
+def available_memory(root: Path = Path("/")) -> int | None:
+    """Bytes of memory that this process may still take: what the system has free or can free, cut by the limits of its
+    control group; None where the system does not say."""
+    known = []
+    for line in _text(root / "proc/meminfo").splitlines():
+        if line.startswith("MemAvailable:"):
+            known.append(int(line.split()[1]) * 1024)
+    if not known and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        known.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        if line.count(":") < 2:
+            continue
+        number, controllers, path = line.split(":", 2)
+        if number == "0" and not controllers:
+            mount, limit, usage = root / "sys/fs/cgroup", "memory.max", "memory.current"
+        elif "memory" in controllers.split(","):
+            mount = root / "sys/fs/cgroup/memory"
+            limit, usage = "memory.limit_in_bytes", "memory.usage_in_bytes"
+        else:
+            continue
+        parts = [part for part in path.split("/") if part and part != ".."]
+        for depth in range(len(parts) + 1):
+            group = mount.joinpath(*parts[:depth])
+            most, used = (_text(group / name).strip() for name in (limit, usage))
+            if most.isdecimal() and used.isdecimal():
+                known.append(max(0, int(most) - int(used)))
+    return min(known, default=None)
+
+
 def cache_bytes() -> tuple[int, int, int]:
     """Data caches of levels 1, 2, 3 of one core; common sizes where the system says nothing."""
     sizes = {1: 32 << 10, 2: 512 << 10, 3: 8 << 20}

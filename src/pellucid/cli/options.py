@@ -101,6 +101,30 @@ class Duration(click.ParamType):
         return float(found[1]) * self.units[found[2]]
 
 
+class Size(click.ParamType):
+    """An amount of memory in bytes, as 200MB, 1.5GB or 64MiB."""
+
+    name = "size"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "200MB"
+
+    def convert(self, value, param, ctx) -> int:
+        if isinstance(value, int):
+            return value
+        units = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+                 "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}  # fmt: skip
+        number, unit = value.strip().lower(), ""
+        while number and not number[-1].isdigit():
+            number, unit = number[:-1], number[-1] + unit
+        try:
+            return int(float(number) * units[unit.strip()])
+        except (ValueError, KeyError, OverflowError):
+            self.fail(
+                f"{value!r} is no amount of memory. Give one such as 200MB or 1.5GB.", param, ctx
+            )
+
+
 class Layers(click.ParamType):
     """Widths of the hidden layers, as in 128-64; `none` for a network without any; or a network's name."""
 
@@ -201,6 +225,11 @@ READING_OPTIONS = (
     click.option("--header/--no-header", default=None, help="Whether the first line has names."),
     click.option("--missing", multiple=True, help="A mark of missing cells. May be repeated."),
     click.option("--decimal", type=OneOf("a decimal mark", (".", ",")), help="Of its numbers."),
+    click.option(
+        "--memory",
+        type=Size(),
+        help="What a table may take; of a larger one rows stay on disk.  [default: half of what is free]",
+    ),
     click.option("--sheet", help="Of a workbook.  [default: the first]"),
 )
 # And what its columns are, how it is divided

@@ -3,7 +3,8 @@
 Arrays come in, checked arrays go out. Sizes: N rows, F features, C classes, B rows of a batch.
 
 What the training loop needs of any kind of data is `Learnable`; texts and series are in sequence.py. A
-Learnable may also have `weights`: None, or (N,) numbers that say what each row counts (`weights_of`)."""
+Learnable may also have `weights`: None, or (N,) numbers that say what each row counts (`weights_of`); and
+`release()`, where its arrays are parts of files: gives their memory back, of which nothing is lost."""
 
 import dataclasses
 import hashlib

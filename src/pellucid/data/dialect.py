@@ -30,7 +30,11 @@ class Dialect:
 
 
 class QuoteError(DataError):
-    """A quote mark that opens a cell and does not close it."""
+    """A quote mark that opens a cell and does not close it.
+
+    may_go_on  whether more text could make it right: this may be the middle of a cell"""
+
+    may_go_on = True
 
 
 # ---- Encoding ----
@@ -88,14 +92,14 @@ def to_utf8(data: bytes, encoding: str | None, name: str) -> tuple[bytes, list[s
     if not data.decode("utf-8", "ignore").isascii():
         raise DataError(
             f"{where} is not UTF-8, though other parts of the file are. Repair it, or say in what encoding the "
-            f"file is: encoding='cp1252'."
+            f"file is, such as cp1252 or latin-1 (--encoding)."
         )
     try:
         text = data.decode("cp1252")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{name}, line {line_of(data, error.start)}: byte {data[error.start]:#x} is neither UTF-8 nor "
-            f"Windows-1252. Say in what encoding the file is: encoding='latin-1'."
+            f"Windows-1252. Say in what encoding the file is, such as latin-1 (--encoding)."
         ) from error
     return text.encode(), [
         f"the text is not UTF-8 (line {line_of(data, at)}) and is read as Windows-1252; if signs look wrong, give "
@@ -137,6 +141,17 @@ def records(
         line += 1
 
 
+def record_end(text: str, dialect: Dialect, n_blank: int = 0) -> int:
+    """Where the first record ends that comes after so many blank lines."""
+    at = 0
+    for _ in range(n_blank + 1):
+        end = END_OF_LINE.search(text, at)
+        start, at = at, end.end() if end else len(text)
+    if dialect.quotes and '"' in text[start:at]:
+        at = _quoted_record(text, start, dialect.delimiter, "", 1, ())[2]
+    return at
+
+
 def _quoted_record(
     text: str, at: int, delimiter: str, name: str, line: int, names: Sequence[str]
 ) -> tuple[list[str], int, int]:
@@ -162,10 +177,12 @@ def _quoted_record(
             at = found.end()
             if at < len(text) and text[at] not in (delimiter, "\r", "\n"):
                 rest = text[at : at + 20].splitlines()[0]
-                raise QuoteError(
+                problem = QuoteError(
                     f"{where}: after the quote mark that closes this cell stands {rest!r}. A quote mark "
                     f"inside a quoted cell is written twice."
                 )
+                problem.may_go_on = rest.startswith('"')
+                raise problem
         else:
             found = plain.match(text, at)
             assert found is not None

@@ -33,10 +33,10 @@ NUMPY = (".npy", ".npz")
 def is_table(path: str | Path) -> bool:
     """Whether the file's name says that it is a table: .csv, .tsv, .parquet, .xlsx, .jsonl, .npy and kin, or those
     with .gz. A .txt may be a text: it is none, though read_table reads it."""
-    return _suffix(Path(path)) in TEXT + EXCEL + PARQUET + JSON + NUMPY
+    return suffix_of(Path(path)) in TEXT + EXCEL + PARQUET + JSON + NUMPY
 
 
-def _suffix(path: Path) -> str:
+def suffix_of(path: Path) -> str:
     """The suffix below .gz, in small letters."""
     name = path.name.lower()
     return Path(name.removesuffix(".gz")).suffix
@@ -53,7 +53,8 @@ def read_table(
     kinds: Mapping[str, str] | None = None,
     sheet: str | None = None,
 ) -> Frame:
-    """The table in a file, or `animals`, the one that the package carries; what None stands for is found out, and what was found is said in the frame's notes.
+    """The table in a file, or `animals`, the one that the package carries; what None stands for is found out, and what
+    was found is said in the frame's notes.
 
     delimiter  character between cells of text, or tab
     encoding   of text: utf-8, utf-16, cp1252 ...
@@ -69,7 +70,7 @@ def read_table(
     path = table_file(path)
     missing = (missing,) if isinstance(missing, str) else missing
     options: dict[str, Any] = {"missing": missing, "decimal": decimal, "kinds": kinds}
-    suffix = _suffix(path)
+    suffix = suffix_of(path)
     if path.is_dir():
         raise DataError(f"{path}: a folder, not a file with a table.")
     if not path.exists():
@@ -133,7 +134,9 @@ def _read_parquet(path: Path) -> Frame:
                     ]
     except duckdb.Error as error:
         said = str(error).splitlines()[0][:200]
-        raise DataError(f"{path}: cannot be read as Parquet: {said}") from error
+        raise DataError(
+            f"{path}: cannot be read as Parquet: {said.rstrip('.')}. Write it again, or use another copy."
+        ) from error
     frame = frame_of_arrays(columns, path.name)
     if not len(frame):
         raise DataError(f"{path.name}: there are no rows.")
@@ -190,8 +193,9 @@ def _read_excel(path: Path, sheet: str | None, header: bool | None, options: dic
     except (fastexcel.FastExcelError, duckdb.Error, OSError, ValueError) as error:
         if isinstance(error, OptionError):
             raise
+        said = str(error).splitlines()[0][:200].rstrip(".")
         raise DataError(
-            f"{name}: cannot be read as a workbook: {str(error).splitlines()[0][:200]}"
+            f"{name}: cannot be read as a workbook: {said}. Save it again as .xlsx or .csv."
         ) from error
     notes = [f"the sheet {cells.name!r} is read."] if len(book.sheet_names) > 1 else []
     numbered = [(i, ["" if c is None else c for c in row]) for i, row in enumerate(rows, 1)]
@@ -326,8 +330,10 @@ def _read_numpy(path: Path, data: bytes) -> Frame:
             with found:
                 arrays = {key: found[key] for key in found.files}
     except Exception as error:  # zipfile, struct and numpy raise what they like on damaged bytes
-        said = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
-        raise DataError(f"{path}: cannot be read as NumPy's arrays without code: {said}") from error
+        raise DataError(
+            f"{path}: holds no whole array of numbers. What numpy.save or numpy.savez has written of numbers can be "
+            f"read; Python objects (pickles) are not, since to read them runs code."
+        ) from error
     columns: dict[str, np.ndarray] = {}
     for key, array in arrays.items():
         if array.dtype.names:

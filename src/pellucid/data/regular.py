@@ -151,7 +151,7 @@ def cut_regular(
             got.update(more)
     cut = Cut(lines, {i: _texts(got.pop(i)) for i in sorted(got)})
     cut.numbers = {i: m for i, m in made.items() if m is not None}
-    if header is not None and len(cut.texts) == width and _again(header[1], cut.texts):
+    if header is not None and len(cut.texts) == width and is_header_again(header[1], cut.texts):
         return None
     return cut
 
@@ -172,7 +172,7 @@ def _number_column(name: str, values: np.ndarray, place) -> tuple[Column, Repair
     return Column(name, "number", plain, missing | marked), repairs
 
 
-def _again(header: Sequence[str], columns: dict[int, list]) -> bool:
+def is_header_again(header: Sequence[str], columns: dict[int, list]) -> bool:
     """Whether a row is the line of names once more."""
     first = header[0] or None
     rows = [row for row, cell in enumerate(columns[0]) if (cell or None) == first]

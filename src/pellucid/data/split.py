@@ -18,7 +18,7 @@ def split(data: Dataset, validation: float = 0.15, test: float = 0.15, seed: int
 
     Of n rows of a class, round(n * test) go to test, round(n * validation) to validation and the rest
     to training, but training keeps at least one. Each part is in ascending row order."""
-    _check_shares(validation, test)
+    check_shares(validation, test)
     order = permutation(len(data), seed, "split")
     groups = np.asarray(data.y)[order] if data.classes else np.zeros(len(data), np.int32)
     parts: tuple[list, list, list] = ([], [], [])
@@ -35,7 +35,8 @@ def split(data: Dataset, validation: float = 0.15, test: float = 0.15, seed: int
     return Split(train_rows, validation_rows, test_rows)
 
 
-def _check_shares(validation: float, test: float) -> None:
+def check_shares(validation: float, test: float) -> None:
+    """Raises DataError for shares of the parts that leave nothing to learn from."""
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 1):
         raise DataError(
             f"validation {validation:g} and test {test:g} must be 0 or more and leave rows for training "
@@ -68,7 +69,7 @@ def split_table(
     so that the parts have their shares over all. A table of less than 30 different rows, ten times each, repeats rather
     than copies: there equal rows may lie apart. Each part is in ascending row order. Raises DataError when a part
     would be empty."""
-    _check_shares(validation, test)
+    check_shares(validation, test)
     n = len(frame)
     if n < FEWEST:
         raise DataError(

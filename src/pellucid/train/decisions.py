@@ -184,6 +184,8 @@ def _table_lines(made: Any, data: Table, parts: Split, each: bool) -> list[Line]
     counts = [len(p) for p in (parts.train, parts.validation, parts.test)]
     n = len(data) + data.left_out
     lines = [("data", f"{n:,} rows of {len(data.frame.columns)} columns", data.source, "")]
+    if data.streamed is not None:
+        lines.append(("streamed", *data.streamed, "memory"))
     if data.left_out:
         why = f"they have no value of {made.target!r}"
         lines.append(("left out", f"{data.left_out:,} rows", why, ""))
@@ -205,7 +207,8 @@ def _table_lines(made: Any, data: Table, parts: Split, each: bool) -> list[Line]
         if not f.columns or not known.issuperset(f.columns)
     ]
     lines.append(("features", f"{data.n_features:,} numbers a row", "what the network sees", ""))
-    why = "the same share of each class" if data.classes else "by chance"
+    is_even = data.classes and data.streamed is None
+    why = "the same share of each class" if is_even else "by chance"
     together = (
         f"rows of one {made.group!r} stay together" if made.group else "equal rows stay together"
     )
@@ -246,7 +249,8 @@ def _dropped(dropped: Any) -> tuple[str, str]:
 
 def _classes(data: Any) -> str:
     """2 classes, No 5,174 rows, Yes 1,869."""
-    counts = np.bincount(data.y, minlength=len(data.classes))
+    known = getattr(data, "class_rows", None)
+    counts = np.bincount(data.y, minlength=len(data.classes)) if known is None else known.sum(0)
     order = np.argsort(-counts, kind="stable")[:6]
     shown = ", ".join(f"{data.classes[i]!r} {counts[i]:,}" for i in order)
     more = f" and {len(counts) - 6} more" if len(counts) > 6 else ""

@@ -160,6 +160,7 @@ class Evaluator:
             self.sums.add(objective.score(network, *batch, *weights_in(weighed, rows)))
 
         self.step = step
+        self.release = getattr(data, "release", lambda: None)  # of data that lie on disk
         self.slices = Slices(SLICE_SECONDS)
 
     def __call__(self, rows: np.ndarray) -> Metrics:
@@ -178,6 +179,7 @@ class Evaluator:
                 n = min(self.slices.n, n_full - done)
                 start = time.perf_counter()
                 self.step.many(n, full, start=done)
+                self.release()
                 self.slices.took(n, time.perf_counter() - start)
                 done += n
             if len(rows) > n_full * self.batch:

@@ -120,6 +120,7 @@ class Fit:
             self.sums.add(objective.update(network, self.optimizers, *batch))
 
         self.step = step
+        self.release = getattr(data, "release", lambda: None)  # of data that lie on disk
 
     # The stream
 
@@ -203,6 +204,7 @@ class Fit:
             self.step_in_epoch = done + n
             self.sums.n_rows = min(self.step_in_epoch * batch, n_train)
             self.is_torn = False
+            self.release()
             if done < n_full:
                 self.slices.took(n, time.perf_counter() - start)
             if not np.isfinite(self.sums.loss.item()):

@@ -20,6 +20,7 @@ from .balance import alarms, is_rare
 from .evaluation import evaluate, predict
 from .samples import Sampler, nearest
 from .scores import classification, regression
+from .streamed import Streamed
 from .tables import Table
 
 HORIZONS = (1, 3, 6, 12)  # steps ahead at which forecasts are measured
@@ -39,10 +40,15 @@ def measure(made: Any, network: Any, data: Any, parts: Split) -> dict:
     ):
         if len(rows) and made.task != "generate":
             scores[name] = evaluate(network, data, rows, made.loss()).as_dict()
+    if isinstance(data, Streamed):  # what follows looks at many rows at once
+        data, parts = data.looked_at()
+        found = {"sampled": {"train": len(parts.train), "test": len(parts.test)}}
+    else:
+        found = {}
     measured = MEASURES[made.task]
     if made.task == "classify" and isinstance(data, (Table, Pictures)):
         measured = measure_classes_of_rows
-    return {"metrics": scores, **measured(made, network, data, parts, scores)}
+    return {"metrics": scores, **found, **measured(made, network, data, parts, scores)}
 
 
 def measure_classes(made: Any, network: Any, data: Dataset, parts: Split, scores: dict) -> dict:

@@ -27,7 +27,7 @@ from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from ..tensor import functions as F
 from ..tensor.gradient import grad
-from ..tensor.tensor import Tensor
+from ..tensor.tensor import Tensor, from_array
 
 Optimizers = Mapping[str, Optimizer]
 
@@ -232,7 +232,11 @@ OBJECTIVES: dict[str, Objective] = {
 
 
 def stored(data: Learnable) -> tuple[Tensor, ...]:
-    """The data's arrays as tensors that programs read in place."""
+    """The data's arrays as tensors that programs read in place.
+
+    Those of data that can be released are parts of files: never copied, never written to."""
+    if hasattr(data, "release"):
+        return tuple(from_array(a) for a in data.arrays())
     return tuple(Tensor(np.ascontiguousarray(a)) for a in data.arrays())
 
 

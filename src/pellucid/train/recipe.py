@@ -89,6 +89,7 @@ class Recipe:
     width, layers, window, dropout, activation   None where the network has no such setting
     kind    of a file of one's own: table, text, series (sources.py); None for what the package carries
     target, columns, group   of a table: what is learned, uses of columns by name, whose rows stay together
+    memory          bytes that a table may take; a larger one is streamed (streamed.py)
     class_weights   root or balanced: rows of a rare class count more (balance.py); none
     delimiter, encoding, header, missing, decimal, sheet   how it is read (data/reading.py)
     size, channels   of pictures: pixels of a side; 1 grey, 3 colour (data/images.py)
@@ -120,6 +121,7 @@ class Recipe:
     delimiter: str | None = None
     encoding: str | None = None
     class_weights: str | None = None
+    memory: int | None = None
     header: bool | None = None
     missing: Any = None
     decimal: str | None = None

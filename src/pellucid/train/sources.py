@@ -22,12 +22,12 @@ from ..data.series import load_series, scaled_series
 from ..data.split import split
 from ..data.text import load_text
 from ..nn.init import nearest
-from . import own_pictures, tables
+from . import own_pictures, streamed, tables
 from .tables import READING, reading
 
 FEWEST_CHARACTERS = 100  # of a text
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
-TABLE_SETTINGS = ("kind", "target", "columns", "group", "class_weights", *READING)
+TABLE_SETTINGS = ("kind", "target", "columns", "group", "class_weights", "memory", *READING)
 PICTURE_SETTINGS = (*own_pictures.READING, "augment")
 OWN_SETTINGS = (*TABLE_SETTINGS, *PICTURE_SETTINGS)
 
@@ -246,11 +246,11 @@ def series_defaults(data: str, values: Mapping[str, Any]) -> dict:
 # kind -> how a file of a person's own is used
 SOURCES: dict[str, Source] = {
     "table": Source(
-        tables.load,
+        streamed.load,
         lambda data, made: data.parts,
         ("classify", "regress"),
         TABLE_SETTINGS,
-        tables.defaults,
+        streamed.defaults,
     ),
     "text": Source(
         load_own_text,

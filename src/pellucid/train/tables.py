@@ -35,7 +35,8 @@ class Table(Dataset):
     parts     Split of its rows               frame   the rows as they were read, those without target left out
     schema    uses of the columns             encoder, target   how cells become numbers (data/encoder.py)
     findings  what data/checks.py has found   left_out  rows without a target
-    why       of the task            class_weights   (C,) what a row of each class counts; None: all the same"""
+    why       of the task            class_weights   (C,) what a row of each class counts; None: all the same
+    streamed  how many rows lie on disk, and why, where they do (streamed.py)    class_rows  (3, C) of each part"""
 
     parts: Any = None
     frame: Any = None
@@ -46,6 +47,12 @@ class Table(Dataset):
     left_out: int = 0
     why: str = ""
     class_weights: np.ndarray | None = None
+    streamed: tuple[str, str] | None = None
+    class_rows: np.ndarray | None = None
+
+    def said_of_scores(self) -> list[str]:
+        """What is to be known of the scores."""
+        return []
 
     def fingerprint(self) -> str:
         """SHA-256 of every number, and of what the numbers stand for."""
@@ -119,14 +126,19 @@ def defaults(data: str, values: Mapping[str, Any]) -> dict:
     frame = read(data, reading(values))
     if not len(frame):
         raise DataError(f"{data}: there are no rows below the header. Give rows to learn from.")
-    if values.get("target") is None:
-        raise OptionError(no_target(frame))
-    known_column(frame, values["target"], "target")
-    task, _ = task_of(frame, values)
+    task = wanted_task(frame, values)
     suited = {"task": task, "batch": batch_for(len(frame))}
     if task == "classify":
         suited["class_weights"] = decide_weights(class_counts(frame, values["target"]))
     return suited
+
+
+def wanted_task(frame: Frame, values: Mapping[str, Any]) -> str:
+    """classify or regress. Raises OptionError when no column is named as the target."""
+    if values.get("target") is None:
+        raise OptionError(no_target(frame))
+    known_column(frame, values["target"], "target")
+    return task_of(frame, values)[0]
 
 
 def class_counts(frame: Frame, target: str) -> np.ndarray:
@@ -169,14 +181,12 @@ def load(made: Any) -> Table:
     """The table that a recipe names, encoded; statistics come from its training rows alone."""
     frame = read(made.data, reading(vars(made)))
     settings = made.settings()
-    fixed = {
-        n: settings.get(n) for n in (*DIVIDED_BY, "task", "target", "columns", "class_weights")
-    }
+    fixed = {n: settings.get(n) for n in DECIDED_BY}
     key = (id(frame), json.dumps(fixed, sort_keys=True))
     return once(_TABLES, key, lambda: (frame, encode(frame, made)))[1]
 
 
-DIVIDED_BY = ("validation", "test", "seed", "group")
+DECIDED_BY = ("validation", "test", "seed", "group", "task", "target", "columns", "class_weights")
 
 
 def encode(frame: Frame, made: Any) -> Table:
@@ -285,6 +295,7 @@ def told(data: Table) -> dict:
     notes = list(data.frame.notes)
     if data.left_out:
         notes.append(f"{data.left_out:,} rows without a target are left out")
+    notes += data.said_of_scores()
     return {
         "notes": notes,
         "findings": [{"kind": f.kind, "text": f.text} for f in data.findings],

@@ -1,0 +1,406 @@
+"""Tables that are larger than memory: read twice piece by piece, encoded once, learned from where they lie on disk.
+
+The first look at the file decides what its columns are and draws a sample of its rows; the second encodes row after
+row into a file without a name (data/row_file.py). Uses of columns, the statistics of the encoder and what is found are
+those of the sample; the classes, the parts and the losses are those of all rows.
+
+Another amount of memory gives other bits (another sample, another order), so that it is stored with the run; the
+same amount gives the same bits on every machine, for any number of threads and after any break."""
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..base.errors import DataError, OptionError
+from ..base.machine import available_memory
+from ..data.dataset import Split
+from ..data.frame import Column, Frame
+from ..data.row_file import BLOCK, RowFile, RowWriter, nearby_order, said_bytes
+from . import tables
+from .tables import (
+    DECIDED_BY,
+    FEWEST,
+    MOST_CLASSES,
+    Table,
+    batch_for,
+    check_classes,
+    known_column,
+    once,
+    reading,
+    task_of,
+    wanted_task,
+)
+
+SHARE = 0.5  # of the memory that is there: what a table may take without being asked
+LEAST = 16_000_000  # bytes of memory: below, pieces would hold too few rows
+ROOM = 2**29  # numbers on disk that optional features may fill: 2 GiB
+# Parts of the memory: a piece of the file (its cells take many times as much), the sample, and what is kept of the
+# encoded rows while they are written, read in an epoch and looked at by other methods.
+PIECE, SAMPLE, WRITTEN, WINDOW, LOOKED_AT = 1 / 64, 1 / 4, 1 / 4, 1 / 16, 1 / 16
+MOST_SAMPLED = 200_000  # rows
+
+
+@dataclass(frozen=True, eq=False)
+class Streamed(Table):
+    """A Table whose rows lie on disk.
+
+    frame    a sample of the rows, those with a target     rows     the encoded ones
+    n_rows   of the file                                   memory   bytes to keep within"""
+
+    rows: Any = None
+    n_rows: int = 0
+    memory: int = 0
+
+    def __post_init__(self):
+        """Rows were checked when they were written."""
+
+    def order(self, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+        """The rows shuffled so that such that come together lie near each other."""
+        window = int(self.memory * WINDOW) // (BLOCK * 4 * self.n_features)
+        return nearby_order(np.asarray(rows, np.int32), seed, epoch, max(16, window))
+
+    def release(self) -> None:
+        """Gives the memory of rows that were looked at back."""
+        self.rows.release()
+
+    def fingerprint(self) -> str:
+        """SHA-256 of every number, and of what the numbers stand for."""
+        digest = hashlib.sha256(self.rows.sha256.encode())
+        for part in (self.encoder, self.target):
+            digest.update(json.dumps(part.to_json(), sort_keys=True).encode())
+        return digest.hexdigest()
+
+    def first_rows(self) -> list[np.ndarray]:
+        """Of each part as many as may be looked at together: a sample of it, as its order is by chance."""
+        most = max(1000, int(self.memory * LOOKED_AT) // (4 * self.n_features))
+        ends = np.cumsum((0, *self.rows.counts))
+        return [np.arange(a, min(b, a + most)) for a, b in pairwise(ends)]
+
+    def said_of_scores(self) -> list[str]:
+        """Of how many rows they are."""
+        n, n_all = len(self.first_rows()[2]), self.rows.counts[2]
+        if n == n_all:
+            return []
+        return [
+            f"the scores, and those of simple methods, are of a sample of {n:,} of {n_all:,} held-out rows; loss and "
+            f"accuracy of each part are of all its rows"
+        ]
+
+    def looked_at(self) -> tuple[Table, Split]:
+        """A table in memory of the first rows of each part, and their numbers there."""
+        chosen = self.first_rows()
+        at = np.concatenate(chosen)
+        starts = np.cumsum([0, *(len(c) for c in chosen)])
+        parts = [np.arange(a, b, dtype=np.int32) for a, b in pairwise(starts)]
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(Table)}
+        table = Table(**{**own, "x": self.x[at], "y": self.y[at], "parts": Split(*parts)})
+        self.release()
+        return table, table.parts
+
+
+# ---- Whether ----
+
+
+def memory_for(data: str, values: Mapping[str, Any], said: Mapping[str, Any]) -> int | None:
+    """The bytes of memory to keep within, where the table must be streamed; None where it is read whole.
+
+    What a person said, or half of what is there. `said` is how the file is read. Raises OptionError for less than
+    16 MB, and for a file that is larger than that and of a kind that cannot be read piece by piece."""
+    from ..data.reading import EXCEL, JSON, NUMPY, PARQUET, suffix_of
+
+    given = values.get("memory")
+    if given is not None and given < LEAST:
+        raise OptionError(f"--memory {said_bytes(given)} is too little; give 16MB or more.")
+    path = Path(data)
+    if not path.is_file():
+        return None
+    memory = given or int(SHARE * (available_memory() or 0)) // 1_000_000 * 1_000_000
+    n_bytes = path.stat().st_size
+    if not memory or n_bytes * 100 < memory:  # so much that no table of that size takes
+        return None
+    kind = suffix_of(path)
+    if kind in (*EXCEL, *JSON, *NUMPY, *PARQUET):
+        if n_bytes > memory:
+            raise OptionError(
+                f"{data}: {said_bytes(n_bytes)}, more than the memory of {said_bytes(memory)}, and only delimited text "
+                f"is read piece by piece. Write it as CSV, or give more --memory."
+            )
+        return None
+    from ..data.pieces import bytes_in_memory
+
+    return memory if bytes_in_memory(path, **said) > memory else None
+
+
+def surveyed(data: str, memory: int, said: Mapping[str, Any]) -> Any:
+    """The first look at the file, once for each state of it."""
+    from ..data.pieces import row_bytes, survey
+
+    state = os.stat(data)
+    key = (
+        os.path.abspath(data),
+        state.st_mtime_ns,
+        state.st_size,
+        memory,
+        repr(sorted(said.items())),
+    )
+
+    def look() -> Any:
+        path = Path(data)
+        most = int(SAMPLE * memory / row_bytes(path, **said))
+        size = int(np.clip(memory * PIECE, 1 << 18, 1 << 24))
+        return survey(path, size, int(np.clip(most, 1000, MOST_SAMPLED)), **said)
+
+    return once(_SURVEYS, key, look)
+
+
+_SURVEYS: dict = {}
+
+
+# ---- The table ----
+
+
+def defaults(data: str, values: Mapping[str, Any]) -> dict:
+    """As tables.defaults, also for a table that must be streamed: then the memory is a setting of the run."""
+    said = reading(values)
+    memory = memory_for(data, values, said)
+    if memory is None:
+        return tables.defaults(data, values)
+    found = surveyed(data, memory, said)
+    task = wanted_task(found.sample, values)
+    return {"task": task, "batch": batch_for(found.n), "memory": memory}
+
+
+def load(made: Any) -> Table:
+    """The table that a recipe names, encoded, on disk where it is large; made once for each state of its file."""
+    # Without an amount of memory the table was read whole when its run began, however little there is now.
+    if made.memory is None or not memory_for(made.data, vars(made), reading(vars(made))):
+        return tables.load(made)
+    found = surveyed(made.data, made.memory, reading(vars(made)))
+    settings = made.settings()
+    key = (id(found), json.dumps({n: settings.get(n) for n in DECIDED_BY}, sort_keys=True))
+    return once(_TABLES, key, lambda: (found, encode(made, found)))[1]
+
+
+_TABLES: dict = {}
+
+
+def encode(made: Any, found: Any) -> Streamed:
+    """Reads the file once more, row after row into the file on disk.
+
+    found  its Survey. Raises DataError as tables.encode does, and RunError where the disk is too small."""
+    from ..data.checks import check
+    from ..data.encoder import Encoder
+
+    if made.class_weights not in (None, "none"):
+        raise OptionError(
+            f"--class-weights {made.class_weights} needs the table in memory. Leave it out, or give more --memory."
+        )
+    sample, name = found.sample, found.layout.name
+    known_column(sample, made.target, "target")
+    for column in made.columns or {}:
+        known_column(sample, column, "--column")
+    if made.group is not None:
+        known_column(sample, made.group, "--group")
+    _, why = task_of(sample, vars(made))
+    usable = np.flatnonzero(~sample[made.target].missing)
+    if len(usable) < FEWEST:
+        raise DataError(
+            f"{name}: hardly a row has a value of {made.target!r}. Name another target."
+        )
+    kept = sample.take(usable)
+    schema = uses(kept, made, found.rows[usable])
+    by_row = Chooser(kept, [f.name for f in schema.features], made)
+    part = by_row.parts(kept, found.rows[usable])
+    learned = np.flatnonzero(part == 0)
+    if not len(learned):
+        raise DataError(
+            f"{name}: no row of the sample is left to learn from. Give another --group."
+        )
+    n_learned = found.n * len(learned) // len(sample)
+    encoder = Encoder.fit(kept, schema, learned, room=ROOM // max(1, n_learned))
+    answers = Answers(made, kept[made.target], learned)
+    repairs: dict[str, Any] = {}
+    writer = RowWriter(len(encoder.names), found.n, int(made.memory * WRITTEN), made.seed)
+    n = left_out = 0
+    step = max(256, int(made.memory * WRITTEN) // (32 * writer.n_features))
+    for frame in found.frames(repairs):
+        numbers = np.arange(n, n + len(frame))
+        n += len(frame)
+        usable = np.flatnonzero(~frame[made.target].missing)
+        left_out += len(frame) - len(usable)
+        for start in range(0, len(usable), step):
+            at = usable[start : start + step]
+            rows = frame.take(at)
+            y = answers.encode(rows)
+            writer.add(encoder.transform(rows), y, by_row.parts(rows, numbers[at]))
+    rows, target = answers.finish(writer, n - left_out, name)
+    check_parts(name, made, rows)
+    notes = [*found.notes, *(note for r in repairs.values() for note in r.notes())]
+    of = f"of a sample of {len(kept):,} rows: "
+    findings = [
+        f
+        if f.kind in ("identifier", "constant", "leak")
+        else dataclasses.replace(f, text=of + f.text)
+        for f in check(kept, schema, Split(*(np.flatnonzero(part == p) for p in range(3))))
+    ]
+    return Streamed(
+        name=name,
+        x=rows.x,
+        y=rows.y,
+        classes=target.classes,
+        shape=(rows.x.shape[1],),
+        source=made.data,
+        parts=rows.split(),
+        frame=Frame(name, kept.columns, kept.lines, tuple(notes)),
+        schema=schema,
+        encoder=encoder,
+        target=target,
+        findings=tuple(findings),
+        left_out=left_out,
+        why=f"{why} (of a sample of {len(kept):,} rows)",
+        streamed=streamed_line(made.memory, rows, len(kept)),
+        class_rows=rows.classes if len(target.classes) else None,
+        rows=rows,
+        n_rows=n,
+        memory=made.memory,
+    )
+
+
+def streamed_line(memory: int, rows: RowFile, n_sampled: int) -> tuple[str, str]:
+    """What the plan says: how much, and why."""
+    return (
+        f"{len(rows.x):,} rows, {said_bytes(rows.n_bytes)} on disk",
+        f"as columns the table would take more than {said_bytes(memory)} of memory; what its columns are and how they "
+        f"are scaled is decided by a sample of {n_sampled:,} rows",
+    )
+
+
+def uses(kept: Frame, made: Any, numbers: np.ndarray) -> Any:
+    """The uses of the columns, by the sample; a column that counts the file's rows is an identifier."""
+    from ..data.columns import Feature, Schema, decide
+
+    schema = decide(kept, made.target, made.columns or {})
+    counts = [
+        f for f in schema.features
+        if f.use == "number" and f.name not in (made.columns or {}) and counts_rows(kept[f.name], numbers)
+    ]  # fmt: skip
+    if not counts or len(counts) == len(schema.features):
+        return schema
+    names = {f.name for f in counts}
+    dropped = [Feature(f.name, "identifier", "counts the rows") for f in counts]
+    features = tuple(f for f in schema.features if f.name not in names)
+    return Schema(features, schema.target, (*schema.dropped, *dropped))
+
+
+def counts_rows(column: Column, numbers: np.ndarray) -> bool:
+    """Whether the column of a sample is the rows' numbers, from any start."""
+    if column.kind != "number" or column.missing.any():
+        return False
+    apart = column.values - numbers
+    return bool((apart == apart[0]).all()) and len(apart) > 1
+
+
+class Chooser:
+    """Gives each row its part, by a hash of what is learned from in it, of its group, or where rows repeat of its
+    number."""
+
+    def __init__(self, sample: Frame, learned: list[str], made: Any):
+        from ..data.parts import row_hashes
+        from ..data.split import REPEATED, check_shares
+
+        check_shares(made.validation, made.test)
+        self.learned, self.made = learned, made
+        n_different = len(np.unique(row_hashes(sample, learned)))
+        self.is_repeated = n_different < REPEATED and len(sample) >= 10 * n_different
+
+    def parts(self, frame: Frame, numbers: np.ndarray) -> np.ndarray:
+        """(N,) 0 to learn, 1 to validate, 2 to test. numbers  of the rows in the file."""
+        from ..data.parts import parts_of, row_hashes
+        from ..data.weights import mixed
+
+        made = self.made
+        if self.is_repeated:
+            hashes = mixed(numbers.astype(np.uint64) + np.uint64(1))
+        else:
+            hashes = row_hashes(frame, self.learned)
+        groups = frame[made.group] if made.group is not None else None
+        return parts_of(hashes, groups, made.validation, made.test, made.seed)
+
+
+class Answers:
+    """What is learned, row after row: amounts by the sample's scale, or classes numbered as they come."""
+
+    def __init__(self, made: Any, column: Column, learned: np.ndarray):
+        from ..data.columns import as_numbers
+        from ..data.encoder import Target
+
+        self.name, self.task = made.target, made.task
+        self.classes: dict[str, int] = {}
+        self.target: Any = None
+        if self.task == "regress":
+            amounts, _, first = as_numbers("", column)
+            if np.isnan(amounts).all():
+                raise DataError(
+                    f"{made.data}: {made.target!r} holds {first!r} and the like: amounts are numbers. "
+                    f"To tell its values apart: --task classify"
+                )
+            self.target = Target.fit(column, self.task, learned)
+
+    def encode(self, frame: Frame) -> np.ndarray:
+        """(n,) int32 numbers of classes, in the order of their first rows, or float32 amounts."""
+        from ..data.columns import as_texts
+
+        column = frame[self.name]
+        if self.task == "classify":
+            names = as_texts(column)
+            for name in dict.fromkeys(names):
+                self.classes.setdefault(str(name), len(self.classes))
+            if len(self.classes) > MOST_CLASSES:
+                raise DataError(
+                    f"{frame.name}: {self.name!r} has more than {MOST_CLASSES:,} different values: it names rows "
+                    f"rather than classes. Choose another --target."
+                )
+            return np.fromiter(map(self.classes.__getitem__, names), np.int32, len(names))  # type: ignore[arg-type]
+        y, known = self.target.encode(column)
+        if not known.all():
+            bad = int(np.argmin(known))
+            raise DataError(
+                f"{frame.place(bad)}, column {self.name!r}: {str(column.values[bad])[:40]!r} is no finite number. "
+                f"Correct it, or name such marks: --missing MARK"
+            )
+        return np.asarray(y, np.float32)
+
+    def finish(self, writer: RowWriter, n: int, name: str) -> tuple[RowFile, Any]:
+        """(the rows, the target), with classes in the order of their names."""
+        from ..data.encoder import Target
+
+        if self.task == "regress":
+            return writer.finished(), self.target
+        names = np.array(list(self.classes), object)
+        check_classes(name, self.name, list(self.classes), n)
+        target = Target.fit(
+            Column(self.name, "text", names, np.zeros(len(names), bool)),
+            self.task,
+            np.arange(len(names)),
+        )
+        place = {c: i for i, c in enumerate(target.classes)}
+        return writer.finished(np.array([place[c] for c in self.classes], np.int32)), target
+
+
+def check_parts(name: str, made: Any, rows: RowFile) -> None:
+    """Raises DataError where a part has no rows."""
+    wanted = (1.0, made.validation, made.test)
+    for n, share, what in zip(rows.counts, wanted, ("learn from", "validate", "test"), strict=True):
+        if share and not n:
+            raise DataError(
+                f"{name}: no rows are left to {what}: rows that belong together stay together. Give more rows"
+                + (" or another --group." if made.group else ".")
+            )
