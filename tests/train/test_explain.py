@@ -8,9 +8,12 @@ from PIL import Image
 
 from pellucid import Tensor, nn
 from pellucid import functions as F
+from pellucid.base.errors import OptionError
 from pellucid.cli.main import run as command
 from pellucid.data.digits import load_digits
-from pellucid.train.explain import amount_of, chance_of, integrated_gradients
+from pellucid.models import GPT, CharRNN
+from pellucid.tensor import random
+from pellucid.train.explain import amount_of, chance_of, integrated_gradients, next_character
 
 rng = np.random.default_rng(0)
 
@@ -90,6 +93,81 @@ def test_a_column_that_the_network_does_not_read_has_no_part():
     parts, _ = integrated_gradients(amount_of(network), x, np.zeros(3, np.float32))
     np.testing.assert_array_equal(parts[:, 1], 0)
     assert (parts[:, 2] != 0).all()
+
+
+def small_gpt():
+    random.seed(3)
+    network = GPT(7, 12, 8, 2, 2, dropout=0.3)
+    for p in network.parameters():  # as they begin, the weights are so small that no place differs
+        p.assign(p * 8)
+    return network
+
+
+def small_rnn():
+    random.seed(4)
+    return CharRNN(7, 5, 6, 1, "gru", 0.3)
+
+
+@pytest.mark.parametrize("make", [small_gpt, small_rnn])
+def test_parts_of_characters_sum_to_the_difference_from_mean_vectors(make):
+    network = make()
+    codes = np.array([1, 5, 0, 6, 3, 3, 2], np.int32)
+    parts, gap = next_character(network, codes, 4, 200)
+    assert parts.shape == (7,) and network.training
+    network.eval()
+
+    def chance():
+        return F.softmax(network(Tensor(codes[None]))[:, -1], -1).numpy()[0, 4]
+
+    with_them = chance()
+    embedding = next(m for _, m in network.modules() if isinstance(m, nn.Embedding))
+    weight = embedding.weight.numpy()
+    head = weight.copy()
+    if make is small_gpt:  # its last layer is the same weight: only what is read becomes the mean
+        vars(embedding)["attend"] = lambda x: x @ Tensor(head.T.copy())
+    embedding.weight.assign(Tensor(np.repeat(weight.mean(0, keepdims=True), 7, 0)))
+    difference = with_them - chance()
+    assert abs(difference) > 0.01
+    assert parts.sum() == pytest.approx(difference, abs=2e-3)
+    assert gap == pytest.approx(difference - parts.sum(), abs=1e-5)
+
+
+def test_characters_that_the_network_does_not_read_have_no_part():
+    network = nn.Sequential(
+        nn.Embedding(5, 4), nn.Linear(4, 5)
+    )  # each place alone: the last one counts
+    parts, _ = next_character(network, np.array([1, 2, 3], np.int32), 0)
+    np.testing.assert_array_equal(parts[:2], 0)
+    assert parts[2] != 0
+
+
+def test_the_embedding_is_left_as_it_was():
+    network = small_rnn()
+    before = network.eval()(Tensor(np.array([[1, 2]]))).numpy()
+    next_character(network, np.array([1, 2], np.int32), 0, 4)
+    np.testing.assert_array_equal(network(Tensor(np.array([[1, 2]]))).numpy(), before)
+    with pytest.raises(OptionError, match="has 2 embeddings"):
+        two = nn.Sequential(nn.Embedding(5, 4), nn.Embedding(5, 4))
+        next_character(two, np.array([1], np.int32), 0)
+
+
+def test_attention_maps_are_what_the_blocks_use():
+    network = small_gpt().eval()
+    tokens = Tensor(rng.integers(0, 7, (2, 5)))
+    maps = network.attention_maps(tokens)
+    assert len(maps) == 2
+    x = network.wpe(network.wte(tokens))
+    for block, weights in zip(network.h, maps, strict=True):
+        w = weights.numpy()
+        assert w.shape == (2, 2, 5, 5)
+        np.testing.assert_allclose(w.sum(-1), 1, rtol=1e-6)
+        np.testing.assert_array_equal(w[..., *np.triu_indices(5, 1)], 0)
+        h = block.ln_1(x)
+        values = block.attn.c_attn(h).numpy()[..., 16:].reshape(2, 5, 2, 4)
+        mixed = np.einsum("bhts,bshd->bthd", w, values).reshape(2, 5, 8)
+        expected = block.attn.c_proj(Tensor(mixed)).numpy()
+        np.testing.assert_allclose(block.attn(h).numpy(), expected, rtol=1e-4, atol=1e-5)
+        x = block(x)
 
 
 @pytest.fixture(scope="module")

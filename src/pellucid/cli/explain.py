@@ -1,6 +1,7 @@
-"""`pellucid explain`: which columns, pixels or values of the past an answer rests on."""
+"""`pellucid explain`: which columns, words, pixels or characters an answer rests on."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ import numpy as np
 from ..base.errors import DataError, OptionError
 from ..formats.atomic import write_atomic
 from ..train.answer import encoded, read_frame, read_pictures
-from ..train.explain import amount_of, chance_of, integrated_gradients
+from ..train.explain import Words, amount_of, chance_of, integrated_gradients, words_of
 from ..train.run import SavedModel, load_model
+from .explain_text import of_text
 
 FEW = 20  # rows: with fewer the file has no average row worth comparing with
 BAR = 20  # characters
+MOST_WORDS = 100  # of an answer, from both ends
+MOST_ANSWERS = 5  # whose words are printed
+ABSENT = "words that are not there"
 
 
 def explain(
@@ -26,17 +31,27 @@ def explain(
     top: int,
     out: Path | None,
     as_json: bool,
+    attention: bool = False,
 ) -> None:
     """Run the command; results go to standard output."""
     model = load_model(run)
-    if model.task not in ("classify", "regress"):
+    if model.task not in ("classify", "regress", "continue"):
         raise OptionError(
-            f"{run}: this network was trained to {model.task}; explain answers for classes and amounts."
+            f"{run}: this network was trained to {model.task}; explain answers for classes, amounts and characters."
         )
     if of is not None and of not in model.classes:
         known = ", ".join(model.classes) or "none: it estimates amounts"
         raise OptionError(f"--class {of!r} is no class of {run}. There are: {known}.")
-    told = (of_table if model.encoder is not None else of_pictures)(model, file, row, of, out)
+    if model.task == "continue":
+        if row is not None:
+            raise OptionError(
+                f"{run}: --row is for tables and pictures; a text is explained at its end."
+            )
+        told = of_text(model, file, of, out, attention)
+    elif attention:
+        raise OptionError(f"{run}: --attention is for a GPT that continues texts.")
+    else:
+        told = (of_table if model.encoder is not None else of_pictures)(model, file, row, of, out)
     click.echo(
         json.dumps({"run": str(run), **told}, indent=2) if as_json else "\n".join(words(told, top))
     )
@@ -56,15 +71,6 @@ def parts_of(
     return parts, gaps, [model.classes[c] for c in numbers], chances[np.arange(len(x)), numbers]
 
 
-def chosen(n: int, row: int | None, file: Path) -> np.ndarray:
-    """Numbers of the rows to explain, from 0."""
-    if row is None:
-        return np.arange(n)
-    if not 1 <= row <= n:
-        raise DataError(f"{file}: there is no row {row}; it has {n:,}.")
-    return np.array([row - 1])
-
-
 def of_table(
     model: SavedModel, file: Path, row: int | None, of: str | None, out: Path | None
 ) -> dict:
@@ -74,11 +80,14 @@ def of_table(
     x, notes = encoded(model, read_frame(model, file))
     for note in notes:
         click.echo(f"{file}: {note}", err=True)
-    rows = chosen(len(x), row, file)
+    if row is not None and row > len(x):
+        raise DataError(f"{file}: there is no row {row}; it has {len(x):,}.")
+    rows = np.arange(len(x)) if row is None else np.array([row - 1])
     is_average = len(x) >= FEW
     baseline = x.mean(0) if is_average else np.zeros(x.shape[1], np.float32)
     parts, gaps, answers, values = parts_of(model, x[rows], baseline, of)
     columns = {name: parts[:, s].sum(1) for name, s in model.encoder.groups.items()}
+    texts = words_of(model.encoder, x[rows], parts)
     told: dict[str, Any] = {
         "file": str(file),
         "compared_with": "the average row of the file"
@@ -90,10 +99,37 @@ def of_table(
     if row is not None:
         told |= {"row": row, "answer": answers[0], "value": float(values[0])}
         told["parts"] = {name: float(p[0]) for name, p in columns.items()}
+        told["words"] = {t.column: words_of_row(t) for t in texts}
     else:
         told["rows"] = len(rows)
         told["mean_size"] = {name: float(np.abs(p).mean()) for name, p in columns.items()}
-    return told
+        told["words"] = {t.column: words_of_answers(t, answers) for t in texts}
+    return {k: v for k, v in told.items() if k != "words" or v}
+
+
+def words_of_row(text: Words) -> dict[str, float]:
+    """The part of each word that the first row has, the strongest first; then that of all others."""
+    parts, is_there = text.parts[0], text.is_there[0]
+    order = [i for i in np.argsort(-np.abs(parts), kind="stable") if is_there[i]]
+    found = {text.names[i]: float(parts[i]) for i in order}
+    return {**found, ABSENT: float(parts[~is_there].sum())}
+
+
+def words_of_answers(text: Words, answers: Sequence[str]) -> dict[str, dict]:
+    """Answer -> its rows, and the mean part that each word has in them where it is there, the most for it first."""
+    found = {}
+    for answer, n in Counter(answers).most_common():
+        rows = np.array([a == answer for a in answers])
+        means = (text.parts * text.is_there)[rows].sum(0) / n
+        order = np.argsort(-means, kind="stable")
+        shown = [i for i in order if means[i]]
+        ends = (
+            shown
+            if len(shown) <= MOST_WORDS
+            else [*shown[: MOST_WORDS // 2], *shown[-MOST_WORDS // 2 :]]
+        )
+        found[answer] = {"rows": n, "words": {text.names[i]: float(means[i]) for i in ends}}
+    return found
 
 
 def of_pictures(
@@ -101,9 +137,14 @@ def of_pictures(
 ) -> dict:
     """The part of each pixel, and a picture of the parts: what speaks for the class and what against it."""
     found = read_pictures(model, file)
-    rows = chosen(len(found.x), row if row is not None or len(found.x) > 1 else 1, file)
-    if len(rows) > 1:
-        raise OptionError(f"{file}: {len(rows):,} pictures; say which one: --row 1")
+    for note in found.notes:
+        click.echo(f"{file}: {note}", err=True)
+    numbers = np.arange(len(found.x)) if found.rows is None else found.rows
+    if row is None and len(numbers) > 1:
+        raise OptionError(f"{file}: {len(numbers):,} pictures; say which one: --row 1")
+    rows = np.flatnonzero(numbers == row - 1) if row is not None else np.arange(1)
+    if not len(rows):
+        raise DataError(f"{file}: there is no row {row} with a picture; it has {len(numbers):,}.")
     picture = found.x[rows]
     empty = model.scaled(np.zeros_like(picture))
     parts, gaps, answers, values = parts_of(model, picture, empty, of)
@@ -115,9 +156,9 @@ def of_pictures(
     return {
         "file": str(file),
         "compared_with": "an empty picture",
-        "unit": "probability",
+        "unit": "probability" if model.task == "classify" else model.target.name,
         "largest_gap": float(np.abs(gaps).max()),
-        "row": int(rows[0]) + 1,
+        "row": int(numbers[rows[0]]) + 1,
         "answer": answers[0],
         "value": float(values[0]),
         "picture": str(path),
@@ -153,7 +194,9 @@ def words(told: dict, top: int) -> list[str]:
     percent = told["unit"] == "probability"
     if "parts" in told:
         value = f"{100 * told['value']:.1f} %" if percent else f"{told['value']:.6g}"
-        head = f"{told['file']} row {told['row']}: {told['answer']}, {value}. Compared with {told['compared_with']}:"
+        row = f" row {told['row']}" if "row" in told else ""
+        answer = repr(told["answer"]) if "text" in told else told["answer"]
+        head = f"{told['file']}{row}: {answer}, {value}. Compared with {told['compared_with']}:"
         parts = told["parts"]
     else:
         head = (
@@ -161,13 +204,31 @@ def words(told: dict, top: int) -> list[str]:
             f"with {told['compared_with']}:"
         )
         parts = told["mean_size"]
+    lines = [head, *strongest(parts, top, percent)]
+    for column, found in told.get("words", {}).items():
+        if "row" in told:
+            lines += ["", f"Words of {column!r}:", *strongest(found, top, percent)]
+            continue
+        for answer, of in list(found.items())[:MOST_ANSWERS]:
+            best = [(n, v) for n, v in list(of["words"].items())[:top] if v > 0]
+            title = f"Words of {column!r} that speak most for {answer}, in the mean of {of['rows']:,} such rows:"
+            lines += ["", title, *bars(best, percent)]
+        if len(found) > MOST_ANSWERS:
+            lines.append(f"and {len(found) - MOST_ANSWERS} more answers (--json has them)")
+    if "picture" in told:
+        lines.append(f"Blue speaks for it, red against it: {told['picture']}")
+    if "attention" in told:
+        lines.append(f"Who looks at whom, a line a place: {told['attention']}")
+    return lines
+
+
+def strongest(parts: dict[str, float], top: int, percent: bool) -> list[str]:
+    """Bars of the largest parts, and what the others are at most."""
     shown = sorted(parts.items(), key=lambda p: -abs(p[1]))
-    lines = [head, *bars(shown[:top], percent)]
+    lines = bars(shown[:top], percent)
     if len(shown) > top:
         rest = sum(abs(v) for _, v in shown[top:])
         lines.append(f"{len(shown) - top} more together at most {size(rest, percent).lstrip('+')}")
-    if "picture" in told:
-        lines.append(f"Blue speaks for it, red against it: {told['picture']}")
     return lines
 
 

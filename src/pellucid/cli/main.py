@@ -329,20 +329,23 @@ def serve(**options) -> None:
 @click.option(
     "--top", type=click.IntRange(1), default=10, show_default=True, help="Lines to print."
 )
+@click.option("--attention", is_flag=True, help="Of a GPT, a PNG of who looks at whom.")
 @click.option(
-    "--out", type=EXISTING, help="PNG of a picture's pixels.  [default: FILE-explained.png]"
+    "--out", type=EXISTING, help="PNG to write.  [default: FILE-explained.png, FILE-attention.png]"
 )
 @as_json
 def explain(**options) -> None:
-    """Print which columns of FILE, or which pixels of a picture, the network's answers rest on.
+    """Print which columns of FILE, words of its texts, or pixels of a picture the network's answers
+    rest on; of a text which characters the next one rests on.
 
     \b
     pellucid explain RUN new.csv               the mean over its rows
     pellucid explain RUN new.csv --row 3       one answer, what spoke for and against it
     pellucid explain RUN image.png
+    pellucid explain RUN text.txt --attention
 
     By integrated gradients: the parts sum to the difference between this answer and that for the
-    average row, or for an empty picture."""
+    average row, for an empty picture, or for the mean of all characters."""
     from .explain import explain
 
     explain(**options)

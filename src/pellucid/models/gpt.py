@@ -13,7 +13,7 @@ from ..base import dtypes
 from ..base.errors import ShapeError
 from ..nn import init as initial
 from ..tensor import functions as F
-from ..tensor.attention import attention
+from ..tensor.attention import attention, attention_weights
 from ..tensor.tensor import Tensor, as_tensor
 from .model import Stack, chance, divides, normal_weights, whole
 from .pretrained import Pretrained
@@ -32,16 +32,26 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, cache: nn.KVCache | None = None) -> Tensor:
         B, T, E = x.shape
-        q, k, v = (
-            part.reshape(B, T, self.n_head, E // self.n_head).permute(0, 2, 1, 3)
-            for part in F.split(self.c_attn(x), E, -1)
-        )
+        q, k, v = self._heads(x)
         before: int | Tensor = 0
         if cache is not None:
             k, v, before = cache.append(k, v)
         dropout = self.dropout if self.training else 0.0
         y = attention(q, k, v, causal=True, dropout=dropout, offset=before)
         return self.resid_dropout(self.c_proj(y.permute(0, 2, 1, 3).reshape(B, T, E)))
+
+    def weights(self, x: Tensor) -> Tensor:
+        """(B, H, T, T) how much each place takes of itself and of each before it; rows sum to 1."""
+        q, k, _ = self._heads(x)
+        return attention_weights(q, k, causal=True)
+
+    def _heads(self, x: Tensor) -> list[Tensor]:
+        """Queries, keys and values, (B, H, T, D) each."""
+        B, T, E = x.shape
+        return [
+            part.reshape(B, T, self.n_head, E // self.n_head).permute(0, 2, 1, 3)
+            for part in F.split(self.c_attn(x), E, -1)
+        ]
 
 
 class FeedForward(nn.Module):
@@ -174,3 +184,12 @@ class GPT(Pretrained):
             x = self.h(x, each=memory.caches)
         x = self.ln_f(x)
         return self.wte.attend(x) if self.tied else self.lm_head(x)
+
+    def attention_maps(self, tokens: Tensor) -> list[Tensor]:
+        """Of each block (B, H, T, T): how much each place takes of itself and of each before it, in prediction."""
+        x, found = self.drop(self.wpe(self.wte(as_tensor(tokens)))), []
+        block: Any
+        for block in self.h:
+            found.append(block.attn.weights(block.ln_1(x)))
+            x = block(x)
+        return found

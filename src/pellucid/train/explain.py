@@ -4,16 +4,21 @@ The answer for x differs from that for a baseline; each input gets the part of t
 on the straight way between the two: (x - baseline) times the mean gradient there. The parts sum to the difference
 (their axiom of completeness), which tests and the printed gap check."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..base.errors import ShapeError
+from ..base.errors import OptionError, ShapeError
+from ..data.encoder import Encoder, TextCode
+from ..nn.embedding import Embedding
 from ..nn.module import Module
 from ..tensor import functions as F
 from ..tensor.gradient import grad
 from ..tensor.tensor import Tensor
 from ..tensor.trace import compile
+from .evaluation import in_mode
 
 N_STEPS = 64
 MOST_NUMBERS = 2**22  # of the points on the way that are computed at once
@@ -70,7 +75,7 @@ def integrated_gradients(
     return parts, gaps
 
 
-def chance_of(network: Module) -> Callable[[Tensor, Tensor], Tensor]:
+def chance_of(network: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
     """(rows, number of a class for each (N,)) -> the probability of that class."""
 
     def chance(x: Tensor, classes: Tensor) -> Tensor:
@@ -82,3 +87,72 @@ def chance_of(network: Module) -> Callable[[Tensor, Tensor], Tensor]:
 def amount_of(network: Module) -> Callable[[Tensor], Tensor]:
     """Rows -> the network's one answer."""
     return lambda x: network(x).reshape((x.shape[0],))
+
+
+# Words of texts in a table
+
+
+@dataclass(frozen=True, eq=False)
+class Words:
+    """The features of a text column: T words, pairs of words, and counts of signs.
+
+    names     as a person reads them: 'free', 'free entry' in quote marks, and length, digits, capitals, signs
+    parts     (N, T)     is_there  (N, T) whether the row has that word"""
+
+    column: str
+    names: tuple[str, ...]
+    parts: np.ndarray
+    is_there: np.ndarray
+
+
+def words_of(encoder: Encoder, x: np.ndarray, parts: np.ndarray) -> list[Words]:
+    """The words of each text column, from the features x (N, F) and their parts (N, F)."""
+    found = []
+    for code in encoder.codes:
+        if isinstance(code, TextCode):
+            here = encoder.groups[code.name]
+            names = tuple(n.removeprefix(f"{code.name}: ") for n in code.names())
+            is_there = x[:, here] != 0
+            is_there[:, len(code.terms) :] = True
+            found.append(Words(code.name, names, parts[:, here], is_there))
+    return found
+
+
+# Characters of a text
+
+
+def next_character(
+    network: Module, codes: np.ndarray, of: int, n_steps: int = N_STEPS
+) -> tuple[np.ndarray, float]:
+    """((T,) parts, gap) of the chance that character `of` comes after codes (T,).
+
+    Characters are no numbers; their vectors are: those that the network's embedding gives are compared with the mean
+    vector of all characters in every place, and the parts of a vector's numbers are added."""
+    embeddings = [m for _, m in network.modules() if isinstance(m, Embedding)]
+    if len(embeddings) != 1:
+        raise OptionError(
+            f"the network has {len(embeddings)} embeddings; a text is explained by the one that all of it goes through."
+        )
+    [embedding] = embeddings
+    weight = embedding.weight.numpy()
+    vectors, mean = weight[codes][None], weight.mean(0)
+
+    def scores(vectors: Tensor) -> Tensor:
+        tokens = Tensor(np.zeros(vectors.shape[:2], np.int32))
+        with _giving(embedding, vectors):
+            return network(tokens)[:, -1]
+
+    number = np.array([of])
+    with in_mode(network, training=False):
+        parts, gaps = integrated_gradients(chance_of(scores), vectors, mean, n_steps, [number])
+    return parts[0].sum(-1), float(gaps[0])
+
+
+@contextmanager
+def _giving(embedding: Embedding, vectors: Tensor) -> Iterator[None]:
+    """Within, the layer gives these vectors for whatever tokens."""
+    vars(embedding)["forward"] = lambda tokens: vectors
+    try:
+        yield
+    finally:
+        del vars(embedding)["forward"]
