@@ -221,6 +221,45 @@ def test_how_pictures_are_varied_can_be_chosen(shapes, capsys):
     assert code == 2 and "Did you mean 'flip'" in err
 
 
+# Grey pictures of 16 bits, two classes
+
+
+def test_deep_grey_pictures_are_learned_and_screened(tmp_path, capsys):
+    """As of an X-ray: values to 4,000 of 65,535; the light spot is the finding."""
+    rng, folder, out = np.random.default_rng(3), tmp_path / "scans", tmp_path / "run"
+    for kind in ("healthy", "effusion"):
+        (folder / kind).mkdir(parents=True)
+        for i in range(20):
+            pixels = rng.integers(0, 400, (16, 16)).astype(np.uint16)
+            if kind == "effusion":
+                y, x = rng.integers(1, 10, 2)
+                pixels[y : y + 5, x : x + 5] = 4000
+            Image.fromarray(pixels).save(folder / kind / f"{i}.png")
+    line = ["train", folder, "--width", "4", "--epochs", "8", "--lr", "0.01", "--out", out]
+    said = told_by(capsys, *line)
+    assert decided(said.err)["white"].startswith("0..4,095 becomes 0..255")
+    assert decided(said.err)["channels"].startswith("1, grey")
+    model = load_model(out)
+    assert model.shape == (16, 16, 1)
+    # 4000 of 4095, in 0..255: as calculated by hand
+    assert model.preparation.read(folder / "effusion" / "0.png").max() == round(4000 * 255 / 4095)
+    # Sensitivity counted by hand, over all pictures.
+    answers = told_by(capsys, "predict", out, folder, "--json").out
+    answers = json.loads(answers)["predictions"]
+    found = [a["class"] == "effusion" for a in answers if a["true"] == "effusion"]
+    left = [a["class"] == "healthy" for a in answers if a["true"] == "healthy"]
+    told = json.loads(told_by(capsys, "evaluate", out, folder, "--json").out)["scores"]
+    screening = told["screening"]
+    assert screening["positive"] == "effusion" and len(found) == len(left) == 20
+    assert screening["sensitivity"] == np.mean(found) and screening["specificity"] == np.mean(left)
+    assert re.search(
+        "With 'effusion' as the positive class: sensitivity [0-9.]+ % .*specificity", said.out
+    )
+    page = (out / "report.html").read_text()
+    assert "What this network is for and is not" in page and "no clearance for medical use" in page
+    assert "medical" not in said.out + said.err
+
+
 # New pictures
 
 

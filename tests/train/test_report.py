@@ -146,7 +146,8 @@ def test_precision_and_recall_are_found_from_counts_alone():
     # a: 8 rows, 6 of 7 answers right, 6 of 8 found, F1 = 2 * 6 / (8 + 7)
     assert page.words[at : at + 5] == ["a", "8", "0.857", "0.750", "0.800"]
     assert "75.0 %" in page.text  # 9 of 12
-    assert "The recall of b is also called sensitivity, that of a specificity." in page.text
+    screening = "With b as the positive class: sensitivity 75.0 %, specificity 75.0 %."
+    assert screening in page.text.replace("\u00a0", " ")
 
 
 def test_a_series_shows_forecasts_and_errors_further_ahead(runs):

@@ -326,3 +326,26 @@ def test_a_brief_keeps_the_figures_and_drops_the_tables():
     short = scores.brief(scores.classification(p, y, names(3)))
     assert {"accuracy", "accuracy_interval", "macro_f1", "log_loss", "roc_auc", "n"} <= set(short)
     assert not {"confusion", "curves", "per_class", "classes", "calibration"} & set(short)
+
+
+def test_of_two_classes_one_is_the_finding():
+    # 8 ill, of whom 6 are found; 12 healthy, of whom 10 are left alone. 'healthy' says that there is nothing to find.
+    truth, answers = np.repeat([0, 1], [8, 12]), np.repeat([0, 1, 0, 1], [6, 2, 2, 10])
+    p = np.where(answers[:, None] == [0, 1], 0.9, 0.1)
+    found = scores.classification(p, truth, ["effusion", "healthy"])["screening"]
+    assert found["positive"] == "effusion"
+    assert (found["sensitivity"], found["specificity"]) == (6 / 8, 10 / 12)
+    assert found["sensitivity_interval"] == scores.wilson(6, 8)
+    assert found["specificity_interval"] == scores.wilson(10, 12)
+    swapped = scores.classification(p, truth, ["no", "yes"])["screening"]
+    assert swapped["positive"] == "yes" and swapped["sensitivity"] == 10 / 12
+    assert scores.classification(np.eye(3), np.arange(3), names(3))["screening"] is None
+
+
+@pytest.mark.parametrize(
+    ("classes", "positive"),
+    [(("cat", "not cat"), "cat"), (("No", "Yes"), "Yes"), (("0", "1"), "1"), (("a", "b"), "b"),
+     (("malignant", "normal"), "malignant"), (("benign", "malignant"), "malignant")],
+)  # fmt: skip
+def test_a_name_that_says_none_is_not_the_finding(classes, positive):
+    assert classes[scores.positive(classes)] == positive

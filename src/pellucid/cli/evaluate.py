@@ -14,7 +14,7 @@ from ..train.measure import roll
 from ..train.run import SavedModel, load_model
 from ..train.scores import classification, regression
 from .predict import after, predict_text
-from .train import per_class
+from .train import per_class, screened
 
 
 def evaluate(run: Path, file: Path, as_json: bool) -> None:
@@ -147,4 +147,4 @@ def of_probabilities(scores: dict) -> list[str]:
     if scores["roc_auc"] is not None:
         lines.append(f"ROC AUC {scores['roc_auc']:.3f}, PR AUC {scores['pr_auc']:.3f}")
     by_size = sorted(scores["per_class"], key=lambda c: -c["support"])
-    return [*lines, "", *per_class(by_size)]
+    return [*lines, "", *per_class(by_size), *screened(scores["screening"])]

@@ -333,6 +333,7 @@ def report_rows(result: dict, run: str) -> list[str]:
         f"The network's accuracy on other such rows: {percent(low)} to {percent(high)}, with 95 % confidence.",
         "",
         *per_class(ours["per_class"]),
+        *screened(ours.get("screening")),
     ]
     if len(result["classes"]) <= 20:
         lines += ["", confusion_text(np.array(result["confusion"]), result["classes"])]
@@ -362,6 +363,20 @@ def alarm_table(found: dict) -> list[str]:
             f"{row['threshold']:11.3g}  {row['alarms']:8,}  {right:>16}  {of_all:>16}{mark}"
         )
     return lines
+
+
+def screened(found: dict | None) -> list[str]:
+    """Sensitivity and specificity of two classes, with the positive one named."""
+    if found is None:
+        return []
+    words = []
+    for name in ("sensitivity", "specificity"):
+        if found[name] is not None:
+            low, high = found[f"{name}_interval"]
+            words.append(f"{name} {percent(found[name])} ({percent(low)} to {percent(high)})")
+    return (
+        [f"With {found['positive']!r} as the positive class: {', '.join(words)}."] if words else []
+    )
 
 
 def per_class(scores: Sequence[dict], most: int = 20) -> list[str]:

@@ -150,6 +150,7 @@ def page(
         ("compared", "Beside simpler methods", _compared(result)),
         ("learning", "Learning", _learning(history, result)),
         *DETAILS.get(task, lambda result, sheet: [])(result, sheet),
+        ("purpose", "What this network is for and is not", _purpose(result)),
         ("decisions", "What was decided", _decisions(result)),
         ("notes", "About the data", _notes(result)),
         ("again", "To make it again", _again(result)),
@@ -431,6 +432,21 @@ def _note(note: Any) -> Markup:
     else:
         kind, said = getattr(note, "kind", ""), getattr(note, "text", note)
     return join([tag("b", data(kind), ": ") if kind else None, data(said, 1000)])
+
+
+def _purpose(result: Mapping) -> Markup | None:
+    """Of pictures whose classes are told apart: where the figures hold, and where not."""
+    is_pictures = mapping(result, "settings").get("kind") in ("pictures", "picture_table")
+    if not is_pictures or task_of(result) != "classify":
+        return None
+    names = [str(n) for n in result.get("classes") or []][:20]
+    named = [x for n in names for x in (", ", data(n, 30))][1:]
+    return join([
+        tag("p", "For: telling pictures like those that it learned from apart (", *named, ")."),
+        tag("p", "Not for: pictures of another kind, camera or place, for which its figures say nothing; and pictures "
+            "of none of these classes, as it always answers one of them. A figure on held-out pictures is no clearance "
+            "for medical use."),
+    ])  # fmt: skip
 
 
 def _again(result: Mapping) -> Markup | None:

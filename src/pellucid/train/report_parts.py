@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .charts import Markup, legend, tag
-from .scores import wilson
+from .scores import screening, wilson
 
 MOST_ROWS = 100  # of a table of epochs or classes
 
@@ -91,6 +91,7 @@ def _from_confusion(result: Mapping) -> dict[str, Any]:
         "accuracy_interval": wilson(n_right, n),
         "macro_f1": float(np.mean([r["f1"] for r in rows if r["f1"] is not None])),
         "per_class": rows,
+        "screening": screening(right, true, names) if len(names) == 2 else None,
     }
 
 

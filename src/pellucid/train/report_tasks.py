@@ -77,7 +77,8 @@ def _mistakes(result: Mapping) -> Markup | None:
 
 
 def _per_class(result: Mapping) -> Markup | None:
-    found = own_figures(result)[1].get("per_class")
+    figures = own_figures(result)[1]
+    found = figures.get("per_class")
     if not found:
         return None
     columns = [
@@ -100,10 +101,10 @@ def _per_class(result: Mapping) -> Markup | None:
     if len(shown) < len(found):
         said += f"The {len(shown)} most frequent of {len(found):,} classes are listed. "
     medical = None
-    if len(found) == 2:
-        first, second = (data(row["class"]) for row in found)
-        medical = tag("p", "The recall of ", second, " is also called sensitivity, that of ", first,
-                      " specificity.", class_="quiet")  # fmt: skip
+    if screening := mapping(figures, "screening"):
+        medical = tag("p", "With ", data(screening["positive"]), " as the positive class: sensitivity ",
+                      say(screening["sensitivity"], "percent", ""), ", specificity ",
+                      say(screening["specificity"], "percent", ""), ".")  # fmt: skip
     absent = [row["class"] for row in found if not row["support"]]
     missing = None
     if absent:

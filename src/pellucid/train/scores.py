@@ -27,6 +27,11 @@ MISTAKES = 20  # of the most frequent mistakes that are named
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)  # percent, of the residuals
 RESAMPLES, GROUPS = 1000, 2000  # of the bootstrap
 
+NONE = {  # names of a class that say: nothing was found
+    "0", "-1", "no", "not", "none", "false", "negative", "neg", "normal", "healthy", "benign", "absent", "control",
+    "without", "other", "others", "rest", "background", "ok", "good", "clean",
+}  # fmt: skip
+
 Curve = tuple[np.ndarray, np.ndarray]
 
 
@@ -41,6 +46,7 @@ def classification(
                    confusion (row = true class; None above 60 classes), mistakes (the most frequent),
                    roc_auc and pr_auc (two classes: of the second; more: the mean of each class against the
                    rest, over those that the rows have), rare_pr_auc (of two classes the one with fewer rows),
+                   screening (of two classes: which is the positive one, sensitivity, specificity, their intervals),
                    curves, calibration (bins and ECE)
     Raises ShapeError, IndexRangeError or DataError for arrays that do not belong together."""
     p, y = _checked(probabilities, labels, classes)
@@ -75,6 +81,7 @@ def classification(
         "roc_auc": _mean([s["roc_auc"] for s in asked]),
         "pr_auc": _mean([s["pr_auc"] for s in asked]),
         "rare_pr_auc": by_class[int(true.argmin())]["pr_auc"] if n_classes == 2 else None,
+        "screening": screening(right, true, classes) if n_classes == 2 else None,
         "classes": list(classes),
         "per_class": [
             {
@@ -170,6 +177,33 @@ def brief(scores: dict[str, Any]) -> dict[str, Any]:
 
 
 # -- Classes ---------------------------------------------------------------------------------------
+
+
+def screening(right: np.ndarray, true: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Of two classes: the part of the positive rows that is found (sensitivity), and of the negative rows that is
+    left alone (specificity), with their 95 % intervals.
+
+    right, true  (2,) rows of each class that are answered right, and all of them"""
+    one = positive(classes)
+    other = 1 - one
+    return {
+        "positive": classes[one],
+        "sensitivity": _share(right[one], true[one]),
+        "sensitivity_interval": wilson(int(right[one]), int(true[one])),
+        "specificity": _share(right[other], true[other]),
+        "specificity_interval": wilson(int(right[other]), int(true[other])),
+    }
+
+
+def positive(classes: Sequence[str]) -> int:
+    """Which of two classes is the finding: not the one whose name says that there is none; else the second."""
+    first, second = (_says_none(c) for c in classes)
+    return 0 if second and not first else 1
+
+
+def _says_none(name: str) -> bool:
+    word = name.strip().lower()
+    return word in NONE or word.startswith(("no ", "no_", "no-", "not ", "not_", "not-", "non-"))
 
 
 def wilson(n_right: int, n: int) -> list[float] | None:
