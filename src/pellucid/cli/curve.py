@@ -27,13 +27,17 @@ SMOOTH = 2
 class Panel:
     """One set of axes: `series` maps a name to one value per epoch; `mark` is the kept epoch.
 
-    across  what is counted along the horizontal axis"""
+    across  what is counted along the horizontal axis
+    at      where the values of a series stand on it; None: 1, 2, 3 and on
+    dots    further points, (across, value)"""
 
     title: str
     series: Mapping[str, Sequence[float]]
     mark: int | None = None
     limits: tuple[float, float] | None = None
     across: str = "epoch"
+    at: Sequence[float] | None = None
+    dots: Sequence[tuple[float, float]] = ()
 
 
 def ticks(low: float, high: float, n_most: int = 6) -> list[float]:
@@ -69,29 +73,31 @@ def _draw_panel(
 ) -> None:
     values = [v for s in panel.series.values() for v in s if math.isfinite(v)]
     n_epochs = max((len(s) for s in panel.series.values()), default=0)
+    at = panel.at or range(1, n_epochs + 1)
+    first, last = (at[0], at[-1]) if at else (1, 1)
     low, high = panel.limits or (min([0.0, *values]), max([1e-9, *values]))
     x0, x1 = left + MARGIN_LEFT, left + PANEL_WIDTH - MARGIN_RIGHT
     y0, y1 = PANEL_HEIGHT - MARGIN_BOTTOM, MARGIN_TOP
 
     def place(epoch: float, value: float) -> tuple[float, float]:
-        across = (epoch - 1) / max(n_epochs - 1, 1)
+        across = (epoch - first) / ((last - first) or 1)
         up = (value - low) / (high - low)
         return ((x0 + across * (x1 - x0)) * k, (y0 + up * (y1 - y0)) * k)
 
     pen.text((x0 * k, 14 * k), panel.title, fill=INK, font=bold)
     for value in ticks(low, high):
-        _, y = place(1, value)
+        _, y = place(first, value)
         pen.line([(x0 * k, y), (x1 * k, y)], fill=LIGHT, width=k)
         pen.text(((x0 - 8) * k, y), f"{value:g}", fill=GREY, font=font, anchor="rm")
-    for epoch in ticks(1, n_epochs):
-        if epoch == int(epoch) and epoch >= 1:
+    for epoch in ticks(first, last):
+        if epoch == int(epoch) and epoch >= first:
             x, _ = place(epoch, low)
-            pen.text((x, (y0 + 8) * k), f"{epoch:.0f}", fill=GREY, font=font, anchor="mt")
+            pen.text((x, (y0 + 8) * k), f"{epoch:,.0f}", fill=GREY, font=font, anchor="mt")
     pen.text(((x0 + x1) / 2 * k, (y0 + 26) * k), panel.across, fill=GREY, font=font, anchor="mt")
     if panel.mark is not None:
         x, _ = place(panel.mark, low)
         pen.line([(x, y0 * k), (x, y1 * k)], fill=GREY, width=k)
-        side = -1 if panel.mark > n_epochs / 2 else 1
+        side = -1 if panel.mark > (first + last) / 2 else 1
         pen.text(
             (x + 5 * side * k, (y0 + y1) / 2 * k),
             "weights kept",
@@ -99,11 +105,14 @@ def _draw_panel(
             font=font,
             anchor="rm" if side < 0 else "lm",
         )
+    for epoch, value in panel.dots:
+        x, y = place(epoch, value)
+        pen.ellipse([x - 2 * k, y - 2 * k, x + 2 * k, y + 2 * k], fill=GREY)
     # Names stand in the title's row, from the right: no line can run through them.
     right = x1
     for i, (name, series) in reversed(list(enumerate(panel.series.items()))):
         colour = COLOURS[i % len(COLOURS)]
-        points = [place(e, v) for e, v in enumerate(series, 1) if math.isfinite(v)]
+        points = [place(e, v) for e, v in zip(at, series, strict=False) if math.isfinite(v)]
         if len(points) > 1:
             pen.line(points, fill=colour, width=2 * k, joint="curve")
         for x, y in points if len(points) < 3 else points[-1:]:

@@ -377,6 +377,41 @@ def tune(**options) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
+@a_data_set
+@of_a_table
+@of_pictures
+@task
+@click.option(
+    "--net",
+    type=Layers(NETWORKS),
+    help="Neurons of each hidden layer, or a kind of network.  [default: chosen]",
+)
+@click.option(
+    "--epochs", type=click.IntRange(1), help="At most so many passes over all rows; more over few."
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(1),
+    default=3,
+    show_default=True,
+    help="How often each size is learned, from other rows and first weights.",
+)
+@click.option("--out", type=EXISTING, help="PNG to write.  [default: DATA-curve.png]")
+@seed()
+@threads
+@as_json
+@click.option("--quiet", is_flag=True, help="No progress on standard error.")
+def curve(**options) -> None:
+    """Would more data help? Learn DATA from a tenth of its rows, a fifth and so on up to all, and
+    print the score on the same test rows for each size.
+
+    Ends with a sentence: what doubling the rows has brought, against how much chance brings."""
+    from .growth import curve
+
+    curve(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
 @a_run
 @click.argument("file", type=EXISTING, metavar="FILE")
 @as_json

@@ -49,10 +49,7 @@ def train(
             f"--resume needs the run to go on with, as in --resume --out runs/{name}-1."
         )
     folder = out or free_folder(name=name)
-    # What may be repeated is not given when it is empty.
-    given["columns"] = dict(given.get("columns") or ()) or None
-    given["missing"] = list(given.get("missing") or ()) or None
-    given["strict"] = given.get("strict") or None
+    given = given_settings(given)
     if settings is not None:
         # What the command line says comes before what the file says.
         given = {**read_settings(settings), **{n: v for n, v in given.items() if v is not None}}
@@ -95,6 +92,16 @@ def train(
         more = f" To go on: {again}" if stopped.may_go_on else ""
         click.echo(f"Done: {stopped.reason}.{more}", err=True)
     click.echo(json.dumps(finished.result, indent=2) if as_json else report(finished))
+
+
+def given_settings(options: dict) -> dict:
+    """Options of the command line as settings of a recipe: what may be repeated is not given when it is empty."""
+    return {
+        **options,
+        "columns": dict(options.get("columns") or ()) or None,
+        "missing": list(options.get("missing") or ()) or None,
+        "strict": options.get("strict") or None,
+    }
 
 
 def read_settings(path: Path) -> dict:

@@ -8,7 +8,7 @@ import numpy as np
 from ..graph.reference import REFERENCE
 
 # Each purpose has its own stream: the key's high word. 0 is the user's own generator.
-PURPOSES = {"split": 1, "epoch": 2, "example": 3, "offset": 4}
+PURPOSES = {"split": 1, "epoch": 2, "example": 3, "offset": 4, "growth": 5}
 
 
 def permutation(n: int, seed: int, purpose: str, counter: int = 0) -> np.ndarray:

@@ -1,0 +1,127 @@
+"""`pellucid curve`: the score against the number of rows that were learned from, and whether more would help."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..formats.atomic import write_atomic
+from ..train.growth import SCORES, Outlook, Point, Score, grow, outlook
+from ..train.recipe import recipe
+from .curve import Panel, draw
+from .train import given_settings
+
+
+def curve(
+    data: str,
+    repeats: int,
+    out: Path | None,
+    threads: int | None,
+    as_json: bool,
+    quiet: bool,
+    **given: Any,
+) -> None:
+    """Run the command; the table and the sentence go to standard output, the picture to a file."""
+    if threads is not None:
+        from ..runtime.team import set_threads
+
+        set_threads(threads)
+    made = recipe(data, **given_settings(given))
+    score = SCORES.get(made.task, SCORES["classify"])
+    points = []
+    for point in grow(made, repeats):
+        points.append(point)
+        if not quiet:
+            click.echo(f"{point.rows:,} rows: {score.name} {shown(score, point.mean)}", err=True)
+    ahead = outlook(points, score)
+    path = out or Path(f"{Path(data).stem}-curve.png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, [picture(points, score)])
+    sentence = words(points, ahead, score)
+    if as_json:
+        click.echo(json.dumps(document(data, made, points, ahead, score, sentence, path), indent=2))
+    else:
+        click.echo("\n".join([*table(points, score), "", sentence, f"The curve is in {path}"]))
+
+
+def document(
+    data: str,
+    made: Any,
+    points: list[Point],
+    ahead: Outlook,
+    score: Score,
+    sentence: str,
+    path: Path,
+) -> dict:
+    """Everything for --json; numbers that are not known are null."""
+    known = math.isfinite(ahead.gain)
+    return {
+        "data": data,
+        "task": made.task,
+        "score": score.name,
+        "points": [
+            {"rows": p.rows, "share": p.share, "scores": list(p.scores), "mean": p.mean, "deviation": p.deviation}
+            for p in points
+        ],
+        "each_doubling": {"gain": ahead.gain, "low": ahead.low, "high": ahead.high} if known else None,
+        "more_data_would": ahead.says,
+        "sentence": sentence,
+        "picture": str(path),
+    }  # fmt: skip
+
+
+def shown(score: Score, value: float) -> str:
+    """'81.2 %' or '2.134'."""
+    return f"{100 * value:.1f} %" if score.name == "accuracy" else f"{value:.4g}"
+
+
+def table(points: list[Point], score: Score) -> list[str]:
+    """A line for each size."""
+    n = len(points[0].scores)
+    lines = [f"{'rows':>9}  {'share':>6}  {score.name:>12}  of {n} repeats"]
+    for p in points:
+        low, high = shown(score, min(p.scores)), shown(score, max(p.scores))
+        spread = f"{low} to {high}" if n > 1 else ""
+        lines.append(
+            f"{p.rows:9,}  {100 * p.share:4.0f} %  {shown(score, p.mean):>12}  {spread}".rstrip()
+        )
+    return lines
+
+
+def words(points: list[Point], ahead: Outlook, score: Score) -> str:
+    """Whether more data would likely help, in a sentence with its figures."""
+    if not math.isfinite(ahead.gain):
+        return "Whether more data would help cannot be told: there are too few sizes and repeats (--repeats)."
+    unit = " points" if score.name == "accuracy" else ""
+    times = 100 if unit else 1
+    amount, low, high = (times * v for v in (ahead.gain, ahead.low, ahead.high))
+    first = points[max(0, len(points) - 3)].rows
+    better = "" if score.is_better_high else ", less is better"
+    gained = (
+        f"from {first:,} to {points[-1].rows:,} rows each doubling has improved the {score.name} by {amount:.2g}{unit} "
+        f"(95 %: {low:.2g} to {high:.2g}{better})"
+    )
+    return {
+        "help": f"More data would likely help: {gained}.",
+        "hardly": f"More data would hardly help: {gained}.",
+        "unknown": f"Whether more data would help cannot be told: {gained}. More --repeats tell more.",
+    }[ahead.says]
+
+
+def picture(points: list[Point], score: Score) -> bytes:
+    """The means as a line, each repeat as a dot, over the rows that were learned from; a PNG."""
+    every = [s for p in points for s in p.scores]
+    room = 0.05 * (max(every) - min(every)) or 0.05 * abs(every[0]) or 1.0
+    dots = tuple((float(p.rows), s) for p in points for s in p.scores)
+    return draw([
+        Panel(
+            f"{score.name[0].upper()}{score.name[1:]} on the same test rows",
+            {"mean": [p.mean for p in points]},
+            limits=(min(every) - room, max(every) + room),
+            across="rows to learn from",
+            at=tuple(float(p.rows) for p in points),
+            dots=dots,
+        )
+    ])  # fmt: skip
