@@ -22,7 +22,9 @@ def test_the_same_seed_finds_the_same_and_never_worse_than_the_recipe():
     ]
     assert runs[0] == runs[1]
     first, *others = runs[0]
-    assert first[0] == {} and all(set(s) <= {"lr", "batch", "schedule"} and s for s, _, _ in others)
+    assert first[0] == {} and all(
+        set(s) <= {"lr", "l2", "batch", "schedule"} and s for s, _, _ in others
+    )
 
 
 def test_the_winners_command_trains_to_the_winners_loss(tmp_path, capsys):
@@ -52,9 +54,10 @@ class Middle:
 
 
 def test_only_what_the_network_has_is_proposed():
-    assert set(propose(Middle(), recipe("digits"))) == {"lr", "batch", "net", "schedule"}
+    assert set(propose(Middle(), recipe("digits"))) == {"lr", "l2", "batch", "net", "schedule"}
+    assert "l2" not in propose(Middle(), recipe("digits", optimizer="sgd"))
     found = propose(Middle(), recipe("series", lr=1e-3))
-    assert "lr" not in found and "net" not in found and found["layers"] == 1
+    assert "lr" not in found and "net" not in found and found["layers"] == 1 and found["l2"] == 1e-3
     recipe("series", **{**found, "lr": 1e-3})  # these settings are understood
 
 

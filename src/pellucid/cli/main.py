@@ -93,6 +93,9 @@ def cli() -> None:
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Part that is dropped.")
 @optimizer
 @click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
+@click.option(
+    "--l2", type=click.FloatRange(0), help="Weight decay: how strongly weights are drawn to 0."
+)
 @click.option("--schedule", type=OneOf("a schedule", SCHEDULES), help="How the learning rate goes.")
 @click.option("--epochs", type=click.IntRange(1), help="At most so many passes over the data.")
 @click.option("--steps", type=click.IntRange(1), help="At most so many steps, in place of epochs.")

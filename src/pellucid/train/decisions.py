@@ -37,6 +37,10 @@ WHY_LOSS = {
     "generate": "the critic tells real from made, the generator learns to be taken for real",
 }
 
+WHY_L2 = (
+    "weights may become as large as they like",
+    "weights that are not needed shrink, so that less is learned by heart",
+)
 FIELDS = {"class_weights": "balance"}  # settings whose line has another name
 
 # What the settings of a network mean, where it has them.
@@ -78,6 +82,7 @@ def decisions(
         ("loss", made.loss().replace("_", "-"), WHY_LOSS[made.task], ""),
         ("optimizer", made.optimizer, why["optimizer"], "optimizer"),
         ("lr", f"{made.lr:g}", usual, "lr"),
+        ("l2", f"{made.l2:g}", WHY_L2[made.l2 > 0], "l2"),
         ("schedule", made.schedule + curve(rate, made.n_steps(parts)), why["schedule"], "schedule"),
         ("batch", str(made.batch), "small batches find better minima, larger ones are faster", "batch"),
         *_ends(made),

@@ -30,29 +30,26 @@ HIDDEN_ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
 
 @dataclass(frozen=True)
 class Rule:
-    """An optimizer by name: how it is made and the learning rate that suits it."""
+    """An optimizer by name: how it is made, and the learning rate and the weight decay (L2) that suit it."""
 
     make: Callable[..., Optimizer]
     lr: float
     why: str
+    l2: float = 0.0
 
 
 OPTIMIZERS: dict[str, Rule] = {
-    "adamw": Rule(
-        lambda p, lr, **o: AdamW(p, lr, **{"weight_decay": 1e-2, **o}),
-        2e-3,
-        "adapts each weight's step; rarely needs tuning",
-    ),
-    "adam": Rule(lambda p, lr, **o: Adam(p, lr, **o), 2e-3, "as adamw, without weight decay"),
-    "nadam": Rule(lambda p, lr: NAdam(p, lr), 2e-3, "adam that looks one step ahead"),
-    "rmsprop": Rule(lambda p, lr: RMSprop(p, lr), 1e-3, "adapts each weight's step, no momentum"),
-    "lion": Rule(lambda p, lr: Lion(p, lr), 3e-4, "only the sign of a step counts"),
+    "adamw": Rule(AdamW, 2e-3, "adapts each weight's step; rarely needs tuning", 1e-2),
+    "adam": Rule(Adam, 2e-3, "as adamw, without weight decay"),
+    "nadam": Rule(NAdam, 2e-3, "adam that looks one step ahead"),
+    "rmsprop": Rule(RMSprop, 1e-3, "adapts each weight's step, no momentum"),
+    "lion": Rule(Lion, 3e-4, "only the sign of a step counts"),
     "momentum": Rule(
-        lambda p, lr: SGD(p, lr, momentum=0.9), 5e-2, "gradient descent that keeps its direction"
+        lambda p, lr, **o: SGD(p, lr, momentum=0.9, **o),
+        5e-2,
+        "gradient descent that keeps its direction",
     ),
-    "sgd": Rule(
-        lambda p, lr: SGD(p, lr), 2e-1, "plain gradient descent: w_new = w_old - lr * gradient"
-    ),
+    "sgd": Rule(SGD, 2e-1, "plain gradient descent: w_new = w_old - lr * gradient"),
 }
 
 
@@ -84,6 +81,7 @@ WHY_SCHEDULE = {
 class Recipe:
     """All settings of a run. The fields are stored with the model; equal fields give equal bits.
 
+    l2      how strongly weights are drawn to 0: weight_decay of the optimizer
     steps   that end the run, also within an epoch; without --epochs there are as many epochs as they need
     net     widths of hidden layers, or the name of a network (networks.py)
     width, layers, window, dropout, activation   None where the network has no such setting
@@ -108,6 +106,7 @@ class Recipe:
     test: float
     seed: int = 0
     steps: int | None = None
+    l2: float = 0.0
     schedule: str = "constant"
     activation: Any = None
     width: Any = None
@@ -182,6 +181,7 @@ class Recipe:
         """The optimizer, or one for each network that learns."""
         rule, lr = OPTIMIZERS[self.optimizer], self.learning_rate(n_steps)
         options = self.row.optimizer if self.optimizer in ("adam", "adamw") else {}
+        options = {**options, "weight_decay": self.l2}
         if self.task != "generate":
             return rule.make(network.parameters(), lr, **options)
         return {
@@ -249,6 +249,7 @@ def recipe(data: str = "digits", **given) -> Recipe:
     rule = OPTIMIZERS[nearest(values.setdefault("optimizer", "adamw"), OPTIMIZERS, "optimizer")]
     nearest(values.get("schedule", Recipe.schedule), SCHEDULES, "schedule")
     values.setdefault("lr", row.lr.get(values["optimizer"], rule.lr))
+    values.setdefault("l2", row.optimizer.get("weight_decay", rule.l2))
     if "class_weights" in values:
         nearest(values["class_weights"], CLASS_WEIGHTS, "kind of class weights")
         if task != "classify":

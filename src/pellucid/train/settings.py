@@ -39,6 +39,8 @@ def _needed(name: str, value: Any) -> str:
         return "" if is_number and 0 <= value < 1 else "a number from 0 to below 1"
     if name == "lr":
         return "" if is_number and 0 < value < float("inf") else "a number above 0"
+    if name == "l2":
+        return "" if is_number and 0 <= value < float("inf") else "a number of 0 or more"
     if name in WORDS:
         return "" if isinstance(value, str) else "text"
     if name in FLAGS:

@@ -66,10 +66,12 @@ def tune(
 
 def propose(trial: Any, made: Recipe) -> dict[str, Any]:
     """Settings for one try, around those of the recipe; what a person gave is left alone."""
-    free = {"lr", "batch", "net", "dropout", "width", "layers", "schedule"} - set(made.given)
+    free = {"lr", "l2", "batch", "net", "dropout", "width", "layers", "schedule"} - set(made.given)
     found: dict[str, Any] = {}
     if "lr" in free:
         found["lr"] = round_to_3(trial.suggest_float("lr", made.lr / 10, made.lr * 5, log=True))
+    if "l2" in free and made.optimizer == "adamw":
+        found["l2"] = round_to_3(trial.suggest_float("l2", 1e-3, 1.0, log=True))
     if "batch" in free:
         sizes = {made.batch // 4, made.batch // 2, made.batch, 2 * made.batch, 4 * made.batch}
         found["batch"] = trial.suggest_categorical("batch", sorted(s for s in sizes if s >= 4))
