@@ -263,8 +263,8 @@ def test_numpy_files_are_read_without_code(tmp_path):
     (tmp_path / "cut.npz").write_bytes(whole[: len(whole) // 2])
     np.savez(tmp_path / "uneven.npz", x=x, y=np.zeros(2))
     for name, words in {
-        "pickle.npy": "without code",
-        "cut.npz": "without code",
+        "pickle.npy": "runs code",
+        "cut.npz": "runs code",
         "uneven.npz": "different lengths: 'x_1' 3, 'x_2' 3, 'y' 2",
     }.items():
         with pytest.raises(DataError, match=words):
@@ -485,3 +485,16 @@ def test_large_regular_files_are_cut_by_duckdb(tmp_path, monkeypatch):
         frame = read_table(path)
         assert len(frame) == 300_000
         assert frame["a"].kind == ("text" if body.startswith(b"007") else "number")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links, pipes")
+def test_a_link_and_a_pipe_are_written_through_and_not_replaced(tmp_path):
+    (tmp_path / "link.csv").symlink_to(tmp_path / "file.csv")
+    write_csv(tmp_path / "link.csv", ["a"], [[1]])
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "file.csv").read_text() == "a\n1\n"
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_csv(tmp_path / "pipe", ["a"], [[1]])
+    assert os.read(reader, 100) == b"a\n1\n" and (tmp_path / "pipe").is_fifo()
+    os.close(reader)

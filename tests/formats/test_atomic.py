@@ -165,3 +165,22 @@ def test_a_full_disk_keeps_the_file(tmp_path):
     with pytest.raises(RunError, match="No space left"):
         write_atomic(path, [b"new"], Full())
     assert path.read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links, pipes")
+def test_a_link_and_a_pipe_are_written_through_and_not_replaced(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    write_atomic(tmp_path / "link", [b"a", b"b"])
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "file").read_bytes() == b"ab"
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_atomic(tmp_path / "pipe", [b"a", b"b"])
+    assert os.read(reader, 100) == b"ab" and (tmp_path / "pipe").is_fifo()
+    os.close(reader)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full")
+def test_a_device_that_takes_nothing_says_so_and_stays():
+    with pytest.raises(RunError, match="/dev/full: cannot be written: No space left on device"):
+        write_atomic("/dev/full", [b"a"])
+    assert stat.S_ISCHR(os.stat("/dev/full").st_mode)

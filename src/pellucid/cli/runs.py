@@ -93,7 +93,8 @@ def table(found: list[dict]) -> str:
         seconds = "" if run["seconds"] is None else f"{run['seconds']:.1f}"
         epochs = "" if run["epochs"] is None else str(run["epochs"])
         rows.append((run["run"], run["data"], run["task"], run["net"], shown, epochs, seconds))
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    # What is wrong with a damaged one may be long, and stands in a row without further cells.
+    widths = [max(len(row[i]) for row in rows if i == 0 or any(row[2:])) for i in range(7)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows

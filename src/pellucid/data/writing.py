@@ -42,16 +42,24 @@ def write_csv(
         _write(path_or_stream, names, columns, raw)
         return
     path = Path(path_or_stream)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    whole = path.resolve()  # a link stays one
+    part = whole.with_name(f"{whole.name}.{os.getpid()}.part")
     try:
+        if path.exists() and not path.is_file():  # /dev/stdout, a pipe: written into, never replaced
+            with open(path, "w", encoding="utf-8", newline="") as stream:
+                _write(stream, names, columns, raw)
+            return
         try:
             with open(part, "x", encoding="utf-8", newline="") as stream:
                 _write(stream, names, columns, raw)
-            os.replace(part, path)
+            os.replace(part, whole)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
-        raise RunError(f"{path}: cannot be written: {error.strerror or error}.") from error
+        raise RunError(
+            f"{path}: cannot be written: {error.strerror or error}. What was there before is unchanged. Free some "
+            f"space or choose another folder."
+        ) from error
 
 
 def _write(stream: TextIO, names: Sequence[str], columns: Sequence[Any], raw: bool) -> None:

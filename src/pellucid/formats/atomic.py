@@ -58,9 +58,14 @@ def write_atomic(
 ) -> None:
     """Replaces the content of `path` by the chunks, or leaves it as it was.
 
-    The mode of a replaced file is kept; a new file is 0600 plus what the umask lets others read.
+    The mode of a replaced file is kept; a new file is 0600 plus what the umask lets others read. A link stays one, and
+    a device or a pipe (/dev/stdout, /dev/null) is written into, never replaced.
     Raises RunError, naming the file, on a full disk or a folder that cannot be written."""
-    target = os.path.abspath(path)
+    target = os.path.realpath(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        with writing(path), open(path, "wb") as stream:
+            stream.writelines(chunks)
+        return
     temporary = f"{target}.{os.getpid()}-{boot_id()}.tmp"
     try:
         mode = stat.S_IMODE(os.stat(target).st_mode)
@@ -104,6 +109,8 @@ def writing(path: str | Path) -> Iterator[None]:
 def unwritable(path: str | Path, error: OSError, what_is_kept: str = "") -> RunError:
     """The sentence about a file that the system did not let us write."""
     advice = "Free some space" if error.errno in FULL else "Allow it"
+    if error.errno == errno.ENOENT:
+        advice = "Make the folder first"
     return RunError(
         f"{path}: cannot be written: {error.strerror or error}. {what_is_kept}{advice} or choose another folder."
     )

@@ -81,8 +81,8 @@ def load(path: str | Path) -> Checkpoint:
     tensors, metadata = safetensors.load(path)
     if metadata.get("format") != FORMAT or metadata.get("version") != VERSION:
         raise FormatError(
-            f"{path}: field 'format' is {metadata.get('format')!r} {metadata.get('version')!r}; a checkpoint of this "
-            f"version has {FORMAT!r} {VERSION!r}."
+            f"{path}: field 'format' is {metadata.get('format')!r} {metadata.get('version')!r}; this pellucid goes on "
+            f"with {FORMAT!r} {VERSION!r}. Use the pellucid that wrote it, or start a new run."
         )
     groups: dict[str, dict[str, np.ndarray]] = {"network": {}, "optimizer": {}, "best": {}}
     for name, array in tensors.items():

@@ -480,9 +480,9 @@ def resumed_recipe(folder: Path, data: str, given: Mapping[str, Any]) -> Recipe:
 
     Raises as stored_recipe does."""
     stored, given = stored_settings(folder), {n: v for n, v in given.items() if v is not None}
-    own = {}
-    if Path(data).name == Path(stored["data"]).name:
-        own = {n: stored[n] for n in (*OWN_SETTINGS, "task") if n in stored and n not in given}
+    if Path(data).name != Path(stored["data"]).name:
+        raise RunError(f"{folder}: this run learns from {stored['data']}, not from {data}.")
+    own = {n: stored[n] for n in (*OWN_SETTINGS, "task") if n in stored and n not in given}
     asked = recipe(data, **own, **given)
     return stored_recipe(folder, dataclasses.replace(asked, given=tuple(given)))
 
