@@ -380,6 +380,25 @@ def tune(**options) -> None:
 
 
 @cli.command(epilog=EXIT_CODES)
+@a_run
+@click.argument("sentence", metavar="SENTENCE")
+@click.option("--column", help="Of texts, where RUN has learned from several.")
+@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Texts to print.")
+@as_json
+def similar(**options) -> None:
+    """Print the texts that RUN has learned from and that are most like SENTENCE.
+
+    \b
+    pellucid similar RUN "You have won a prize"
+
+    With each its place in the file, which must still be there, what the target says of it, and the
+    words that both have."""
+    from .similar import find_similar
+
+    find_similar(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
 @a_data_set
 @of_a_table
 @of_pictures
