@@ -1,6 +1,8 @@
 """Integrated gradients: hand calculations, the axiom of completeness; and `pellucid explain`."""
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from pellucid.data.digits import load_digits
 from pellucid.models import GPT, CharRNN
 from pellucid.tensor import random
 from pellucid.train.explain import amount_of, chance_of, integrated_gradients, next_character
+from pellucid.train.run import load_model
 
 rng = np.random.default_rng(0)
 
@@ -201,3 +204,126 @@ def test_a_picture_is_explained_by_its_pixels(digits, tmp_path, capsys):
     assert "no row 9" in capsys.readouterr().err
     assert command(["explain", str(digits), str(file), "--class", "x"]) == 2
     assert "There are: 0, 1" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def letters(tmp_path_factory):
+    """(run, file) of a table whose text gives its class away by one word."""
+    folder = tmp_path_factory.mktemp("letters")
+    rng = np.random.default_rng(1)
+    common = "the and you have will come see here there today".split()
+    lines = ["size,text,kind"]
+    for i in range(240):
+        words = [*rng.choice(common, 6), "prize" if i % 3 == 0 else "lunch"]
+        text = " ".join(rng.permutation(words))
+        lines.append(f"{rng.normal():.3f},{text},{'spam' if i % 3 == 0 else 'ham'}")
+    file = folder / "letters.csv"
+    file.write_text("\n".join(lines) + "\n")
+    line = ["train", str(file), "--target", "kind", "--column", "text=text", "--net", "16"]
+    assert (
+        command([*line, "--epochs", "20", "--lr", "0.02", "--quiet", "--out", str(folder / "run")])
+        == 0
+    )
+    return folder / "run", file
+
+
+def told(capsys, *arguments):
+    capsys.readouterr()
+    assert command([*map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_words_that_mattered_are_named(letters, capsys):
+    run, file = letters
+    found = told(capsys, "explain", run, file)["words"]["text"]
+    answers = [a["kind"] for a in told(capsys, "predict", run, file)["predictions"]]
+    assert {a: f["rows"] for a, f in found.items()} == {
+        a: answers.count(a) for a in ("ham", "spam")
+    }
+    assert next(iter(found["spam"]["words"])) == "'prize'"
+    assert next(iter(found["ham"]["words"])) == "'lunch'"
+    assert command(["explain", str(run), str(file), "--top", "2"]) == 0
+    lines = capsys.readouterr().out.split("\n\n")
+    assert "most for spam" in lines[2] and "'prize'" in lines[2].splitlines()[1]
+    assert len(lines[2].strip().splitlines()) == 3
+
+
+def test_words_of_one_row_sum_to_the_part_of_their_column(letters, capsys):
+    run, file = letters
+    found = told(capsys, "explain", run, file, "--row", "2", "--class", "spam")
+    words = found["words"]["text"]
+    assert sum(words.values()) == pytest.approx(found["parts"]["text"], abs=1e-6)
+    text = file.read_text().splitlines()[2].split(",")[1]
+    named = [w.strip("'") for w in words if w.startswith("'")]
+    # Words and pairs of words that stand in the text, in this order.
+    assert named and all(f" {w} " in f" {text} " for w in named)
+    assert set(text.split()) <= set(named)
+    assert words["'lunch'"] < 0 and found["answer"] == "spam"
+
+
+@pytest.mark.skipif("PELLUCID_DATA" not in os.environ, reason="needs the public data sets")
+def test_the_top_words_of_spam(tmp_path, capsys):
+    file = tmp_path / "sms.tsv"
+    with open(Path(os.environ["PELLUCID_DATA"]) / "sms_spam" / "sms.tsv", encoding="utf-8") as sms:
+        file.write_text("kind\ttext\n" + "".join(sms.readlines()[:3000]), encoding="utf-8")
+    line = ["train", file, "--target", "kind", "--epochs", "6", "--out", tmp_path / "r"]
+    assert command([*map(str, line), "--quiet"]) == 0
+    found = list(told(capsys, "explain", tmp_path / "r", file)["words"]["text"]["spam"]["words"])
+    top = [w.strip("'") for w in found[:20]]
+    known = set("free txt call text mobile claim reply www stop prize uk won com".split())
+    assert len(known & set(top)) >= 6, top
+
+
+@pytest.fixture(scope="module")
+def writer(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("writer")
+    text = folder / "rhyme.txt"
+    text.write_text("Round and round the garden\nlike a teddy bear;\n" * 30)
+    line = ["train", str(text), "--net", "gpt", "--width", "16", "--layers", "2", "--window", "20"]
+    assert command([*line, "--epochs", "2", "--quiet", "--out", str(folder / "run")]) == 0
+    return folder / "run", text
+
+
+def test_a_text_is_explained_by_its_characters(writer, tmp_path, capsys):
+    run, _ = writer
+    asked = tmp_path / "asked.txt"
+    asked.write_text("a teddy bear; round and ro")
+    out = tmp_path / "who.png"
+    found = told(capsys, "explain", run, asked, "--attention", "--out", out)
+    answer = told(capsys, "predict", run, asked)["predictions"][0]["next"]
+    assert found["answer"] == next(iter(answer))
+    assert found["value"] == pytest.approx(answer[found["answer"]], abs=1e-6)
+    assert found["text"] == "a teddy bear; round and ro"[-20:]
+    assert len(found["parts"]) == 20 and "'o', 1 back" in found["parts"]
+    second = list(answer)[1]
+    other = told(capsys, "explain", run, asked, "--class", second)
+    assert (other["answer"], round(other["value"], 6)) == (second, answer[second])
+    heads = load_model(run).network.n_head
+    with Image.open(out) as picture:
+        side = 22 + 20 * 12
+        assert picture.size == (20 + heads * (side + 20), 20 + 2 * (side + 20))
+        first = np.asarray(picture)[20 + 22 :, 20 + 22 :][6 : 20 * 12 : 12, 6 : 20 * 12 : 12]
+    # Nobody looks at what comes later; the first place looks at itself alone.
+    assert (first[np.triu_indices(20, 1)] == 255).all()
+    np.testing.assert_array_equal(first[0, 0], (0, 0x72, 0xB2))
+    assert command(["explain", str(run), str(asked)]) == 0
+    assert "Compared with the mean of all characters" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--row", "1"], "--row is for tables"),
+        (["--out", "x.png"], "--out is for the picture of --attention"),
+        (["--class", "@"], "'@' is no class"),
+    ],
+)
+def test_what_a_text_has_not_is_refused(more, words, writer, capsys):
+    assert command(["explain", *map(str, writer), *more]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_attention_is_for_a_gpt(digits, tmp_path, capsys):
+    (tmp_path / "x.csv").write_text("1,2\n")
+    assert command(["explain", str(digits), str(tmp_path / "x.csv"), "--attention"]) == 2
+    assert "--attention is for a GPT" in capsys.readouterr().err

@@ -211,7 +211,10 @@ def words(told: dict, top: int) -> list[str]:
             continue
         for answer, of in list(found.items())[:MOST_ANSWERS]:
             best = [(n, v) for n, v in list(of["words"].items())[:top] if v > 0]
-            title = f"Words of {column!r} that speak most for {answer}, in the mean of {of['rows']:,} such rows:"
+            title = (
+                f"Words of {column!r} that speak most for {answer}, in the mean of the {of['rows']:,} rows with that "
+                f"answer:"
+            )
             lines += ["", title, *bars(best, percent)]
         if len(found) > MOST_ANSWERS:
             lines.append(f"and {len(found) - MOST_ANSWERS} more answers (--json has them)")
