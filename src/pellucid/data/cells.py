@@ -7,6 +7,7 @@ digit is lost: 007 and 20-digit identifiers stay text. Each distinct cell is loo
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from shlex import quote
 
 import numpy as np
 
@@ -158,13 +159,13 @@ def _numbers(c: Cells, present: list[str], reading: Reading, place: Callable) ->
             value = np.nan
         if value != value or sign != reading.sign:
             raise DataError(
-                f"{place(c.texts.index(text))}, column {c.name!r}: {text!r} is not a number. If it means missing, say "
-                f"so: missing={text!r}."
+                f"{place(c.texts.index(text))}, column {c.name!r}: {text!r} is not a number. If it means missing: "
+                f"--missing {quote(text)}"
             )
         if np.isinf(value) and not INFINITE.fullmatch(cut):
             raise DataError(
                 f"{place(c.texts.index(text))}, column {c.name!r}: {text[:40]} is beyond the largest number, 1.8e308. "
-                f"Correct it, or read it as missing: missing={text[:40]!r}."
+                f"Correct it, or read it as missing: --missing {quote(text[:40])}"
             )
         value_of[text] = value
     return value_of

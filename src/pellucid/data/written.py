@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from shlex import quote
 
 from ..base.errors import DataError, OptionError
 from .frame import KINDS
@@ -396,7 +397,7 @@ def _reading(name: str, w: Written, style: str | None, forced: str | None) -> Re
     if forced == "number":
         where, bad = _odd(w, 0)
         raise DataError(
-            f"{where}, column {name!r}: {bad!r} is not a number. If it means missing, say so: missing={bad!r}."
+            f"{where}, column {name!r}: {bad!r} is not a number. If it means missing: --missing {quote(bad)}"
         )
     if forced == "text":
         return Reading("text")
@@ -455,7 +456,7 @@ def _refuse_strays(name: str, w: Written) -> None:
         others = f" ({n_odd} such cells)" if n_odd > 1 else ""
         raise DataError(
             f"{where}, column {name!r}: {text!r} is not a {what}, as the other {good} are{others}. If it means "
-            f"missing, say missing={text!r}; if the column is text, say kinds={{{name!r}: 'text'}}."
+            f"missing: --missing {quote(text)}; if the column is text: --column {quote(name)}=category"
         )
 
 

@@ -39,7 +39,7 @@ def read_frame(model: SavedModel, file: Path) -> Frame:
     """The table in a file, read as the one that was learned from. Raises DataError, also where it has no rows."""
     from ..data.reading import read_table
 
-    frame = read_table(file, **reading(model.settings), kinds=model.kinds)
+    frame = read_table(file, **{**reading(model.settings), "kinds": model.kinds})
     if not len(frame):
         raise DataError(f"{file}: there are no rows below the header. Give rows to answer.")
     return frame

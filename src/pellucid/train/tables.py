@@ -106,8 +106,11 @@ def once(cache: dict, key: Any, make: Any) -> Any:
 
 
 def reading(values: Mapping[str, Any]) -> dict:
-    """How the file is read, as the person said."""
-    return {n: values[n] for n in READING if values.get(n) is not None}
+    """How the file is read, as the person said: also which columns are words though they look like numbers."""
+    found = {n: values[n] for n in READING if values.get(n) is not None}
+    uses = values.get("columns") or {}
+    words = {n: "text" for n, use in uses.items() if use in ("category", "text", "identifier")}
+    return {**found, "kinds": words} if words else found
 
 
 def task_of(frame: Frame, values: Mapping[str, Any]) -> tuple[str, str]:
