@@ -72,6 +72,19 @@ def test_tables(target, table, tmp_path, capsys):
         n_right = sum(a["kind"] == r[3] for a, r in zip(answers, rows, strict=True))
         assert found["scores"]["n_right"] == n_right
     assert found["scores"]["n"] == 200 and found["left_out"] == 0
+    assert found["learned_from"] and "has learned from this file" in text
+    # A copy with another column at its end, written in another way, has the same rows; one of other numbers has not.
+    lines = table.read_text().splitlines()
+    other = tmp_path / "other.csv"
+    other.write_text(
+        "\r\n".join(f"{line},9" for line in [*lines, ""] if line).replace("kind,9", "kind,x")
+    )
+    assert told(capsys, run, other)[0]["learned_from"]
+    other.write_text("\n".join([lines[0], lines[2], lines[1], *lines[3:]]))
+    found, text = told(capsys, run, other)
+    assert not found["learned_from"] and "learned from" not in text
+    other.write_text("\n".join(lines[:2]))  # of a single class nothing could be learned
+    assert not told(capsys, run, other)[0]["learned_from"]
     missing = tmp_path / "missing.csv"
     missing.write_text("\n".join(line.rsplit(",", 2)[0] for line in table.read_text().splitlines()))
     assert command(["evaluate", str(run), str(missing)]) == 1
@@ -107,6 +120,7 @@ def test_a_series(tmp_path, capsys):
         (answer,) = json.loads(capsys.readouterr().out)["predictions"][0]["forecast"]
         errors.append(abs(answer - values[n]))
     assert found["scores"]["n"] == 24 and "The last value again" in text
+    assert not found["learned_from"]
     pairs = {round(t, 6): abs(p - t) for p, t in zip(*points(found), strict=True)}
     for n, e in zip((6, 20, 29), errors, strict=True):
         assert pairs[round(float(values[n]), 6)] == pytest.approx(e, abs=1e-5)
@@ -116,3 +130,13 @@ def points(found):
     """(predicted, true) of the scatter: all rows, where there are few."""
     scatter = found["scores"]["scatter"]
     return scatter["predicted"], scatter["truth"]
+
+
+def test_a_text_that_was_learned_from_is_named(tmp_path, capsys):
+    text = tmp_path / "rhyme.txt"
+    text.write_text("Round and round the garden like a teddy bear;\n" * 30)
+    run = make(tmp_path, "text", str(text), "--width", "8", "--layers", "1", "--epochs", "1")
+    found, words = told(capsys, run, text)
+    assert found["learned_from"] and f"pellucid info {run}" in words
+    (tmp_path / "other.txt").write_text(text.read_text())
+    assert not told(capsys, run, tmp_path / "other.txt")[0]["learned_from"]

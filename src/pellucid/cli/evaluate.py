@@ -8,7 +8,14 @@ import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
-from ..train.answer import look_back, read_frame, read_pictures, table_rows
+from ..train.answer import (
+    has_learned_from,
+    has_learned_rows,
+    look_back,
+    read_frame,
+    read_pictures,
+    table_rows,
+)
 from ..train.baselines import errors
 from ..train.measure import roll
 from ..train.run import SavedModel, load_model
@@ -24,7 +31,9 @@ def evaluate(run: Path, file: Path, as_json: bool) -> None:
         raise OptionError(
             f"{run}: this network makes pictures; there is no right answer to compare."
         )
-    told = {"run": str(run), "file": str(file), **EVALUATIONS[model.task](model, run, file)}
+    found = EVALUATIONS[model.task](model, run, file)
+    learned = found.pop("learned_from", False) or has_learned_from(model, file)
+    told = {"run": str(run), "file": str(file), "learned_from": learned, **found}
     click.echo(json.dumps(told, indent=2) if as_json else "\n".join(words(told, model)))
 
 
@@ -68,7 +77,8 @@ def of_table(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
         scores = regression(values, model.target.decode_amounts(y))
     else:
         scores = classification(chances, y, model.classes)
-    return {"left_out": int((~known).sum()), "scores": scores}
+    is_learned = model.encoder is not None and has_learned_rows(model, x[known], y)
+    return {"left_out": int((~known).sum()), "scores": scores, "learned_from": is_learned}
 
 
 def of_series(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
@@ -102,7 +112,18 @@ EVALUATIONS = {
 
 
 def words(told: dict, model: SavedModel) -> list[str]:
-    """The scores for a person."""
+    """The scores for a person, and whether they are of rows that the network knows."""
+    lines = words_of_scores(told, model)
+    if told["learned_from"]:
+        lines.append(
+            "The network has learned from this file: it knows most of these rows. What it is worth on others: "
+            f"pellucid info {told['run']}"
+        )
+    return lines
+
+
+def words_of_scores(told: dict, model: SavedModel) -> list[str]:
+    """The scores alone."""
     scores = told["scores"]
     if model.task == "continue":
         return [

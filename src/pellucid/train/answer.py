@@ -27,7 +27,7 @@ from ..tensor import functions as F
 from ..tensor.tensor import Tensor
 from .measure import roll
 from .run import SavedModel
-from .tables import reading
+from .tables import Table, reading
 
 MOST_STEPS = 1000
 
@@ -128,6 +128,21 @@ def table_rows(
     found = named_pictures(model, file, frame)
     assert found.frame is not None
     return found.frame, found.x, found.notes
+
+
+def has_learned_from(model: SavedModel, file: Path) -> bool:
+    """Whether this is the file or folder that the network learned from, where it still lies at its place."""
+    learned = Path(str(model.settings.get("data", "")))
+    return learned.exists() and file.samefile(learned)
+
+
+def has_learned_rows(model: SavedModel, x: np.ndarray, y: np.ndarray) -> bool:
+    """Whether these are the very rows (N, F) and answers (N,) of the table that the network learned from."""
+    try:
+        rows = Table("", x, y, model.classes, encoder=model.encoder, target=model.target)
+        return rows.fingerprint() == model.rows_sha256
+    except DataError:  # nothing could be learned from them
+        return False
 
 
 # Answers

@@ -64,7 +64,8 @@ class SavedModel:
     encoder  of a table: how a file's cells become the network's numbers
     target   of a table, and of amounts: what its answers mean
     kinds    of its columns: number, text or date, as they were read
-    preparation   of pictures: how a file becomes pixels (data/picture_file.py)"""
+    preparation   of pictures: how a file becomes pixels (data/picture_file.py)
+    rows_sha256   of the table that was learned from (Table.fingerprint)"""
 
     network: Any
     task: str
@@ -80,6 +81,7 @@ class SavedModel:
     target: Any = None
     kinds: Mapping[str, str] = field(default_factory=dict)
     preparation: Any = None
+    rows_sha256: str = ""
 
     @property
     def scales(self) -> Scales:
@@ -322,6 +324,7 @@ def load_model(folder: str | Path) -> SavedModel:
         target=target,
         kinds=kinds,
         preparation=preparation,
+        rows_sha256=found.rows_sha256(),
     )
 
 
@@ -355,6 +358,12 @@ class Fields:
                 f"{self.path}: field '{part}.{name}' is {str(value)[:80]!r}, no usable number."
             )
         return float(value)
+
+    def rows_sha256(self) -> str:
+        """Of the rows that were learned from; empty where it is not known."""
+        found = self.model.get("preprocessing")
+        file = found.get("file") if isinstance(found, dict) else None
+        return str(file.get("sha256", "")) if isinstance(file, dict) else ""
 
     def preprocessing(self, shape: tuple[int, ...]) -> tuple[Any, Any, dict[str, str], Any]:
         """(encoder, target, kinds of columns) of a table, preparation of pictures; (None, None, {}, None) where there
