@@ -19,6 +19,7 @@ from .options import (
     Duration,
     Layers,
     OneOf,
+    Rate,
     a_data_set,
     a_run,
     as_json,
@@ -92,7 +93,9 @@ def cli() -> None:
 @click.option("--window", type=click.IntRange(1), help="Characters or values seen at once.")
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Part that is dropped.")
 @optimizer
-@click.option("--lr", type=click.FloatRange(0, min_open=True), help="Learning rate.")
+@click.option(
+    "--lr", type=Rate(), help="Learning rate; find: by a test on the rows to learn, into lr.png."
+)
 @click.option(
     "--l2", type=click.FloatRange(0), help="Weight decay: how strongly weights are drawn to 0."
 )

@@ -125,6 +125,23 @@ class Size(click.ParamType):
             )
 
 
+FIND = "find"
+
+
+class Rate(click.ParamType):
+    """A number above 0, or `find`."""
+
+    name = "rate"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "FLOAT|find"
+
+    def convert(self, value, param, ctx) -> float | str:
+        if value == FIND:
+            return FIND
+        return click.FloatRange(0, min_open=True).convert(value, param, ctx)
+
+
 class Layers(click.ParamType):
     """Widths of the hidden layers, as in 128-64; `none` for a network without any; or a network's name."""
 

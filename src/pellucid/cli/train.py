@@ -1,6 +1,7 @@
 """`pellucid train`: says what it decided, shows progress, prints the result, draws the curve."""
 
 import json
+import math
 import shlex
 import shutil
 import sys
@@ -18,14 +19,15 @@ from ..formats.atomic import write_atomic
 from ..train.estimate import Estimate, estimate
 from ..train.events import EpochDone, Finished, Progress, Stopped
 from ..train.metrics import confusion_text
+from ..train.rates import Found, find_rate, with_rate
 from ..train.recipe import Decision, Recipe, recipe
 from ..train.run import RUN, free_folder, resumed_recipe, train_run
 from ..train.settings import check_settings
 from .curve import Panel, draw
-from .options import Duration
+from .options import FIND, Duration
 from .progress import duration, progress
 
-CURVE, FORECAST = "curve.png", "forecast.png"
+CURVE, FORECAST, RATES = "curve.png", "forecast.png", "lr.png"
 LABEL = 12  # columns of a decision's name
 
 
@@ -55,11 +57,21 @@ def train(
         given = {**read_settings(settings), **{n: v for n, v in given.items() if v is not None}}
         if (limit := given.pop("for", None)) is not None and seconds is None:
             seconds = Duration().convert(limit, None, None)
+    is_lr_wanted = given.get("lr") == FIND
+    if is_lr_wanted:
+        if resume:
+            raise OptionError("--lr find is for a new run; the one that goes on has its rate.")
+        del given["lr"]
     made = resumed_recipe(folder, data, given) if resume else recipe(data, **given)
     if threads is not None:
         from ..runtime.team import set_threads
 
         set_threads(threads)
+    test = None
+    if is_lr_wanted:
+        rows = made.dataset()
+        test = find_rate(made, rows, made.split(rows))
+        made = with_rate(made, test)
     if dry_run or not quiet:
         rows = made.dataset()
         parts = made.split(rows)
@@ -78,6 +90,8 @@ def train(
     try:
         stopped, finished = follow(train_run(made, folder, resume, seconds=seconds), quiet)
         write_atomic(folder / CURVE, [curve(stopped.history, stopped.best_epoch)])
+        if test is not None:
+            write_atomic(folder / RATES, [rate_picture(test)])
         if made.task == "forecast":
             write_atomic(folder / FORECAST, [forecast_picture(finished.result)])
     except KeyboardInterrupt as stop:
@@ -119,7 +133,8 @@ def read_settings(path: Path) -> dict:
     for name in ("data", "given", "kind"):
         if name in found:
             raise OptionError(f"{path}: {name!r} is no setting. DATA stands on the command line.")
-    check_settings(found, f"{path}: ")
+    is_found = found.get("lr") == FIND
+    check_settings({n: v for n, v in found.items() if n != "lr" or not is_found}, f"{path}: ")
     if isinstance(found.get("net"), list):
         found["net"] = tuple(found["net"])
     return found
@@ -210,6 +225,19 @@ def forecast_picture(result: dict) -> bytes:
     across = f"{test['times'][0]} to {test['times'][-1]}, one step ahead"
     limits = (min(both), max(both))
     return draw([Panel(result["unit"] or "value", series, limits=limits, across=across)])
+
+
+def rate_picture(test: Found) -> bytes:
+    """The loss at each rate of a range test, and the rate that was chosen, as a PNG."""
+    at = [math.log10(rate) for rate in test.rates]
+    chosen = math.log10(test.rate)
+    there = test.losses[min(range(len(at)), key=lambda i: abs(at[i] - chosen))]
+    limits = (0.0, 2 * max(test.losses[0], 1e-9))
+    across = f"learning rate, as a power of 10; {test.rate:g} is chosen"
+    shown = [min(loss, limits[1]) for loss in test.losses]
+    title, dots = "Loss while the rate rises", [(chosen, there)]
+    panel = Panel(title, {"loss": shown}, None, limits, across, at, dots)
+    return draw([panel])
 
 
 def report(finished: Finished) -> str:

@@ -81,7 +81,7 @@ def decisions(
     lines += [
         ("loss", made.loss().replace("_", "-"), WHY_LOSS[made.task], ""),
         ("optimizer", made.optimizer, why["optimizer"], "optimizer"),
-        ("lr", f"{made.lr:g}", usual, "lr"),
+        ("lr", f"{made.lr:g}", made.lr_why or usual, "lr"),
         ("l2", f"{made.l2:g}", WHY_L2[made.l2 > 0], "l2"),
         ("schedule", made.schedule + curve(rate, made.n_steps(parts)), why["schedule"], "schedule"),
         ("batch", str(made.batch), "small batches find better minima, larger ones are faster", "batch"),

@@ -131,10 +131,13 @@ class Recipe:
     strict: bool | None = None
     augment: str | None = None
     given: tuple[str, ...] = ()
+    lr_why: str = ""  # where the rate was found rather than given
 
     def settings(self) -> dict:
         """The fields for a JSON file; those that the network does not have are left out."""
-        values = {k: v for k, v in asdict(self).items() if v is not None and k != "given"}
+        values = {
+            k: v for k, v in asdict(self).items() if v is not None and k not in ("given", "lr_why")
+        }
         return {**values, "net": self.net if isinstance(self.net, str) else list(self.net)}
 
     @property
@@ -176,10 +179,11 @@ class Recipe:
         return self.lr if plan is None else plan(self.lr, n_steps)
 
     def make_optimizer(
-        self, network: Module, n_steps: int = 1
+        self, network: Module, n_steps: int = 1, lr: float | Schedule | None = None
     ) -> Optimizer | Mapping[str, Optimizer]:
-        """The optimizer, or one for each network that learns."""
-        rule, lr = OPTIMIZERS[self.optimizer], self.learning_rate(n_steps)
+        """The optimizer, or one for each network that learns; lr comes before that of the recipe."""
+        rule = OPTIMIZERS[self.optimizer]
+        lr = self.learning_rate(n_steps) if lr is None else lr
         options = self.row.optimizer if self.optimizer in ("adam", "adamw") else {}
         options = {**options, "weight_decay": self.l2}
         if self.task != "generate":
@@ -210,7 +214,7 @@ def recipe(data: str = "digits", **given) -> Recipe:
 
     A file is looked at where a setting follows from it: the task of a table from its target, the batch from its rows.
     Raises OptionError for settings that do not fit, DataError for a file that cannot be learned from."""
-    known = [f.name for f in fields(Recipe) if f.name not in ("data", "given")]
+    known = [f.name for f in fields(Recipe) if f.name not in ("data", "given", "lr_why")]
     for name in given:
         nearest(name, known, "setting")
     values = {name: value for name, value in given.items() if value is not None}
