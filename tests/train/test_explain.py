@@ -248,6 +248,18 @@ def test_the_words_that_mattered_are_named(letters, capsys):
     assert len(lines[2].strip().splitlines()) == 3
 
 
+def test_of_a_large_table_rows_evenly_apart_are_explained(letters, capsys, monkeypatch):
+    run, file = letters
+    monkeypatch.setattr("pellucid.cli.explain.MOST_ROWS", 3)
+    found = told(capsys, "explain", run, file)
+    assert (found["rows"], found["of_rows"]) == (3, 240)
+    each = [told(capsys, "explain", run, file, "--row", row) for row in (1, 120, 240)]
+    for name, size in found["mean_size"].items():
+        assert size == pytest.approx(np.mean([abs(e["parts"][name]) for e in each]), rel=1e-4)
+    assert command(["explain", str(run), str(file)]) == 0
+    assert "3 of 240 rows" in capsys.readouterr().out
+
+
 def test_words_of_one_row_sum_to_the_part_of_their_column(letters, capsys):
     run, file = letters
     found = told(capsys, "explain", run, file, "--row", "2", "--class", "spam")
