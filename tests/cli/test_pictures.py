@@ -1,4 +1,4 @@
-"""Pictures at the command line: tables that name them, options, answers, new pictures, better pictures."""
+"""Pictures at the command line: tables that name them, options, answers, new pictures."""
 
 import base64
 import csv

@@ -122,7 +122,15 @@ def of_noise(told: dict) -> list[str]:
 
 def of_rows(told: dict) -> list[str]:
     """Of one that estimates amounts."""
-    return [f"input   {told['input']['shape'][0]} numbers of a row", "output  an amount"]
+    shape = told["input"]["shape"]
+    what = f"{shape[0]} numbers of a row" if len(shape) == 1 else " x ".join(map(str, shape))
+    return [f"input   {what}", "output  an amount"]
+
+
+def of_patches(told: dict) -> list[str]:
+    """Of one that mends pictures."""
+    kind = "grey" if told["input"]["shape"][2] == 1 else "in colour"
+    return [f"input   a picture {kind}, of any size", "output  the same picture, mended"]
 
 
 INPUTS = {
@@ -131,6 +139,7 @@ INPUTS = {
     "forecast": of_series,
     "generate": of_noise,
     "regress": of_rows,
+    "enhance": of_patches,
 }
 
 

@@ -141,6 +141,8 @@ def train(**options) -> None:
     FILE.csv --target COLUMN --task forecast   values that follow each other in time
     FILE.txt                                   write on, character by character
     FOLDER                                     pictures, a folder for each class; or idx files
+    FOLDER --task generate                     make new pictures like these
+    FOLDER --task enhance                      double pictures in size, or free them of noise
     FILE.csv --target COLUMN                   pictures, where a column has the paths of their files
 
     Every choice that is left open is made for you, and printed. Training stops when the loss on
@@ -201,6 +203,26 @@ def sample(**options) -> None:
     from .sample import sample
 
     sample(**options)
+
+
+@cli.command(epilog=EXIT_CODES)
+@a_run
+@click.argument("file", type=EXISTING, metavar="FILE")
+@click.option(
+    "--out",
+    type=EXISTING,
+    help="Picture to write: .png, .jpg, .bmp or .webp.  [default: FILE-better.png]",
+)
+@as_json
+def enhance(**options) -> None:
+    """Mend the picture in FILE: by what RUN has learned, in twice its size, or free of noise.
+
+    \b
+    pellucid train photos/ --task enhance
+    pellucid enhance RUN picture.png --out better.png"""
+    from .enhance import enhance
+
+    enhance(**options)
 
 
 @cli.command(epilog=EXIT_CODES)

@@ -11,12 +11,14 @@ import click
 
 # The names of train/recipe.py, which is too slow to import for a help page; a test compares them.
 DATA_SETS = ("digits", "text", "series", "animals")
-TASKS = ("classify", "generate", "continue", "forecast", "regress")
+TASKS = ("classify", "generate", "continue", "forecast", "regress", "enhance")
 NETWORKS = ("mlp", "cnn", "dcgan", "gpt", "lstm", "gru", "rnn")
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
 OPTIMIZERS = ("adamw", "adam", "nadam", "rmsprop", "lion", "momentum", "sgd")
 SCHEDULES = ("constant", "cosine", "linear", "step", "exponential", "one-cycle")
 CLASS_WEIGHTS = ("root", "balanced", "none")
+
+FAULTS = ("small", "noise")
 
 # What a column of a table can be (data/columns.py); an identifier is left out.
 USES = ("number", "category", "text", "date", "identifier", "picture")
@@ -299,6 +301,11 @@ PICTURE_OPTIONS = (
         "--augment",
         metavar="none|flip,shift,brightness",
         help="How pictures are varied while the network learns; joined by commas.",
+    ),
+    click.option(
+        "--fault",
+        type=OneOf("a fault", FAULTS),
+        help="What is mended in pictures: halved size, or noise.  [default: small]",
     ),
 )
 

@@ -52,6 +52,8 @@ def predict(
         raise OptionError(
             f"{run}: --out and --keep belong to tables; this network learned from none."
         )
+    if model.task == "enhance":
+        raise OptionError(f"{run}: this network mends pictures. Use: pellucid enhance {run} FILE")
     if model.task == "generate":
         raise OptionError(
             f"{run}: this network makes pictures; it has no answer to a file. Use: pellucid generate {run}"

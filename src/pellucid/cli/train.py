@@ -452,6 +452,22 @@ def report_pictures(result: dict, run: str) -> list[str]:
     ]
 
 
+def report_enhanced(result: dict, run: str) -> list[str]:
+    """PSNR beside doing nothing and bicubic interpolation."""
+    ours, beside = result["enhanced"], result["baseline"]
+    nothing, simple = {
+        "small": ("every pixel four times", "bicubic interpolation"),
+        "noise": ("doing nothing", "halved and brought back (bicubic)"),
+    }[ours["fault"]]
+    rows = [("this network", ours), (nothing, beside["nothing"]), (simple, beside["bicubic"])]
+    width = max(len(name) for name, _ in rows)
+    lines = [
+        f"{ours['n']:,} held-out pictures, mended of {ours['fault']!r}; PSNR in decibels, more is better:",
+        *(f"{name:{width}}  {e['psnr']:6.2f}" for name, e in rows),
+    ]
+    return lines + warning(-ours["psnr"], {n: -e["psnr"] for n, e in rows[1:]})
+
+
 def warning(ours: float, others: dict[str, float]) -> list[str]:
     """A line that names what the network does not beat; nothing when it beats all."""
     better = [name for name, value in others.items() if ours >= value]
@@ -464,6 +480,7 @@ REPORTS = {
     "forecast": report_series,
     "generate": report_pictures,
     "regress": report_amounts,
+    "enhance": report_enhanced,
 }
 NEXT = {
     "classify": "pellucid predict {} image.png",
@@ -471,6 +488,7 @@ NEXT = {
     "forecast": "pellucid predict {} --steps 12",
     "generate": "pellucid generate {} --n 16",
     "regress": "pellucid predict {} new.csv --out answers.csv",
+    "enhance": "pellucid enhance {} picture.png --out better.png",
 }
 
 

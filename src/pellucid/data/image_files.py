@@ -95,7 +95,7 @@ def read_files_as_pictures(
     listed = tuple((files[i].shown, damaged[i]) for i in sorted(damaged))
     if listed:
         notes.append(
-            f"{count(listed, 'picture', 'pictures')} left out that cannot be read: {_listing(listed)}."
+            f"{count(listed, 'picture', 'pictures')} left out that cannot be read: {listing(listed)}."
         )
     labels, classes, gone = _without_empty(labels[kept], classes)
     if gone:
@@ -120,7 +120,7 @@ def _check_damaged(
     if damaged and (strict or 2 * len(damaged) > len(files)):
         listed = [(files[i].shown, damaged[i]) for i in sorted(damaged)]
         raise DataError(
-            f"{source}: {len(damaged)} of {len(files)} pictures cannot be read: {_listing(listed)}. Replace or "
+            f"{source}: {len(damaged)} of {len(files)} pictures cannot be read: {listing(listed)}. Replace or "
             f"remove them."
         )
 
@@ -199,7 +199,8 @@ def some(names: Sequence[str], quoted: bool = True) -> str:
     return f"{text} and {len(names) - LISTED} more" if len(names) > LISTED else text
 
 
-def _listing(listed: Sequence[tuple[str, str]]) -> str:
+def listing(listed: Sequence[tuple[str, str]]) -> str:
+    """name: why; name: why; and 3 more."""
     text = "; ".join(f"{name}: {why}" for name, why in listed[:LISTED])
     return f"{text}; and {len(listed) - LISTED} more" if len(listed) > LISTED else text
 

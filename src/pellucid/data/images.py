@@ -67,6 +67,16 @@ def is_image_folder(path: str | Path) -> bool:
     return path.is_dir() and any(kind == "picture" for kind, _, _ in _entries(path))
 
 
+def picture_paths(root: Path) -> tuple[list[str], list[str]]:
+    """(every picture below a folder, what is said of other files). Raises DataError as read_image_folder."""
+    if not root.is_dir():
+        raise DataError(f"{root}: there is no such folder.")
+    found, _, notes = _list(root)
+    if not found:
+        raise DataError(f"{root}: there is no picture in this folder{also(notes)}.")
+    return found, notes
+
+
 def read_image_folder(
     path: str | Path,
     size: int | tuple[int, int] | None = None,

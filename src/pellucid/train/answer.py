@@ -274,8 +274,8 @@ def of_texts(model: SavedModel, rows: Sequence[Any]) -> list[dict]:
 
 
 def no_question(model: SavedModel, rows: Sequence[Any]) -> list[dict]:
-    """A generator has no question to answer."""
-    raise DataError("this network makes pictures; it has no answer to rows.")
+    """A generator, or one that mends pictures, has no question to answer."""
+    raise DataError("this network makes pictures or mends them; it has no answer to rows.")
 
 
 ANSWERS: dict[str, Callable[[SavedModel, Sequence[Any]], list[dict]]] = {
@@ -283,4 +283,5 @@ ANSWERS: dict[str, Callable[[SavedModel, Sequence[Any]], list[dict]]] = {
     "forecast": of_series,
     "continue": of_texts,
     "generate": no_question,
+    "enhance": no_question,
 }

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..data.dataset import Split
+from ..data.patches import NOISE, Patches
 from ..data.pictures import Pictures
 from ..data.sequence import Series, Text
 from ..optim.schedules import Schedule
@@ -34,6 +35,7 @@ WHY_LOSS = {
     "continue": "the target is a character: its mean is nats a character, exp of it the perplexity",
     "forecast": "the target is an amount: large errors count most",
     "regress": "the target is an amount: large errors count most",
+    "enhance": "every number of a picture is an amount: its mean is what PSNR is made of",
     "generate": "the critic tells real from made, the generator learns to be taken for real",
 }
 
@@ -119,6 +121,8 @@ def _epochs(made: Any) -> Line:
 
 
 def _data_lines(data: Any, parts: Split, task: str) -> list[Line]:
+    if isinstance(data, Patches):
+        return _patch_lines(data, parts)
     where = "; ".join(filter(None, (data.source, data.licence)))
     counts = [len(p) for p in (parts.train, parts.validation, parts.test)]
     if isinstance(data, Text):
@@ -153,6 +157,26 @@ def _data_lines(data: Any, parts: Split, task: str) -> list[Line]:
         ("scale", *_scale(data), ""),
         ("rows", _parts(counts), why, ""),
     ]
+
+
+def _patch_lines(data: Patches, parts: Split) -> list[Line]:
+    """Of pictures with a fault: what the fault is, and what patches are cut."""
+    lines = [("data", f"{data.n_pictures:,} different pictures", data.source, "")]
+    lines += [("reading", "repaired or decided", note.rstrip("."), "") for note in data.notes]
+    lines += [(c.what, c.value, c.why, c.option) for c in data.choices]
+    fault, why = {
+        "small": ("small: halved in size, brought back by bicubic interpolation",
+                  "what the network gives back is the detail of twice the size"),
+        "noise": (f"noise: N(0, {NOISE:g}^2) added to every number of 0 to 255",
+                  "as of a camera in little light; new at every step"),
+    }[data.fault]  # fmt: skip
+    lines.append(("fault", fault, why, "fault"))
+    side = data.shape[0]
+    cut = f"{len(data):,} of {side} x {side} pixels"
+    lines.append(("patches", cut, "a batch is one array, though pictures have many sizes", ""))
+    n = [len(np.unique(data.picture[p])) for p in (parts.train, parts.validation, parts.test)]
+    why = "whole pictures, equal ones together; test pictures are seen once, at the end"
+    return [*lines, ("pictures", _parts(n), why, "test")]
 
 
 def _picture_lines(data: Pictures, counts: list[int], task: str) -> list[Line]:

@@ -2,6 +2,7 @@
 
   classify  one class of several        mlp (hidden layers of neurons), cnn (filters that slide over an image)
   regress   an amount                   mlp
+  enhance   the same picture without faults   cnn
   generate  new rows like the real ones dcgan (a generator and a critic, both convolutional)
   continue  the next character          gpt (attention), lstm, gru, rnn (recurrence)
   forecast  the next value of a series  gru, lstm, rnn
@@ -20,7 +21,7 @@ from ..models.dcgan import DCGAN
 from ..models.forecaster import Forecaster
 from ..models.gpt import GPT
 from ..nn.activation import LeakyReLU, ReLU, Tanh, activation
-from ..nn.container import Flatten, Sequential, Unflatten
+from ..nn.container import Flatten, Residual, Sequential, Unflatten
 from ..nn.conv import Conv2d, ConvTranspose2d
 from ..nn.dropout import Dropout
 from ..nn.linear import Linear
@@ -157,6 +158,24 @@ def picture_cnn_shape(s: Any, data: Any) -> str:
     largest = "" if data.augmentation is None else ", the largest of each"
     ends = f"{filters} filters{largest}, {len(data.classes) or 1}"
     return f"{size}, {blocks} of two convolutions with {ends}"
+
+
+# enhance
+
+
+def make_enhancer(s: Any, data: Any) -> Residual:
+    """Convolutions that find what is to be added to a picture; at first nothing. For pictures of any size.
+
+    Zhang et al. (2017, DnCNN), without its batch norm: with few layers it learns as well, and knows no batch."""
+    channels, layers = data.shape[2], []
+    for i in range(s.layers - 1):
+        layers += [Conv2d(s.width if i else channels, s.width, 3, padding="same"), ReLU()]
+    return Residual(Sequential(*layers, Conv2d(s.width, channels, 3, padding="same", init="zeros")))
+
+
+def enhancer_shape(s: Any, data: Any) -> str:
+    """5 convolutions of 3x3 with 32 filters, whose answer is added to the picture."""
+    return f"{s.layers} convolutions of 3x3 with {s.width} filters, whose answer is added to the picture"
 
 
 # generate
@@ -330,11 +349,21 @@ PICTURE_CNN = Network(
      "width": 16, "dropout": 0.25, "schedule": "cosine"},
     ("width", "dropout"),
 )  # fmt: skip
+ENHANCER = Network(
+    make_enhancer,
+    enhancer_shape,
+    "each pixel is mended from those around it, in pictures of any size",
+    {"batch": 16, "epochs": 20, "patience": 6, "validation": 0.15, "test": 0.2,
+     "width": 32, "layers": 5, "schedule": "cosine"},
+    ("width", "layers"),
+    {"adamw": 1e-3, "adam": 1e-3},
+)  # fmt: skip
 # task -> networks for pictures of one's own
 PICTURES: dict[str, dict[str, Network]] = {
     "classify": {"cnn": PICTURE_CNN, "mlp": TABLE},
     "regress": {"cnn": PICTURE_CNN, "mlp": TABLES["regress"]["mlp"]},
     "generate": {"dcgan": replace(DCGAN_ROW, make=make_picture_dcgan)},
+    "enhance": {"cnn": ENHANCER},
 }
 
 # The first network of a task is the usual one.
@@ -389,6 +418,7 @@ NETWORKS: dict[str, dict[str, Network]] = {
         for kind, why in RECURRENCE.items()
     },
     "regress": TABLES["regress"],
+    "enhance": PICTURES["enhance"],
 }  # fmt: skip
 
 
@@ -406,4 +436,5 @@ OBJECTIVE_OF = {
     "continue": "cross_entropy",
     "forecast": "mse",
     "regress": "mse",
+    "enhance": "mse",
 }

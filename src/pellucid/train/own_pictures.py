@@ -16,8 +16,10 @@ from ..data.augment import augmentation_for
 from ..data.dataset import Split
 from ..data.encoder import Target
 from ..data.frame import Column, Frame
+from ..data.patches import FAULTS, Patches, read_patches, split_patches
 from ..data.pictures import Choice, Pictures, split_pictures
 from ..models.dcgan import scales
+from ..nn.init import nearest
 from . import tables
 
 READING = ("size", "channels", "background", "strict")  # how pictures are read
@@ -138,6 +140,8 @@ def _read_table(path: str, values: Mapping[str, Any], wishes: Mapping[str, Any])
 def defaults(data: str, values: Mapping[str, Any]) -> dict:
     """Few pictures are learned from in small batches and for many epochs: 1,500 steps or so, 12 epochs at least; two
     networks that learn against each other take STEPS_TO_MAKE."""
+    if values.get("task") == "enhance":
+        return {"fault": FAULTS[0]}
     n = max(1, len(read(data, values)))
     batch = values.get("batch") or int(min(64, max(8, 2 ** round(np.log2(n / 20)))))
     if values.get("task") == "generate":
@@ -155,13 +159,29 @@ def table_defaults(data: str, values: Mapping[str, Any]) -> dict:
     return {"task": task, **defaults(data, {**values, "task": task, "kind": "picture_table"})}
 
 
-def load(made: Any) -> Pictures:
-    """Pictures scaled by the training part, varied where that does no harm."""
+def load(made: Any) -> Pictures | Patches:
+    """Pictures scaled by the training part, varied where that does no harm; or patches, to mend a fault."""
     key = (made.data, repr(sorted(made.settings().items())))
-    return tables.once(_PREPARED, key, lambda: _prepared(made))
+    make = _patches if made.task == "enhance" else _prepared
+    return tables.once(_PREPARED, key, lambda: make(made))
+
+
+def _patches(made: Any) -> Patches:
+    for name in ("size", "augment"):
+        if getattr(made, name) is not None:
+            raise OptionError(
+                f"--{name} is no setting of enhancing: pictures keep their size and places."
+            )
+    if not made.test:
+        raise OptionError("--test 0: mended pictures are judged by held-out ones; leave some.")
+    fault = nearest(made.fault, FAULTS, "fault")
+    wishes = {"background": made.background, "strict": bool(made.strict)}
+    return read_patches(made.data, fault, made.channels, seed=made.seed, **wishes)
 
 
 def _prepared(made: Any) -> Pictures:
+    if made.fault is not None:
+        raise OptionError("--fault belongs to --task enhance.")
     data = read(made.data, vars(made))
     parts = split(data, made)
     if made.task == "generate":  # -1 to 1, as a generator's tanh
@@ -212,8 +232,10 @@ WHY_NONE = {
 }
 
 
-def split(data: Pictures, made: Any) -> Split:
+def split(data: Pictures | Patches, made: Any) -> Split:
     """Pictures of equal pixels stay together; a division into folders stands."""
+    if isinstance(data, Patches):
+        return split_patches(data, made.validation, made.test, made.seed)
     return split_pictures(data, made.validation, made.test, made.seed)
 
 

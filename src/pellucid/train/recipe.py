@@ -92,7 +92,8 @@ class Recipe:
     delimiter, encoding, header, missing, decimal, sheet   how it is read (data/reading.py)
     size, channels   of pictures: pixels of a side; 1 grey, 3 colour (data/images.py)
     background, strict   what shows through transparent places; whether a damaged picture ends the run
-    augment  how pictures are varied while the network learns (data/augment.py)"""
+    augment  how pictures are varied while the network learns (data/augment.py)
+    fault    that is mended in pictures: small, noise (data/patches.py)"""
 
     data: str
     task: str
@@ -130,6 +131,7 @@ class Recipe:
     background: int | None = None
     strict: bool | None = None
     augment: str | None = None
+    fault: str | None = None
     given: tuple[str, ...] = ()
     lr_why: str = ""  # where the rate was found rather than given
 

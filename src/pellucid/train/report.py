@@ -53,11 +53,12 @@ TITLES = {
     "forecast": "forecasting",
     "continue": "the next character",
     "generate": "making pictures",
+    "enhance": "mending pictures",
 }
 # The options of `pellucid train` that a recipe's settings stand for, and those with another name.
 FLAGS = (
     "target", "columns", "group", "delimiter", "encoding", "header", "missing", "decimal", "sheet", "size", "channels",
-    "background", "strict", "augment", "task", "net",
+    "background", "strict", "augment", "fault", "task", "net",
     "activation", "width", "layers", "window", "dropout", "optimizer", "lr", "schedule", "epochs", "patience",
     "batch", "validation", "test", "seed",
 )  # fmt: skip

@@ -34,12 +34,15 @@ FIGURES = {
         ("loss", "Nats a character", "number", True),
         ("accuracy", "Next character right", "percent", False),
     ),
+    "enhance": (("psnr", "PSNR", "number", False),),
     "generate": (
         ("precision", "Precision", "percent", False),
         ("coverage", "Coverage", "percent", False),
     ),
 }
 NAMES = {
+    "nothing": "doing nothing",
+    "bicubic": "bicubic interpolation",
     "unigram": "counting characters",
     "bigram": "counting pairs of characters",
     "persistence": "the last value again",
@@ -63,7 +66,8 @@ def own_figures(result: Mapping) -> tuple[str, dict[str, Any]]:
     """(the part of the data, its figures under the names of FIGURES)."""
     metrics = mapping(result, "metrics")
     part = next((p for p in ("test", "validation", "train") if mapping(metrics, p)), "test")
-    found = {**mapping(metrics, part), **mapping(result, "forecast"), **mapping(result, "pictures")}
+    found = {**mapping(metrics, part), **mapping(result, "forecast"), **mapping(result, "pictures"),
+             **mapping(result, "enhanced")}  # fmt: skip
     if task_of(result) == "classify":
         found = {**found, **_from_confusion(result)}
     return part, {**found, **mapping(result, "scores")}
@@ -144,9 +148,12 @@ def unit_of(result: Mapping) -> str:
 
 def answers(result: Mapping) -> str:
     """What was counted."""
-    return {"continue": "characters", "forecast": "values", "generate": "made pictures"}.get(
-        task_of(result), "rows"
-    )
+    return {
+        "continue": "characters",
+        "forecast": "values",
+        "generate": "made pictures",
+        "enhance": "pictures",
+    }.get(task_of(result), "rows")
 
 
 def is_number(value: Any) -> bool:

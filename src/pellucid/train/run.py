@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import FormatError, OptionError, PellucidError, RunError, ShapeError
+from ..data.patches import Patches
 from ..data.picture_file import Preparation
 from ..data.pictures import Pictures
 from ..data.sequence import Scales, Series
@@ -58,7 +59,7 @@ MAX_INPUT = 2**24  # numbers of one row: a damaged description must not take the
 class SavedModel:
     """A network that was read from a run folder, and what its model.json says.
 
-    task     classify, generate, continue, forecast or regress
+    task     classify, generate, continue, forecast, regress or enhance
     input    shape of one row as the network takes it; shift and scale of its numbers
     output   classes, or of a forecast the step (the network gives changes / step) and the unit
     encoder  of a table: how a file's cells become the network's numbers
@@ -253,6 +254,8 @@ def save_model(
     }
     if isinstance(data, Table):
         description["preprocessing"] = preprocessing(data, settings["target"])
+    elif isinstance(data, Patches):
+        description["preprocessing"] = {"pictures": data.preparation.to_json()}
     elif isinstance(data, Pictures) and settings.get("task") != "generate":
         description["preprocessing"] = {
             "pictures": data.preparation.to_json(),
@@ -450,6 +453,7 @@ def check_outputs(
         "forecast": given in ((1,), (1, 1)) and len(shape) == 2,
         "generate": len(given) == 4 and len(shape) == 1,
         "regress": given == (1, 1),
+        "enhance": given == (1, *shape),
     }
     if not expected[task]:
         raise FormatError(

@@ -16,7 +16,7 @@ WHOLE = {
 SHARES = ("validation", "test", "dropout")  # 0 to below 1
 WORDS = (
     "data", "task", "kind", "target", "group", "class_weights", "optimizer", "schedule", "activation", "delimiter",
-    "encoding", "decimal", "sheet", "augment", "for",
+    "encoding", "decimal", "sheet", "augment", "fault", "for",
 )  # fmt: skip
 FLAGS = ("header", "strict")
 

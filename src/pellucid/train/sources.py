@@ -29,7 +29,7 @@ FEWEST_CHARACTERS = 100  # of a text
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
 TABLE_SETTINGS = ("kind", "target", "columns", "group", "class_weights", "memory", *READING)
 PICTURE_SETTINGS = (*own_pictures.READING, "augment")
-OWN_SETTINGS = (*TABLE_SETTINGS, *PICTURE_SETTINGS)
+OWN_SETTINGS = (*TABLE_SETTINGS, *PICTURE_SETTINGS, "fault")
 
 
 @dataclass(frozen=True)
@@ -269,8 +269,8 @@ SOURCES: dict[str, Source] = {
     "pictures": Source(
         own_pictures.load,
         own_pictures.split,
-        ("classify", "generate"),
-        ("kind", *PICTURE_SETTINGS),
+        ("classify", "generate", "enhance"),
+        ("kind", "fault", *PICTURE_SETTINGS),
         own_pictures.defaults,
     ),
     "picture_table": Source(
