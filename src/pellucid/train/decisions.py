@@ -216,7 +216,7 @@ def _table_lines(made: Any, data: Table, parts: Split, each: bool) -> list[Line]
     if data.streamed is not None:
         lines.append(("streamed", *data.streamed, "memory"))
     if data.left_out:
-        why = f"they have no value of {made.target!r}"
+        why = f"they have no value of {made.target!r} (the first: {data.first_left_out})"
         lines.append(("left out", f"{data.left_out:,} rows", why, ""))
     lines += [("reading", "repaired or decided", note.rstrip("."), "") for note in data.frame.notes]
     what = f"{made.target}: {_classes(data)}" if data.classes else _amounts(made.target, data)

@@ -26,6 +26,7 @@ from . import own_pictures, streamed, tables
 from .tables import READING, reading
 
 FEWEST_CHARACTERS = 100  # of a text
+FEWEST_VALUES = 20  # of a series: 13 to learn, 3 to validate, 4 to test
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
 TABLE_SETTINGS = ("kind", "target", "columns", "group", "class_weights", "memory", *READING)
 PICTURE_SETTINGS = (*own_pictures.READING, "augment")
@@ -227,6 +228,10 @@ def names(column: Column) -> tuple[str, ...]:
 def load_own_series(made: Any) -> Series:
     """A column of a dated table."""
     times, values, target, notes = read_dated(made.data, made.target, reading(vars(made)))
+    if len(values) < FEWEST_VALUES:
+        raise DataError(
+            f"{made.data}: {len(values)} values are too few to learn to forecast from; give {FEWEST_VALUES} or more."
+        )
     where = "; ".join([f"column {target!r} of {made.data}", *notes])
     return scaled_series(
         made.data, values, times, made.window, made.validation, made.test, "", where

@@ -229,12 +229,14 @@ def encode(made: Any, found: Any) -> Streamed:
     answers = Answers(made, kept[made.target], learned)
     repairs: dict[str, Any] = {}
     writer = RowWriter(len(encoder.names), found.n, int(made.memory * WRITTEN), made.seed)
-    n = left_out = 0
+    n, left_out, first_left_out = 0, 0, ""
     step = max(256, int(made.memory * WRITTEN) // (32 * writer.n_features))
     for frame in found.frames(repairs):
         numbers = np.arange(n, n + len(frame))
         n += len(frame)
         usable = np.flatnonzero(~frame[made.target].missing)
+        if len(usable) < len(frame) and not left_out:
+            first_left_out = frame.place(int(np.argmax(frame[made.target].missing)))
         left_out += len(frame) - len(usable)
         for start in range(0, len(usable), step):
             at = usable[start : start + step]
@@ -265,6 +267,7 @@ def encode(made: Any, found: Any) -> Streamed:
         target=target,
         findings=tuple(findings),
         left_out=left_out,
+        first_left_out=first_left_out,
         why=f"{why} (of a sample of {len(kept):,} rows)",
         streamed=streamed_line(made.memory, rows, len(kept)),
         class_rows=rows.classes if len(target.classes) else None,

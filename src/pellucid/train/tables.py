@@ -34,7 +34,7 @@ class Table(Dataset):
 
     parts     Split of its rows               frame   the rows as they were read, those without target left out
     schema    uses of the columns             encoder, target   how cells become numbers (data/encoder.py)
-    findings  what data/checks.py has found   left_out  rows without a target
+    findings  what data/checks.py has found   left_out, first_left_out  rows without a target, and where
     why       of the task            class_weights   (C,) what a row of each class counts; None: all the same
     streamed  how many rows lie on disk, and why, where they do (streamed.py)    class_rows  (3, C) of each part"""
 
@@ -45,6 +45,7 @@ class Table(Dataset):
     target: Any = None
     findings: tuple[Any, ...] = ()
     left_out: int = 0
+    first_left_out: str = ""
     why: str = ""
     class_weights: np.ndarray | None = None
     streamed: tuple[str, str] | None = None
@@ -254,6 +255,7 @@ def encode(frame: Frame, made: Any) -> Table:
         target=target,
         findings=tuple(check(kept, schema, parts)),
         left_out=len(frame) - len(kept),
+        first_left_out=frame.place(int(np.argmin(usable))) if not usable.all() else "",
         why=why,
         class_weights=counts,
         weights=None if counts is None else counts[y],
@@ -297,7 +299,9 @@ def told(data: Table) -> dict:
     """What was repaired, found and left out, for the result."""
     notes = list(data.frame.notes)
     if data.left_out:
-        notes.append(f"{data.left_out:,} rows without a target are left out")
+        notes.append(
+            f"{data.left_out:,} rows without a target are left out (the first: {data.first_left_out})"
+        )
     notes += data.said_of_scores()
     return {
         "notes": notes,
