@@ -522,3 +522,21 @@ def test_a_picture_is_explained_as_it_is_predicted(net, tmp_path, capsys):
     again = json.loads(told_by(capsys, *line))
     assert again["value"] == pytest.approx(max(fourth["probabilities"].values()), abs=1e-6)
     assert again["file"] == str(folder / "beam")
+
+
+def test_a_row_of_a_table_that_names_pictures_is_explained(tmp_path, capsys):
+    """Of its own picture, whatever rows before it have none; in the unit of the amounts."""
+    folder, out = draw(tmp_path / "shapes"), tmp_path / "run"
+    rows = [[f"{kind}/{i}.png", 10 + i] for kind in ("bar", "beam") for i in range(20)]
+    table = write(folder / "table.csv", ["file", "price"], rows)
+    told_by(capsys, "train", table, "--target", "price", *PICTURES[:4], "--quiet", "--out", out)
+    new = write(folder / "new.csv", ["file"], [["gone.png"], ["bar/2.png"], ["beam/7.png"]])
+    heat = ["--out", tmp_path / "why.png", "--json"]
+    of_row = json.loads(told_by(capsys, "explain", out, new, "--row", "3", *heat))
+    alone = json.loads(told_by(capsys, "explain", out, folder / "beam" / "7.png", *heat))
+    assert of_row["row"] == 3 and of_row["unit"] == of_row["answer"] == "price"
+    assert (of_row["value"], of_row["parts"]) == (alone["value"], alone["parts"])
+    answers = read(told_by(capsys, "predict", out, new))
+    assert of_row["value"] == pytest.approx(float(answers[2]["price"]), rel=1e-6)
+    code, err = refused(capsys, "explain", out, new, "--row", "1")
+    assert code == 1 and "no row 1 with a picture" in err and "gone.png" in err
