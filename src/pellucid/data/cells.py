@@ -7,6 +7,7 @@ digit is lost: 007 and 20-digit identifiers stay text. Each distinct cell is loo
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from shlex import quote
 
 import numpy as np
@@ -185,12 +186,19 @@ def _dates(c: Cells, present: list[str], reading: Reading, place: Callable) -> d
     """The date of each different cell."""
     value_of = {}
     for text in present:
-        parts = date_parts(text)
-        when = None if parts is None else moment(parts, reading.day_first)
+        when = date_of(text, reading.day_first)
         if when is None:
             raise DataError(
                 f"{place(c.texts.index(text))}, column {c.name!r}: {text!r} is not a date that can be read in one "
                 f"way. Write dates as 2020-01-31."
             )
-        value_of[text] = np.datetime64(when, "us")
+        value_of[text] = when
     return value_of
+
+
+@lru_cache(1 << 16)
+def date_of(text: str, day_first: bool) -> np.datetime64 | None:
+    """The date; None for what is none. Dates come again and again in a table."""
+    parts = date_parts(text)
+    when = None if parts is None else moment(parts, day_first)
+    return None if when is None else np.datetime64(when, "us")

@@ -120,7 +120,9 @@ def _read_parquet(path: Path) -> Frame:
     try:
         with connect() as connection:
             connection.execute(
-                "CREATE VIEW t AS SELECT * FROM read_parquet({})".format(_sql(source, "'"))
+                "CREATE OR REPLACE TEMP VIEW t AS SELECT * FROM read_parquet({})".format(
+                    _sql(source, "'")
+                )
             )
             for name, kind, *_ in connection.execute("DESCRIBE t").fetchall():
                 wanted = _parquet_column(connection, _sql(name, '"'), kind)

@@ -5,6 +5,8 @@ lines end in one way, and none is blank. That is proved here first, over all its
 repair (a short row, a trailing delimiter, a stray quote mark) never come into play. Whatever is not regular, or that
 DuckDB counts otherwise, is left to delimited.py (None)."""
 
+import functools
+import os
 import tempfile
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -66,9 +68,11 @@ def read_regular(
         return None
     if header is not None and (header[0] != start or head[0][0] != start + 1):
         return None
-    numbers = number_like(names, [row for _, row in head], options)
+    rows = [row for _, row in head]
+    numbers = number_like(names, rows, options)
     marks = marks_of(options.get("missing"))[1]
-    cut = cut_regular(data, names, numbers, dialect, header, start, name, marks, path)
+    marked = {i for i in numbers if any((c := row[i].strip()) and c in marks for row in rows)}
+    cut = cut_regular(data, names, numbers, dialect, header, start, name, marks, path, marked)
     if cut is None:
         return None
     facts, others = cut.facts(), sorted(cut.texts)
@@ -110,11 +114,14 @@ def cut_regular(
     name: str,
     marks: Collection[str],
     path: Path | None = None,
+    marked: set[int] | None = None,
 ) -> Cut | None:
     """The rows of a regular file, or of a part of one; None where it is not regular.
 
     numbers  columns that are read as numbers where they hold nothing else
-    marks    of a missing value in such columns; the rest is as of read_regular"""
+    marks    of a missing value in such columns; the rest is as of read_regular
+    marked   those of the numbers that have such marks, as far as is known: the others are read faster; more may be
+             added here"""
     width = len(names)
     if width > MOST_COLUMNS or ord(dialect.delimiter) > 127 or dialect.delimiter == " ":
         return None
@@ -139,18 +146,20 @@ def cut_regular(
             path = Path(folder) / "table.csv"
             path.write_bytes(data)
         query = _Query(path, dialect, width, header is not None, marks, is_odd)
-        got = query.fetch(numbers, texts)
+        got = query.fetch(numbers, texts, marked or set())
         if got is None or len(next(iter(got.values()))) != len(lines):
             return None
         made = {i: _number_column(names[i], got.pop(i), place) for i in numbers}
         again = [i for i in numbers if made[i] is None]
         if again:
-            more = query.fetch([], again)
+            more = query.fetch([], again, set())
             if more is None:
                 return None
             got.update(more)
     cut = Cut(lines, {i: _texts(got.pop(i)) for i in sorted(got)})
     cut.numbers = {i: m for i, m in made.items() if m is not None}
+    if marked is not None:
+        marked |= {i for i, (_, repairs) in cut.numbers.items() if repairs.marks}
     if header is not None and len(cut.texts) == width and is_header_again(header[1], cut.texts):
         return None
     return cut
@@ -200,10 +209,14 @@ class _Query:
         self.path, self.dialect, self.width, self.header = path, dialect, width, header
         self.marks = sorted(m for m in marks if m)
 
-    def fetch(self, numbers: Sequence[int], texts: Sequence[int]) -> dict[int, np.ndarray] | None:
+    def fetch(
+        self, numbers: Sequence[int], texts: Sequence[int], marked: set[int]
+    ) -> dict[int, np.ndarray] | None:
         """Values of these columns by their index; None where DuckDB refuses the file."""
-        if numbers and not self.is_odd:
-            found = self.ask(dict.fromkeys(numbers, "DOUBLE"), [*numbers, *texts])
+        plain = [i for i in numbers if i not in marked]
+        if plain and not self.is_odd:
+            seen = {i: self.number(f"c{i}") for i in numbers if i in marked}
+            found = self.ask(dict.fromkeys(plain, "DOUBLE"), [*numbers, *texts], seen)
             if found is not None:
                 return found
         return self.ask({}, [*numbers, *texts], {i: self.number(f"c{i}") for i in numbers})
@@ -248,13 +261,21 @@ def _quoted(text: str) -> str:
 
 
 def connect():
-    """DuckDB in memory: as many threads as we may use, nothing loaded from elsewhere or shown in the terminal."""
+    """DuckDB in memory: as many threads as we may use, nothing loaded from elsewhere or shown in the terminal.
+
+    The connection is one of several to the same engine, which takes 15 ms to begin."""
+    return _engine(os.getpid(), get_threads()).cursor()
+
+
+@functools.cache
+def _engine(process: int, n_threads: int):
+    """One for each process: a forked child must not use its parent's."""
     import duckdb
 
     connection = duckdb.connect(
         ":memory:",
         config={
-            "threads": get_threads(),
+            "threads": n_threads,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
         },

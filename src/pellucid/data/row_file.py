@@ -12,6 +12,7 @@ import mmap
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -22,8 +23,10 @@ from .dataset import Split
 from .shuffle import permutation
 from .weights import mixed
 
+N_MAPS = 3  # of the rows, their answers and their numbers
 PARTS = 3  # to learn, to validate, to test
 MOST_BUCKETS = 4096
+CHUNK = 4096  # rows that are written together
 BLOCK = 256  # rows that stay together when an epoch shuffles what it reads
 
 
@@ -70,8 +73,9 @@ class RowWriter:
         n_bytes = self.n_rows * 4 * (self.n_features + 1)
         self.folder = scratch_folder()
         check_room(2 * n_bytes, self.folder)
-        self.n_buckets = int(np.clip(4 * PARTS * n_bytes // max(1, self.memory), 1, MOST_BUCKETS))
-        self.file = tempfile.TemporaryFile(dir=self.folder)  # noqa: SIM115
+        # Two buckets are in memory at once, before and after they are shuffled.
+        self.n_buckets = int(np.clip(3 * n_bytes // max(1, self.memory), 1, MOST_BUCKETS))
+        self.file = tempfile.TemporaryFile(dir=self.folder, buffering=0)  # noqa: SIM115
         self.waiting: list[tuple[np.ndarray, np.ndarray]] = []  # (buckets, rows with their answers)
         self.n_waiting = self.n_seen = 0
         self.starts: list[np.ndarray] = []  # of the buckets in each write, and its end
@@ -89,7 +93,7 @@ class RowWriter:
         self.waiting.append((bucket, rows))
         self.n_seen += len(x)
         self.n_waiting += rows.nbytes
-        if self.n_waiting > self.memory // 4:
+        if self.n_waiting > self.memory // 3:
             self.flush()
 
     def flush(self) -> None:
@@ -100,10 +104,10 @@ class RowWriter:
         rows = np.concatenate([r for _, r in self.waiting])
         self.waiting, self.n_waiting = [], 0
         order = np.argsort(bucket, kind="stable")
-        before = self.starts[-1][-1] if self.starts else 0
         counts = np.bincount(bucket, minlength=PARTS * self.n_buckets)
-        self.starts.append(before + np.concatenate([[0], np.cumsum(counts)]))
-        write(self.file, rows[order], self.folder)
+        self.starts.append(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
+        for start in range(0, len(order), CHUNK):
+            write(self.file, rows[order[start : start + CHUNK]], self.folder)
 
     def finished(self, answers: np.ndarray | None = None) -> "RowFile":
         """The shuffled rows. answers  (C,) new numbers of the classes, where y held numbers of them."""
@@ -134,7 +138,7 @@ class RowWriter:
                 write(y, found, self.folder)
             self.file.close()
             n = int(counts.sum())
-            maps = mapped(x, n * 4 * self.n_features), mapped(y, n * 4)
+            maps = [mapped(x, n * 4 * self.n_features), mapped(y, n * 4)]
         return RowFile(
             np.frombuffer(maps[0], np.float32).reshape(n, self.n_features),
             np.frombuffer(maps[1], dtype),
@@ -148,11 +152,13 @@ class RowWriter:
         """(n, F + 1) its rows, in the order in which they came."""
         width = 4 * (self.n_features + 1)
         parts = []
+        first = 0
         for starts in self.starts:
             n = int(starts[number + 1] - starts[number])
             if n:
-                self.file.seek(int(starts[number]) * width)
+                self.file.seek((first + int(starts[number])) * width)
                 parts.append(np.frombuffer(self.file.read(n * width), np.float32))
+            first += int(starts[-1])
         if not parts:
             return np.empty((0, self.n_features + 1), np.float32)
         return np.concatenate(parts).reshape(-1, self.n_features + 1)
@@ -161,7 +167,9 @@ class RowWriter:
 def write(file, rows: np.ndarray, folder: str) -> None:
     """Appends an array. Raises RunError for a full disk."""
     try:
-        file.write(memoryview(rows).cast("B"))
+        left = memoryview(rows).cast("B")
+        while left:  # a file without a buffer may take less than it was given
+            left = left[file.write(left) :]
         file.flush()
     except OSError as error:
         raise RunError(
@@ -188,7 +196,7 @@ class RowFile:
     counts: tuple[int, ...]
     classes: np.ndarray
     sha256: str
-    maps: tuple[mmap.mmap, ...] = field(repr=False, default=())
+    maps: list[mmap.mmap] = field(repr=False, default_factory=list)
 
     @property
     def n_bytes(self) -> int:
@@ -197,9 +205,24 @@ class RowFile:
 
     def split(self) -> Split:
         """The rows of each part."""
-        ends = np.cumsum((0, *self.counts))
-        parts = [np.arange(a, b, dtype=np.int32) for a, b in pairwise(ends)]
-        return Split(*parts)
+        numbers = self.array(len(self.x))
+        for start in range(0, len(numbers), CHUNK):
+            stop = min(start + CHUNK, len(numbers))
+            numbers[start:stop] = np.arange(start, stop)
+        self.release()
+        return Split(*(numbers[a:b] for a, b in pairwise(np.cumsum((0, *self.counts)))))
+
+    def array(self, n: int) -> np.ndarray:
+        """(n,) int32 for numbers of rows, on disk as well: many rows have many numbers."""
+        with tempfile.TemporaryFile(dir=scratch_folder()) as file:
+            file.truncate(4 * n)
+            self.maps.append(mapped(file, 4 * n))
+        return np.frombuffer(self.maps[-1], np.int32)
+
+    def order(self, rows: np.ndarray, seed: int, epoch: int, window: int) -> np.ndarray:
+        """nearby_order, on disk; that of the epoch before is forgotten."""
+        del self.maps[N_MAPS:]
+        return nearby_order(rows, seed, epoch, window, self.array(len(rows)), self.release)
 
     def release(self) -> None:
         """Gives the memory of the rows back; they are read from the file when they are looked at again."""
@@ -208,14 +231,20 @@ class RowFile:
                 m.madvise(mmap.MADV_DONTNEED)
 
 
-def nearby_order(rows: np.ndarray, seed: int, epoch: int, window: int) -> np.ndarray:
-    """The rows (n,) in an order by chance in which such that come together lie in a few places.
+def nearby_order(
+    rows: np.ndarray,
+    seed: int,
+    epoch: int,
+    window: int,
+    out: np.ndarray,
+    release: Callable[[], None] = lambda: None,
+) -> np.ndarray:
+    """The rows (n,) in an order by chance in which such that come together lie in a few places; written to `out`.
 
     Blocks of them are put in another order, and the rows of `window` blocks that then stand together are mixed."""
     n = len(rows)
     n_blocks = -(-n // BLOCK)
     blocks = permutation(n_blocks, seed, "epoch", epoch)
-    out = np.empty(n, rows.dtype)
     at = 0
     for w, start in enumerate(range(0, n_blocks, window)):
         chosen = blocks[start : start + window].astype(np.int64)
@@ -224,4 +253,5 @@ def nearby_order(rows: np.ndarray, seed: int, epoch: int, window: int) -> np.nda
         order = permutation(len(taken), seed, "epoch", ((epoch + 1) << 24) + w)
         out[at : at + len(taken)] = rows[taken[order]]
         at += len(taken)
+        release()
     return out
