@@ -1,6 +1,8 @@
 """`pellucid runs` and `pellucid pack`: lists, comparisons, removals; a packed run answers like its folder."""
 
 import json
+import os
+import re
 import shutil
 import zipfile
 
@@ -30,13 +32,64 @@ def told(capsys, *arguments) -> str:
 
 def test_runs_are_listed_with_their_scores(folder, capsys):
     lines = told(capsys, "runs", "--in", folder).splitlines()
-    assert lines[0].split() == "run data task net score epochs seconds".split()
+    assert lines[0].split() == "run began data task net score epochs seconds".split()
     metrics = json.loads((folder / "a" / "metrics.json").read_text())
     accuracy = f"accuracy {100 * metrics['metrics']['test']['accuracy']:.1f} %"
     (row,) = (line for line in lines if line.startswith(f"{folder / 'a'} "))
     assert f"digits  classify  8    {accuracy}" in row
     (row,) = (line for line in lines if line.startswith(f"{folder / 'c'} "))
     assert "not finished" in row
+
+
+def made(folder, name, score, began, **recipe):
+    """A finished run as its files say it, without the network."""
+    path = folder / name
+    path.mkdir(parents=True)
+    recipe = {"data": "t.csv", "task": "classify", "target": "k", "net": [8], "seed": 0, **recipe}
+    (path / "run.json").write_text(json.dumps({"recipe": recipe}))
+    key = "rmse" if recipe["task"] == "regress" else "accuracy"
+    (path / "metrics.json").write_text(
+        json.dumps({"scores": {key: score}, "epochs": 3, "seconds": 1.0})
+    )
+    os.utime(path / "run.json", (began, began))
+
+
+def test_the_best_run_of_each_data_is_marked_and_its_history_told(capsys, tmp_path):
+    day = 86_400
+    for i, score in enumerate((0.75, 0.8, 0.78, 0.8)):
+        made(tmp_path, f"t-{i}", score, 20_000 * day + i)
+    for i, score in enumerate((3.0, 2.5, 2.75)):
+        made(tmp_path, f"p-{i}", score, 20_000 * day - i, task="regress", data="p.csv", seed=i)
+    made(tmp_path, "alone", 0.9, 20_000 * day, data="x.csv")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "run.json").write_text("{")
+    found = {
+        r["run"].rsplit("/")[-1]: r
+        for r in json.loads(told(capsys, "runs", "--in", tmp_path, "--json"))
+    }
+    assert [n for n, r in found.items() if r.get("is_best")] == ["p-1", "t-1"]
+    assert [found[f"t-{i}"]["best_so_far"] for i in range(4)] == [0.75, 0.8, 0.8, 0.8]
+    # the p runs began the other way round: 2.75, 2.5, 3.0; less is better
+    assert [found[f"p-{i}"]["best_so_far"] for i in (2, 1, 0)] == [2.75, 2.5, 2.5]
+    text = told(capsys, "runs", "--in", tmp_path)
+    assert "t.csv, k: best accuracy so far ▁███ 75.0 80.0 80.0 80.0 %\n" in text
+    assert "p.csv, k: best RMSE so far █▁▁ 2.75 2.5 2.5 (tested on different rows" in text
+    assert "x.csv, k" not in text and "accuracy 90.0 % " in text
+    starred = [line.split()[0].rsplit("/")[-1] for line in text.splitlines() if " * " in line]
+    assert starred == ["p-1", "t-1"]
+    assert all(len(line) < 200 for line in text.splitlines() if "broken" not in line)
+
+
+def test_the_history_is_a_page_that_leads_to_the_reports(folder, capsys, tmp_path):
+    out = tmp_path / "history.html"
+    told(capsys, "runs", "--in", folder, "--html", out)
+    text = out.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>") and "<svg" in text
+    for name in ("a", "b"):
+        (place,) = re.findall(rf'href="([^"]*/{name}/report.html)"', text)
+        assert (tmp_path / place).resolve() == folder / name / "report.html"
+    assert text.count("<b>best</b>") == 1
+    assert "<script" not in text
 
 
 def test_comparing_shows_what_differs(folder, capsys):

@@ -288,9 +288,11 @@ def info(**options) -> None:
 @click.option("--compare", is_flag=True, help="Only what differs between them, side by side.")
 @click.option("--delete", is_flag=True, help="Delete the named runs, after a question.")
 @click.option("--yes", is_flag=True, help="Delete without a question.")
+@click.option("--html", type=EXISTING, help="Page to write: how the best score moved, run by run.")
 @as_json
 def runs(**options) -> None:
-    """List runs with their scores; compare or delete some.
+    """List runs with their scores, the best of each data marked, and how the best score moved;
+    compare or delete some.
 
     \b
     pellucid runs

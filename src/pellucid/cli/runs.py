@@ -3,15 +3,18 @@
 import difflib
 import json
 import shutil
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 import click
 
 from ..base.errors import FormatError, OptionError, RunError
+from ..formats.atomic import write_atomic
 from ..formats.model_json import read_json
 from ..train.pack import pack
 from ..train.run import METRICS, RUN
+from .history import amount, histories, lines, page
 
 KNOWN = {  # what is shown of a run's test rows: the first that it has
     "accuracy": "accuracy", "rmse": "RMSE", "perplexity": "perplexity", "loss": "loss",
@@ -26,10 +29,10 @@ def find(folder: Path) -> list[dict]:
             recipe = read_json(path / RUN).get("recipe", {})
             result = read_json(path / METRICS) if (path / METRICS).exists() else {}
         except FormatError as error:
-            found.append({"run": str(path), "state": f"damaged: {error}"})
+            found.append((path, {"run": str(path), "state": f"damaged: {error}"}))
             continue
-        found.append(describe(path, recipe, result))
-    return sorted(found, key=lambda run: (run.get("began", ""), run["run"]))
+        found.append((path, describe(path, recipe, result)))
+    return [run for _, run in sorted(found, key=lambda f: ((f[0] / RUN).stat().st_mtime_ns, f[0]))]
 
 
 def describe(path: Path, recipe: dict, result: dict) -> dict:
@@ -54,10 +57,20 @@ def describe(path: Path, recipe: dict, result: dict) -> dict:
 
 
 def runs(
-    names: tuple[str, ...], folder: Path, compare: bool, delete: bool, yes: bool, as_json: bool
+    names: tuple[str, ...],
+    folder: Path,
+    compare: bool,
+    delete: bool,
+    yes: bool,
+    html: Path | None,
+    as_json: bool,
 ) -> None:
     """Run the command; results go to standard output."""
     found = find(folder)
+    for history in histories(found):
+        for run, best in zip(history.runs, history.best, strict=True):
+            run["best_so_far"] = best
+            run["is_best"] = run is history.best_run and len(history.runs) > 1
     by_name = {Path(run["run"]).name: run for run in found}
     for name in names:
         if Path(name).name not in by_name:
@@ -70,6 +83,9 @@ def runs(
             raise OptionError("--delete needs the names of runs: pellucid runs NAME... --delete")
         remove(chosen, yes)
         return
+    if html is not None:
+        write_atomic(html, [page(histories(chosen), folder, html).encode()])
+        click.echo(f"The history of {len(chosen)} runs is in {html}", err=True)
     if not chosen:
         click.echo("[]" if as_json else f"No runs in {folder}. Make one: pellucid train digits")
     elif compare:
@@ -80,33 +96,43 @@ def runs(
 
 
 def table(found: list[dict]) -> str:
-    """One line for each run."""
-    rows = [("run", "data", "task", "net", "score", "epochs", "seconds")]
+    """One line for each run, the best of each data marked; then how the best score moved."""
+    rows = [("run", "began", "data", "task", "net", "score", "epochs", "seconds")]
     for run in found:
         if "recipe" not in run:
-            rows.append((run["run"], run["state"], "", "", "", "", ""))
+            rows.append((run["run"], "", run["state"], "", "", "", "", ""))
             continue
         score = run["score"]
         shown = (
             "not finished" if run["state"] != "finished" else "" if score is None else words(score)
         )
+        shown += " *" if run.get("is_best") else ""
         seconds = "" if run["seconds"] is None else f"{run['seconds']:.1f}"
         epochs = "" if run["epochs"] is None else str(run["epochs"])
-        rows.append((run["run"], run["data"], run["task"], run["net"], shown, epochs, seconds))
-    # What is wrong with a damaged one may be long, and stands in a row without further cells.
-    widths = [max(len(row[i]) for row in rows if i == 0 or any(row[2:])) for i in range(7)]
-    return "\n".join(
+        rows.append(
+            (run["run"], run["began"], run["data"], run["task"], run["net"], shown, epochs, seconds)
+        )
+    moved = lines(histories(found))
+    if any(run.get("is_best") for run in found):
+        moved.append("* the best of its data")
+    return "\n".join([*aligned(rows), *([""] if moved else []), *moved])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A line for each row, its cells below each other. What stands last in its line needs no room."""
+    widths = [
+        max((len(row[i]) for row in rows if any(row[i + 1 :])), default=0)
+        for i in range(len(rows[0]))
+    ]
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
-    )
+    ]
 
 
 def words(score: dict) -> str:
     """'accuracy 96.1 %' or 'RMSE 2.19'."""
-    value = score["value"]
-    return f"{score['name']} " + (
-        f"{100 * value:.1f} %" if score["name"] == "accuracy" else f"{value:.4g}"
-    )
+    return f"{score['name']} {amount(score['name'], score['value'])}"
 
 
 def difference(chosen: list[dict]) -> dict:
@@ -128,11 +154,7 @@ def words_of_difference(chosen: list[dict], told: dict) -> str:
     if len(rows) == 1:
         rows.append(["settings", *("the same" for _ in chosen)])
     rows.append(["score", *("" if s is None else words(s) for s in told["scores"].values())])
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+    return "\n".join(aligned(rows))
 
 
 def remove(chosen: list[dict], yes: bool) -> None:
