@@ -254,6 +254,12 @@ READING_OPTIONS = (
 # And what its columns are, how it is divided
 TABLE_OPTIONS = (
     target,
+    click.option("--time", help="Column of dates or numbers that orders a series; it is forecast."),
+    click.option(
+        "--horizon",
+        type=click.IntRange(1),
+        help="Steps ahead at which forecasts of a series are measured.",
+    ),
     click.option(
         "--column",
         "columns",

@@ -253,10 +253,10 @@ def after(model: SavedModel, file: Path) -> tuple[tuple[str, ...], np.ndarray]:
     target = model.settings.get("target")
     if target is None:
         return read_series(file)
-    times, values, _, notes = read_dated(file, target, reading(model.settings))
-    for note in notes:
+    found = read_dated(file, target, reading(model.settings), model.settings.get("time"))
+    for note in found.notes:
         click.echo(f"{file}: {note}", err=True)
-    return times, values
+    return found.times, found.values
 
 
 def predict_text(

@@ -224,7 +224,16 @@ def forecast_picture(result: dict) -> bytes:
     both = [*test["truth"], *test["forecast"]]
     across = f"{test['times'][0]} to {test['times'][-1]}, one step ahead"
     limits = (min(both), max(both))
-    return draw([Panel(result["unit"] or "value", series, limits=limits, across=across)])
+    unit = result["unit"] or "value"
+    last = result["stretch"]
+    none = [math.nan] * len(last["past"])
+    ahead = {"truth": [*last["past"], *last["truth"]], "forecast": [*none, *last["forecast"]]}
+    values = [v for s in ahead.values() for v in s if not math.isnan(v)]
+    to = f"{last['times'][0]} to {last['times'][-1]}, {len(last['forecast'])} steps ahead"
+    return draw([
+        Panel(unit, series, limits=limits, across=across),
+        Panel(unit, ahead, limits=(min(values), max(values)), across=to),
+    ])  # fmt: skip
 
 
 def rate_picture(test: Found) -> bytes:
@@ -305,15 +314,24 @@ def report_series(result: dict, run: str) -> list[str]:
         *(f"{name:{width}}  {e['mae']:8.3f}  {e['rmse']:8.3f}" for name, e in rows),
         "",
         "Mean absolute error further ahead, from forecasts of forecasts:",
-        f"{'steps':>{width}}  " + "  ".join(f"{e['steps']:>7}" for e in result["mae_ahead"]),
+        "steps  " + "  ".join(name for name, _ in rows),
         *(
-            f"{name:{width}}  " + "  ".join(f"{e[key]:7.3f}" for e in result["mae_ahead"])
-            for key, (name, _) in zip(
-                ("forecast", "persistence", "autoregression"), rows, strict=True
+            f"{e['steps']:5}  " + "  ".join(
+                f"{e[key]:{len(name)}.3f}"
+                for key, (name, _) in zip(("forecast", "persistence", "autoregression"), rows, strict=True)
             )
+            for e in result["mae_ahead"]
         ),
-    ]
-    return lines + warning(ours["rmse"], {name: e["rmse"] for name, e in rows[1:]})
+    ]  # fmt: skip
+    lines += warning(ours["rmse"], {name: e["rmse"] for name, e in rows[1:]})
+    ahead = result["mae_ahead"]
+    worse = [str(e["steps"]) for e in ahead if e["forecast"] >= e["persistence"]]
+    if worse:
+        at = f"{worse[0]} to {worse[-1]}" if len(worse) > 3 else ", ".join(worse)
+        lines.append(
+            f"Warning: {len(worse)} of {len(ahead)} times further ahead (steps {at}) not better than the last value."
+        )
+    return lines
 
 
 def report_amounts(result: dict, run: str) -> list[str]:

@@ -73,6 +73,7 @@ def decisions(
             if isinstance(data, Table)
             else _data_lines(data, parts, made.task)
         ),
+        *_order_lines(made),
         ("net", made.row.shape(made, data), made.row.why, "net"),
         *((name, str(getattr(made, name)), WHY_SETTING[name], name) for name in made.row.uses),
     ]
@@ -104,6 +105,18 @@ def curve(rate: float | Schedule, n_steps: int) -> str:
     values = [rate.value(int(i * (n_steps - 1) / (BARS - 1))) for i in range(BARS)]
     heights = "▁▂▃▄▅▆▇█"
     return " " + "".join(heights[min(7, int(8 * v / max(*values, 1e-30)))] for v in values)
+
+
+def _order_lines(made: Any) -> list[Line]:
+    """Of a series: what tells its order, and how far ahead it is measured."""
+    lines = []
+    if made.time is not None:
+        why = "tells the order of the values; the parts follow each other in time, nothing is mixed"
+        lines.append(("time", made.time, why, "time"))
+    if made.horizon is not None:
+        why = "each step further goes on from the forecasts before it"
+        lines.append(("horizon", f"1 to {made.horizon} steps ahead", why, "horizon"))
+    return lines
 
 
 def _ends(made: Any) -> list[Line]:

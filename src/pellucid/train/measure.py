@@ -148,7 +148,8 @@ def measure_series(made: Any, network: Any, data: Series, parts: Split, scores: 
     Further ahead each forecasts from its own forecasts; h steps ahead the first h - 1 values have none."""
     train, validation, test = (p + data.window for p in (parts.train, parts.validation, parts.test))
     simple = baselines.autoregression(data.values, train, validation, data.window)
-    longest = min(HORIZONS[-1], len(test))
+    horizons = range(1, made.horizon + 1) if made.horizon else HORIZONS
+    longest = min(horizons[-1], len(test))
     back = np.arange(-data.window, 0)
     # Windows that end before each held-out value, and how each method goes on from there.
     windows = data.values[test[:, None] + back]
@@ -166,9 +167,11 @@ def measure_series(made: Any, network: Any, data: Series, parts: Split, scores: 
 
     further = [
         {"steps": h, **{name: at(name, h)["mae"] for name in expected}}
-        for h in HORIZONS
+        for h in horizons
         if h <= longest
     ]
+    last = test[-longest]  # the last stretch that the longest forecast reaches to the end of
+    past = np.arange(max(0, last - max(data.window, 2 * longest)), last)
     return {
         "unit": data.unit,
         "forecast": at("forecast", 1),
@@ -181,6 +184,13 @@ def measure_series(made: Any, network: Any, data: Series, parts: Split, scores: 
             "times": [data.times[i] for i in test],
             "truth": truth.tolist(),
             "forecast": expected["forecast"][:, 0].tolist(),
+        },
+        "stretch": {
+            "times": [data.times[i] for i in (*past, *range(last, last + longest))],
+            "past": data.values[past].tolist(),
+            "truth": truth[len(test) - longest :].tolist(),
+            "forecast": expected["forecast"][len(test) - longest].tolist(),
+            "persistence": expected["persistence"][len(test) - longest].tolist(),
         },
     }
 

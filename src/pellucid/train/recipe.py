@@ -89,6 +89,7 @@ class Recipe:
     target, columns, group   of a table: what is learned, uses of columns by name, whose rows stay together
     memory          bytes that a table may take; a larger one is streamed (streamed.py)
     class_weights   root or balanced: rows of a rare class count more (balance.py); none
+    time, horizon   of a series: the column that tells the order; how many steps ahead it is measured
     delimiter, encoding, header, missing, decimal, sheet   how it is read (data/reading.py)
     size, channels   of pictures: pixels of a side; 1 grey, 3 colour (data/images.py)
     background, strict   what shows through transparent places; whether a damaged picture ends the run
@@ -121,6 +122,8 @@ class Recipe:
     delimiter: str | None = None
     encoding: str | None = None
     class_weights: str | None = None
+    time: str | None = None
+    horizon: int | None = None
     memory: int | None = None
     header: bool | None = None
     missing: Any = None

@@ -274,6 +274,9 @@ def _series(result: Mapping, sheet: bytes | None) -> Sections:
         body = tag("div", figure(picture, "The held-out part.", {0: "truth", 1: "forecast"}),
                    figure(rest, "Errors that drift or swing say what was not learned."), class_="charts")  # fmt: skip
         sections.append(("series", "Forecast and truth", body))
+    stretch = _stretch(mapping(result, "stretch"), unit or "value")
+    if stretch:
+        sections.append(("stretch", "Going on from the past", stretch))
     ahead = [row for row in result.get("mae_ahead") or [] if isinstance(row, Mapping)]
     if ahead:
         names = [key for key in ahead[0] if key != "steps"]
@@ -295,6 +298,32 @@ def _series(result: Mapping, sheet: bytes | None) -> Sections:
         body = join([figure(picture, said, labels), wide(table, "Error further ahead")])
         sections.append(("ahead", "Further ahead", body))
     return sections
+
+
+def _stretch(found: Mapping, unit: str) -> Markup | None:
+    """The past, the truth that came after it, and what was forecast from the past alone."""
+    past, truth, forecast = (found.get(key) or [] for key in ("past", "truth", "forecast"))
+    n, times = len(past), found.get("times") or []
+    if not truth or len(truth) != len(forecast) or len(times) != n + len(truth):
+        return None
+    before, after = (
+        list(range(n)),
+        list(range(n - 1, n + len(truth))) if n else list(range(len(truth))),
+    )
+    joined = past[-1:]
+    lines = [
+        Line(before, past, 2),
+        Line(after, [*joined, *truth], 0),
+        Line(after, [*joined, *forecast], 1),
+    ]
+    marks = {
+        float(i): str(times[i])[:16] for i in dict.fromkeys((0, max(0, n - 1), len(times) - 1))
+    }
+    room = limits([*past, *truth, *forecast], zero=False)
+    across = (0, max(1, len(times) - 1))
+    picture = chart(lines, "Past, forecast and truth", "time", unit, across, room, marks)
+    said = f"The last {len(truth)} held-out values, forecast from what was before them alone."
+    return figure(picture, said, {2: "past", 0: "truth", 1: "forecast"})
 
 
 # -- Texts and pictures ----------------------------------------------------------------------------

@@ -9,14 +9,14 @@ from ..base.errors import OptionError
 # setting -> the least whole number
 WHOLE = {
     **dict.fromkeys(
-        ("epochs", "steps", "batch", "width", "layers", "window", "size", "channels", "memory"), 1
+        ("epochs", "steps", "batch", "width", "layers", "window", "size", "channels", "memory", "horizon"), 1
     ),
     **dict.fromkeys(("patience", "seed", "background"), 0),
 }  # fmt: skip
 SHARES = ("validation", "test", "dropout")  # 0 to below 1
 WORDS = (
-    "data", "task", "kind", "target", "group", "class_weights", "optimizer", "schedule", "activation", "delimiter",
-    "encoding", "decimal", "sheet", "augment", "fault", "for",
+    "data", "task", "kind", "target", "group", "class_weights", "time", "optimizer", "schedule", "activation",
+    "delimiter", "encoding", "decimal", "sheet", "augment", "fault", "for",
 )  # fmt: skip
 FLAGS = ("header", "strict")
 

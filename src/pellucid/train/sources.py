@@ -30,7 +30,8 @@ FEWEST_VALUES = 20  # of a series: 13 to learn, 3 to validate, 4 to test
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
 TABLE_SETTINGS = ("kind", "target", "columns", "group", "class_weights", "memory", *READING)
 PICTURE_SETTINGS = (*own_pictures.READING, "augment")
-OWN_SETTINGS = (*TABLE_SETTINGS, *PICTURE_SETTINGS, "fault")
+SERIES_SETTINGS = ("time", "horizon")
+OWN_SETTINGS = (*TABLE_SETTINGS, *SERIES_SETTINGS, *PICTURE_SETTINGS, "fault")
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ DATA_SETS: dict[str, Source] = {
     ),
     "series": Source(
         lambda made: load_series(made.window, made.validation, made.test),
-        lambda data, made: split_series(data, made.validation, made.test),
+        lambda data, made: split_dated(data, made),
         ("forecast",),
+        ("horizon",),
     ),
     "animals": Source(
         tables.load,
@@ -135,21 +137,40 @@ def text_defaults(data: str, values: Mapping[str, Any]) -> dict:
 # A person's own series
 
 
+@dataclass(frozen=True)
+class Dated:
+    """Values of a column in the order of time: their times, the columns' names (time: None where nothing tells the
+    order but that of the rows), and what was repaired."""
+
+    times: tuple[str, ...]
+    values: np.ndarray
+    target: str
+    time: str | None
+    notes: tuple[str, ...]
+
+
 def read_dated(
-    path: str | Path, target: str | None, options: Mapping[str, Any] | None = None
-) -> tuple[tuple[str, ...], np.ndarray, str, tuple[str, ...]]:
-    """(times, values, name of the column, notes) of a dated table, in the order of time.
+    path: str | Path,
+    target: str | None,
+    options: Mapping[str, Any] | None = None,
+    time: str | None = None,
+) -> Dated:
+    """A column of a dated table, in the order of time.
 
     target  the column of values; without one the only column of numbers
-    The times are the first column of dates, or else the first column that is not the target. Rows out of order
-    are put in order, and gaps are counted, both said in the notes. Raises DataError for a time that comes twice
-    and for a value that is missing, naming the line."""
+    time    the column of dates or numbers that tells the order; without one the first column of dates. Where there
+            is none the rows are in order, and are named by the first column that is not the target
+    Rows out of order are put in order, and gaps are counted, both said in the notes. Raises DataError for a time that
+    comes twice and for a value that is missing, naming the line."""
     from ..data.reading import read_table
 
     frame = read_table(path, **(options or {}))
     if not len(frame):
         raise DataError(f"{path}: there are no rows. Give one value a line.")
     numbers = [c.name for c in frame.columns if c.kind == "number"]
+    if time is not None:
+        tables.known_column(frame, time, "--time")
+        numbers = [n for n in numbers if n != time]
     if target is None:
         if len(numbers) != 1:
             which = f"There are: {', '.join(numbers)}." if numbers else "No column holds numbers."
@@ -171,10 +192,19 @@ def read_dated(
     notes = list(frame.notes)
     others = [c for c in frame.columns if c.name != target]
     dated = next((c for c in others if c.kind == "date"), None)
+    if time is not None:
+        dated = frame[time]
+        if time == target:
+            raise OptionError(f"{path}: {time!r} cannot be both --time and --target.")
+        if dated.kind not in ("date", "number"):
+            raise DataError(
+                f"{frame.place(0)}, column {time!r}: {str(dated.values[0])[:40]!r} is no date and no number, "
+                f"so that it tells no order."
+            )
     if dated is None:
         first = next((c for c in others if c.kind == "text"), others[0] if others else None)
         times = tuple(f"row {i + 1}" for i in range(len(frame))) if first is None else names(first)
-        return times, values.values, target, tuple(notes)
+        return Dated(times, values.values, target, None, tuple(notes))
     if dated.missing.any():
         raise DataError(
             f"{frame.place(int(np.argmax(dated.missing)))}, column {dated.name!r}: there is no date. "
@@ -188,7 +218,9 @@ def read_dated(
             f"{dated.name!r}"
         )
         frame, dated, values = frame.take(order), dated.take(order), values.take(order)
-    steps = np.diff(dated.values).astype(np.int64)
+    steps = np.diff(dated.values)
+    if dated.kind == "date":
+        steps = steps.astype(np.int64)
     if len(steps) and steps.min() == 0:
         twice = 1 + int(np.argmin(steps))
         raise DataError(
@@ -196,7 +228,7 @@ def read_dated(
             f"Keep one row for each date."
         )
     notes += gaps(dated, steps)
-    return names(dated), values.values, target, tuple(notes)
+    return Dated(names(dated), values.values, target, dated.name, tuple(notes))
 
 
 def gaps(dated: Column, steps: np.ndarray) -> list[str]:
@@ -227,15 +259,26 @@ def names(column: Column) -> tuple[str, ...]:
 
 def load_own_series(made: Any) -> Series:
     """A column of a dated table."""
-    times, values, target, notes = read_dated(made.data, made.target, reading(vars(made)))
-    if len(values) < FEWEST_VALUES:
+    found = read_dated(made.data, made.target, reading(vars(made)), made.time)
+    if len(found.values) < FEWEST_VALUES:
         raise DataError(
-            f"{made.data}: {len(values)} values are too few to learn to forecast from; give {FEWEST_VALUES} or more."
+            f"{made.data}: {len(found.values)} values are too few to learn to forecast from; give {FEWEST_VALUES} or more."
         )
-    where = "; ".join([f"column {target!r} of {made.data}", *notes])
+    where = "; ".join([f"column {found.target!r} of {made.data}", *found.notes])
     return scaled_series(
-        made.data, values, times, made.window, made.validation, made.test, "", where
+        made.data, found.values, found.times, made.window, made.validation, made.test, "", where
     )
+
+
+def split_dated(data: Series, made: Any) -> Split:
+    """By time. Raises OptionError for a horizon that the part to test does not reach."""
+    parts = split_series(data, made.validation, made.test)
+    if made.horizon is not None and made.horizon > len(parts.test):
+        raise OptionError(
+            f"--horizon {made.horizon} is further than the part to test, {len(parts.test):,} values. Give at most "
+            f"that, or a larger --test."
+        )
+    return parts
 
 
 def series_defaults(data: str, values: Mapping[str, Any]) -> dict:
@@ -243,9 +286,10 @@ def series_defaults(data: str, values: Mapping[str, Any]) -> dict:
 
     Measured on three public series of 144 to 3,650 values: a small network and a rate that falls forecast better than
     what suits our own."""
-    _, found, target, _ = read_dated(data, values.get("target"), reading(values))
-    window = max(1, min(24, len(found) // 6))
-    return {"target": target, "window": window, "width": 16, "epochs": 60, "schedule": "cosine"}
+    found = read_dated(data, values.get("target"), reading(values), values.get("time"))
+    window = max(1, min(24, len(found.values) // 6))
+    suited = {"target": found.target, "window": window, "width": 16, "epochs": 60}
+    return {**suited, "schedule": "cosine", **({"time": found.time} if found.time else {})}
 
 
 # kind -> how a file of a person's own is used
@@ -266,9 +310,9 @@ SOURCES: dict[str, Source] = {
     ),
     "series": Source(
         load_own_series,
-        lambda data, made: split_series(data, made.validation, made.test),
+        split_dated,
         ("forecast",),
-        ("kind", "target", *READING),
+        ("kind", "target", *SERIES_SETTINGS, *READING),
         series_defaults,
     ),
     "pictures": Source(
@@ -327,7 +371,8 @@ def kind_of(data: str, values: Mapping[str, Any]) -> str:
     path, task = Path(data), values.get("task")
     if path.is_dir() or own_pictures.is_pictures(path):
         return "pictures"
-    if task == "forecast":
+    is_series = any(values.get(name) is not None for name in SERIES_SETTINGS)
+    if task == "forecast" or (task is None and is_series):
         return "series"
     if task == "continue":
         return "text"
