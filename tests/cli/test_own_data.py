@@ -494,7 +494,7 @@ def test_folders_that_teach_nothing_are_refused(kinds, words, tmp_path, capsys):
 
 @pytest.mark.parametrize("net", ["cnn", "8"])
 def test_a_picture_is_explained_as_it_is_predicted(net, tmp_path, capsys):
-    """Prepared alike, and compared with nothing but black: raw 0, not 0 of the scaled numbers."""
+    """Prepared alike, and compared with an empty picture of its median colour."""
     folder, out = draw(tmp_path / "shapes", side=11), tmp_path / "run"
     more = ["--size", "8", "--epochs", "2", "--out", out, "--quiet"]
     told_by(capsys, "train", folder, "--net", net, *more)
@@ -507,7 +507,9 @@ def test_a_picture_is_explained_as_it_is_predicted(net, tmp_path, capsys):
     model = load_model(out)
     assert model.shift != 0
     raw = model.preparation.read(file).astype(np.float32)
-    ends = (np.stack([raw, 0 * raw]) - np.float32(model.shift)) / np.float32(model.scale)
+    ends = (
+        np.stack([raw, np.full_like(raw, np.median(raw))]) - np.float32(model.shift)
+    ) / np.float32(model.scale)
     ends = ends if net == "cnn" else ends.reshape(2, -1)
     number = np.array([model.classes.index(told["answer"])])
     parts, _ = integrated_gradients(chance_of(model.network), ends[:1], ends[1], of=[number])

@@ -361,3 +361,39 @@ def test_what_no_generator_can_learn_from_is_refused(options, code, words, made,
     line = ["train", folder, "--task", "generate", "--dry-run", *options]
     got, err = refused(capsys, *line)
     assert got == code and words in err
+
+
+# Shapes in four formats and many sizes
+
+
+def test_shapes_are_told_apart_and_the_heat_map_lies_on_the_shape(tmp_path, capsys):
+    folder, rng = tmp_path / "shapes", np.random.default_rng(7)
+    for kind in ("disc", "square"):
+        (folder / kind).mkdir(parents=True)
+        for i in range(60):
+            drawn(kind, rng, (20, 30))[0].save(folder / kind / f"{i}.{SUFFIXES[i % 4]}")
+    out, options = tmp_path / "run", ["--size", "16", "--width", "8", "--epochs", "12", "--quiet"]
+    result = json.loads(told_by(capsys, "train", folder, *options, "--out", out, "--json").out)
+    assert result["scores"]["n"] == 24 and result["scores"]["accuracy"] >= 0.85
+    model = load_model(out)
+    on_shape = []
+    for i in range(8):
+        picture, _ = drawn("disc", rng, (20, 30))
+        file = tmp_path / f"new{i}.{SUFFIXES[i % 4]}"
+        picture.save(file)
+        answer = json.loads(told_by(capsys, "predict", out, file, "--json").out)["predictions"][0]
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=2e-6)
+        heat = tmp_path / "heat.png"
+        told = json.loads(told_by(capsys, "explain", out, file, "--out", heat, "--json").out)
+        assert told["answer"] == answer["class"]
+        with Image.open(heat) as drawing:
+            assert drawing.width > 2 * 16
+        # The shape is what is dark; its neighbours belong to its edge.
+        dark = model.preparation.read(file).mean(-1) < 140
+        near = np.pad(dark, 1)
+        near = np.any([np.roll(near, (y, x), (0, 1)) for y in (-1, 0, 1) for x in (-1, 0, 1)], 0)
+        near = near[1:-1, 1:-1]
+        places = [tuple(map(int, re.findall(r"\d+", name))) for name in told["parts"]]
+        on_shape.append((np.mean([near[r - 1, c - 1] for r, c in places]), near.mean()))
+    share, by_chance = np.mean(on_shape, 0)
+    assert share > by_chance + 0.2, (share, by_chance)

@@ -152,16 +152,15 @@ def of_pictures(
     if not len(rows):
         raise DataError(f"{file}: there is no row {row} with a picture; it has {len(numbers):,}.")
     picture = found.x[rows]
-    empty = model.scaled(np.zeros_like(picture))
-    parts, gaps, answers, values = parts_of(model, picture, empty, of)
     shape = (*model.shape, 1)[:2] if model.preparation is None else model.preparation.shape[:2]
+    parts, gaps, answers, values = parts_of(model, picture, empty(picture, shape), of)
     channels = parts[0].reshape(*shape, -1).sum(-1)
     path = out or Path(f"{file.stem}-explained.png")
     write_atomic(path, [heat(picture[0].reshape(*shape, -1).mean(-1), channels)])
     strongest = np.argsort(-np.abs(channels), axis=None)[:10]
     return {
         "file": str(file),
-        "compared_with": "an empty picture",
+        "compared_with": "an empty picture of its middle colour",
         "unit": "probability" if model.task == "classify" else model.target.name,
         "largest_gap": float(np.abs(gaps).max()),
         "row": int(numbers[rows[0]]) + 1,
@@ -173,6 +172,16 @@ def of_pictures(
             for i in strongest
         },
     }
+
+
+def empty(picture: np.ndarray, shape: Sequence[int]) -> np.ndarray:
+    """A picture of one colour, the median of this one's: mostly its ground.
+
+    Compared with black, dark things on a light ground would have no part: discs and squares of that kind got 31 % of
+    the sizes of all parts while they are 19 % of the pixels, and get all of them so."""
+    pixels = picture.reshape(int(np.prod(shape)), -1)
+    colour = np.broadcast_to(np.median(pixels, axis=0), pixels.shape)
+    return np.ascontiguousarray(colour, np.float32).reshape(picture.shape)
 
 
 def heat(picture: np.ndarray, parts: np.ndarray, side: int = 448) -> bytes:
