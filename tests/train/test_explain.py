@@ -335,6 +335,33 @@ def test_what_a_text_has_not_is_refused(more, words, writer, capsys):
     assert words in capsys.readouterr().err
 
 
+def test_a_forecast_is_explained_by_the_values_before(tmp_path, capsys):
+    run, file = tmp_path / "run", tmp_path / "v.csv"
+    line = "train series --width 4 --layers 1 --epochs 2 --window 6 --quiet --out"
+    assert command([*line.split(), str(run)]) == 0
+    values = 20 + np.sin(np.arange(30))
+    file.write_text("t,v\n" + "".join(f"t{i},{v!r}\n" for i, v in enumerate(values.tolist())))
+    found = told(capsys, "explain", run, file)
+
+    def forecast(values):
+        file.write_text("t,v\n" + "".join(f"{i},{v!r}\n" for i, v in enumerate(values)))
+        return told(capsys, "predict", run, file)["predictions"][0]["forecast"][0]
+
+    assert found["value"] == pytest.approx(forecast(values.tolist()), rel=1e-6)
+    difference = found["value"] - forecast([values.tolist()[-1]] * 6)
+    assert abs(difference) > 1e-3
+    parts = list(found["parts"].values())
+    assert len(parts) == 6 and parts[-1] == 0  # the last value is what the others are compared with
+    # 64 pieces of a smooth curve; both sides in float32
+    assert sum(parts) == pytest.approx(difference, abs=2e-4)
+    assert next(iter(found["parts"])).startswith("t24: 19.0944, 6 back")
+    assert command(["explain", str(run), str(file), "--row", "1"]) == 2
+    assert "--row is for" in capsys.readouterr().err
+    file.write_text("t,v\n0,1.0\n1,2.0\n")
+    assert command(["explain", str(run), str(file)]) == 1
+    assert "looks back at 6" in capsys.readouterr().err
+
+
 def test_attention_is_for_a_gpt(digits, tmp_path, capsys):
     (tmp_path / "x.csv").write_text("1,2\n")
     assert command(["explain", str(digits), str(tmp_path / "x.csv"), "--attention"]) == 2

@@ -1,4 +1,4 @@
-"""`pellucid explain`: which columns, words, pixels or characters an answer rests on."""
+"""`pellucid explain`: which columns, words, pixels, values or characters an answer rests on."""
 
 import json
 from collections import Counter
@@ -14,7 +14,7 @@ from ..formats.atomic import write_atomic
 from ..train.answer import encoded, read_frame, read_pictures
 from ..train.explain import Words, amount_of, chance_of, integrated_gradients, words_of
 from ..train.run import SavedModel, load_model
-from .explain_text import of_text
+from .explain_sequence import of_series, of_text
 
 FEW = 20  # rows: with fewer the file has no average row worth comparing with
 MOST_ROWS = 5000  # whose mean is told: a second or two, and one part in fifty from that of all
@@ -36,21 +36,20 @@ def explain(
 ) -> None:
     """Run the command; results go to standard output."""
     model = load_model(run)
-    if model.task not in ("classify", "regress", "continue"):
-        raise OptionError(
-            f"{run}: this network was trained to {model.task}; explain answers for classes, amounts and characters."
-        )
+    if model.task not in ("classify", "regress", "continue", "forecast"):
+        raise OptionError(f"{run}: this network makes pictures; it gives no answer to explain.")
     if of is not None and of not in model.classes:
         known = ", ".join(model.classes) or "none: it estimates amounts"
         raise OptionError(f"--class {of!r} is no class of {run}. There are: {known}.")
-    if model.task == "continue":
+    if attention and model.task != "continue":
+        raise OptionError(f"{run}: --attention is for a GPT that continues texts.")
+    if model.task in ("continue", "forecast"):
         if row is not None:
             raise OptionError(
-                f"{run}: --row is for tables and pictures; a text is explained at its end."
+                f"{run}: --row is for tables and pictures; what comes after the end of FILE is explained."
             )
-        told = of_text(model, file, of, out, attention)
-    elif attention:
-        raise OptionError(f"{run}: --attention is for a GPT that continues texts.")
+        is_text = model.task == "continue"
+        told = of_text(model, file, of, out, attention) if is_text else of_series(model, file, out)
     else:
         told = (of_table if model.encoder is not None else of_pictures)(model, file, row, of, out)
     click.echo(

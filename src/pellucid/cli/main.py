@@ -366,7 +366,7 @@ def serve(**options) -> None:
 @as_json
 def explain(**options) -> None:
     """Print which columns of FILE, words of its texts, or pixels of a picture the network's answers
-    rest on; of a text which characters the next one rests on.
+    rest on; of a text or series what the next character or value rests on.
 
     \b
     pellucid explain RUN new.csv               the mean over its rows
@@ -375,7 +375,7 @@ def explain(**options) -> None:
     pellucid explain RUN text.txt --attention
 
     By integrated gradients: the parts sum to the difference between this answer and that for the
-    average row, for an empty picture, or for the mean of all characters."""
+    average row, an empty picture, the mean of all characters, or a past that never changed."""
     from .explain import explain
 
     explain(**options)

@@ -1,7 +1,7 @@
-"""`pellucid explain` for a network that continues texts: the characters that the next one rests on, and who looks at
-whom in a GPT.
+"""`pellucid explain` where something follows: the values of a series that a forecast rests on, the characters of a text
+that the next one rests on, and who looks at whom in a GPT.
 
-T characters of the end of a text, as many as the network looks at"""
+T values or characters of the end, as many as the network looks at"""
 
 import io
 from collections.abc import Sequence
@@ -14,15 +14,41 @@ from ..data.sequence import encode
 from ..formats.atomic import write_atomic
 from ..models.gpt import GPT
 from ..tensor.tensor import Tensor
-from ..train.answer import next_chances
-from ..train.explain import next_character
+from ..train.answer import going_on, look_back, next_chances
+from ..train.explain import amount_of, integrated_gradients, next_character
 from ..train.run import SavedModel
 from ..train.sources import read_text
 from .curve import BLUE, GREY, INK
+from .predict import after
 
 MOST_SHOWN = 40  # characters along the sides of an attention map
 CELL, GAP, SIDE = 12, 20, 22  # pixels: of one pair, between maps, where the characters stand
 SHOWN = {"\n": "\\n", "\t": "\\t", " ": "·"}
+
+
+def of_series(model: SavedModel, file: Path, out: Path | None) -> dict:
+    """The part of each value that the network looks at, in what comes next."""
+    if out is not None:
+        raise OptionError("--out is for pictures; a forecast is explained in words.")
+    times, values = after(model, file)
+    window = model.shape[0]
+    look_back(model, len(values), str(file))
+    seen = model.scales.inputs(values[None, -window:])
+    parts, gaps = integrated_gradients(amount_of(model.network), seen, seen[:, -1:])
+    [forecast] = going_on(model, values, 1, str(file))
+    shown = zip(times[-window:], values[-window:].tolist(), parts.reshape(-1), strict=True)
+    return {
+        "file": str(file),
+        "compared_with": f"a past in which every value is the last one, {values[-1]:.6g}",
+        "unit": model.unit,
+        "largest_gap": float(np.abs(gaps).max()) * model.step,
+        "answer": f"after {times[-1]}",
+        "value": forecast,
+        "parts": {
+            f"{time}: {value:.6g}, {window - i} back": float(part) * model.step
+            for i, (time, value, part) in enumerate(shown)
+        },
+    }
 
 
 def of_text(
