@@ -33,7 +33,10 @@ class History:
     @property
     def has_one_test(self) -> bool:
         """Whether all were tested on the same rows."""
-        return len({tuple(str(r["recipe"].get(n)) for n in DIVIDED_BY) for r in self.runs}) == 1
+        tests = {
+            (r["data_sha256"], *(str(r["recipe"].get(n)) for n in DIVIDED_BY)) for r in self.runs
+        }
+        return len(tests) == 1
 
 
 def histories(found: Sequence[dict]) -> list[History]:

@@ -52,6 +52,7 @@ def describe(path: Path, recipe: dict, result: dict) -> dict:
         "score": None if score is None else {"name": KNOWN[score], "value": scored[score]},
         "epochs": result.get("epochs"),
         "seconds": result.get("seconds"),
+        "data_sha256": result.get("data_sha256"),
         "recipe": recipe,
     }
 
@@ -143,6 +144,9 @@ def difference(chosen: list[dict]) -> dict:
         for key in sorted(settings)
         if len({json.dumps(run.get("recipe", {}).get(key)) for run in chosen}) > 1
     }
+    content = {run["run"]: run.get("data_sha256") for run in chosen}
+    if len({h for h in content.values() if h}) > 1:
+        differing["content of data"] = {run: h and h[:12] for run, h in content.items()}
     return {"settings": differing, "scores": {run["run"]: run.get("score") for run in chosen}}
 
 

@@ -43,7 +43,7 @@ from .pack import unpacked
 from .recipe import Recipe, recipe
 from .report import write_report
 from .samples import COLUMNS, ROWS, Sampler, sheet
-from .sources import OWN_SETTINGS
+from .sources import OWN_SETTINGS, data_sha256
 from .tables import Table, preprocessing, told
 from .tensorboard import EventFile
 
@@ -163,6 +163,7 @@ def train_run(
                 {"format": RUN_FORMAT, "version": RUN_VERSION, "recipe": made.settings()},
             )
         data = made.dataset()
+        known = data_sha256(made, data)
         parts = made.split(data)
         network = made.network(data)
         options = Options(
@@ -208,6 +209,7 @@ def train_run(
             "best_epoch": stopped.best_epoch,
             "stopped": stopped.reason,
             "weights_sha256": weights_sha256(kept.state_dict()),
+            "data_sha256": known,
             "n_parameters": kept.n_parameters,
             "settings": made.settings(),
             **measured,

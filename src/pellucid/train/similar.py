@@ -15,10 +15,8 @@ from ..data.animals import table_file
 from ..data.columns import as_texts
 from ..data.encoder import TextCode
 from ..data.frame import Column
-from ..formats.model_json import read_json
-from .pack import opened
 from .recipe import recipe
-from .run import MODEL, load_model
+from .run import SavedModel, load_model
 from .tables import Table
 
 
@@ -71,7 +69,7 @@ def similar(run: Path, sentence: str, column: str | None = None, top: int = 5) -
         raise DataError(
             f"no word of {sentence[:60]!r} is among the {len(code.terms):,} words and pairs that {run} knows."
         )
-    data = learned_from(run, model.settings)
+    data = learned_from(run, model)
     rows = data.parts.train
     texts = [t or "" for t in as_texts(data.frame[code.name].take(rows))]
     features = data.x[rows, data.encoder.groups[code.name]].astype(np.float64)
@@ -104,18 +102,18 @@ def shared_terms(a: np.ndarray, b: np.ndarray, terms: tuple[str, ...]) -> tuple[
     return tuple(terms[i] for i in order if parts[i] > 0)
 
 
-def learned_from(run: Path, settings: dict) -> Table:
+def learned_from(run: Path, model: SavedModel) -> Table:
     """The table that a run learned from, read again. Raises RunError where it is gone, or is another one now."""
-    file = settings["data"]
+    file = model.settings["data"]
     if not table_file(file).exists():
         raise RunError(
             f"{run} has learned from {file}, which is not there any more. Put it back, "
             f"or go to the folder from which it was named."
         )
-    data = recipe(**settings).dataset()
-    with opened(run) as folder:
-        known = read_json(folder / MODEL)["preprocessing"].get("file", {}).get("sha256")
-    if not isinstance(data, Table) or data.frame is None or data.fingerprint() != known:
+    data = recipe(**model.settings).dataset()
+    if not isinstance(data, Table) or data.frame is None:
+        raise OptionError(f"{run} has learned from {file}, which is too large to look in.")
+    if data.fingerprint() != model.rows_sha256:
         raise RunError(
             f"{run} has learned from {file}, which has changed since: its rows are others now."
         )

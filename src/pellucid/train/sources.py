@@ -4,6 +4,7 @@
 divided, what it can be used for, and the settings that suit it. A text is read as characters, a dated table as a
 series when forecasts are asked for, any other table by its columns (tables.py)."""
 
+import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -330,6 +331,15 @@ SOURCES: dict[str, Source] = {
         own_pictures.table_defaults,
     ),
 }
+
+
+def data_sha256(made: Any, data: Any) -> str:
+    """SHA-256 of the file that is learned from; of a folder, or of what the package carries, of all its numbers."""
+    file = animals.table_file(made.data)
+    if made.kind is None or not file.is_file():
+        return data.fingerprint()
+    with open(file, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def source_of(data: str, values: Mapping[str, Any]) -> tuple[Source, str | None]:
