@@ -124,7 +124,7 @@ def _leaks(frame: Frame, schema: Schema, split: Split) -> list[Finding]:
         if is_leak:
             text = (
                 f"{f.name!r} gives {schema.target!r} away: {how}. If it is not known before {schema.target!r} is, "
-                f"leave it out: --column {quote(f.name)}=identifier"
+                f"leave it out (--column {quote(f.name)}=identifier)."
             )
             found.append(Finding("leak", text, (f.name,)))
     return found
