@@ -110,14 +110,14 @@ def begin(
     return data, start, comment, delimiter or hint or find_delimiter(_sample(data), suffix)
 
 
-def _swallows_lines(frame: Frame) -> bool:
+def swallows_lines(text: str | None) -> bool:
     """Whether a cell holds whole lines of a table: a tab and an end of line."""
-    return any(
-        "\t" in text and ("\n" in text or "\r" in text)
-        for c in frame.columns
-        if c.kind == "text"
-        for text in c.values
-    )
+    return text is not None and "\t" in text and ("\n" in text or "\r" in text)
+
+
+def _swallows_lines(frame: Frame) -> bool:
+    """Whether a cell does."""
+    return any(swallows_lines(text) for c in frame.columns if c.kind == "text" for text in c.values)
 
 
 def _preamble(data: bytes, notes: list[str]) -> tuple[bytes, int, str, str | None]:

@@ -6,8 +6,10 @@ is decided over all pieces (written.py), and only then are they made. N rows of 
 import codecs
 import gzip
 import io
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,7 +17,17 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError
 from .cells import Repairs, column_of, marks_of
-from .delimited import LARGE, MIXED, PLAIN_QUOTES, Table, begin, left_out, refuse_nul
+from .delimited import (
+    LARGE,
+    MIXED,
+    PLAIN_QUOTES,
+    Rows,
+    Table,
+    begin,
+    left_out,
+    refuse_nul,
+    swallows_lines,
+)
 from .dialect import Dialect, QuoteError, line_of, record_end
 from .frame import Column, Frame
 from .regular import Cut, cut_regular, is_header_again, number_like
@@ -68,14 +80,15 @@ def layout_of(
 
     quotes  whether quote marks enclose cells, where tabs part them     sheet  is one of a workbook, not of text"""
     with opened(path) as file:
-        raw = file.read(HEAD)
+        raw = read_from(file, HEAD, path)
         is_all = len(raw) < HEAD
-    encoding = encoding or marked_encoding(raw)
+    marked = None if encoding else marked_encoding(raw)
+    encoding = encoding or marked
     data = as_utf8(raw, encoding, path.name)
     if not is_all:
         data = data[: 1 + max(data.rfind(b"\n"), data.rfind(b"\r"))] or data
-    refuse_nul(data, path.name)
-    notes: list[str] = []
+    check_text(data, path.name, 1)
+    notes = [f"the text is {marked.upper()}."] if marked else []
     whole = len(data)
     suffix = Path(path.name.lower().removesuffix(".gz")).suffix
     data, start, comment, mark = begin(data, path.name, suffix, delimiter, notes)
@@ -111,6 +124,14 @@ def opened(path: Path) -> BinaryIO:
         return gzip.open(path, "rb") if is_packed else open(path, "rb")  # type: ignore[return-value]
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def read_from(file: Any, n: int, path: Path) -> Any:
+    """n bytes or signs more. Raises DataError naming the file."""
+    try:
+        return file.read(n)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: the file is cut, damaged or cannot be read: {error}.") from error
 
 
 def marked_encoding(raw: bytes) -> str | None:
@@ -149,15 +170,23 @@ class Source:
         self.text = None
         if layout.encoding is not None:
             self.text = io.TextIOWrapper(self.file, encoding=layout.encoding, newline="")
-        left = layout.skipped
-        first = self.read(max(left + 4, 4096))
-        first = first.removeprefix(codecs.BOM_UTF8)
+        self.ahead = b""
+
+    def __enter__(self) -> "Source":
+        try:
+            self.skip()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def skip(self) -> None:
+        """What stands above the rows is passed; what was read beyond it is `ahead`."""
+        left = self.layout.skipped
+        first = self.read(max(left + 4, 4096)).removeprefix(codecs.BOM_UTF8)
         while len(first) < left:
             first += self.read(left)
         self.ahead = first[left:]
-
-    def __enter__(self) -> "Source":
-        return self
 
     def __exit__(self, *error: object) -> None:
         (self.text or self.file).close()
@@ -166,15 +195,11 @@ class Source:
         """About n bytes more; none at the end."""
         try:
             if self.text is not None:
-                return self.text.read(n).encode()
-            return self.file.read(n)
+                return read_from(self.text, n, self.layout.path).encode()
+            return read_from(self.file, n, self.layout.path)
         except UnicodeError as error:
             raise DataError(
                 f"{self.layout.name}: not {self.layout.encoding} text ({error})."
-            ) from error
-        except (OSError, EOFError) as error:
-            raise DataError(
-                f"{self.layout.path}: the file is cut, damaged or cannot be read: {error}."
             ) from error
 
 
@@ -195,6 +220,7 @@ def end_of_rows(data: bytes, quotes: bool) -> int:
 class Tally:
     """What is left out of the file, over its pieces."""
 
+    ahead: list[int] = field(default_factory=list)  # blank lines after which no row has come yet
     n: dict[str, int] = field(default_factory=dict)
     lines: dict[str, list[int]] = field(default_factory=dict)
 
@@ -202,6 +228,14 @@ class Tally:
         """Lines of this kind."""
         self.n[what] = self.n.get(what, 0) + len(lines)
         self.lines.setdefault(what, []).extend(lines[: SHOWN - len(self.lines.get(what, []))])
+
+    def add_blank(self, rows: Rows) -> None:
+        """The blank lines of a piece; those at the end of the file do not count."""
+        if rows.cells:
+            within = [line for line, before in rows.blank if before < len(rows.cells)]
+            self.add("blank", [*self.ahead, *within])
+            self.ahead = []
+        self.ahead += [line for line, before in rows.blank if before == len(rows.cells)]
 
     def notes(self) -> list[str]:
         """A sentence for each kind."""
@@ -218,7 +252,7 @@ def cuts(layout: Layout, size: int, numbers: Sequence[int], tally: Tally) -> Ite
     with Source(layout) as source:
         buffer, source.ahead = source.ahead, b""
         while True:
-            more = source.read(max(wanted - len(buffer), 4096))
+            more = source.read(max(wanted - len(buffer), 1))
             buffer += more
             end = end_of_rows(buffer, layout.dialect.quotes) if more else len(buffer)
             if not end and more and len(buffer) < LONGEST:
@@ -246,7 +280,7 @@ def cut_piece(
     layout: Layout, data: bytes, line: int, numbers: Sequence[int], marked: set[int], tally: Tally
 ) -> Cut:
     """The rows of a piece that begins on `line`; marked  of the numbers those with marks of missing values."""
-    check_text(data, layout, line)
+    check_text(data, layout.name, line)
     if b"\r" in data and b'"' not in data and "mixed" not in tally.n:
         n_crlf, n_cr, n_lf = (data.count(end) for end in (b"\r\n", b"\r", b"\n"))
         if n_lf and (n_cr != n_crlf or n_lf != n_crlf):
@@ -264,15 +298,15 @@ def cut_piece(
             return cut
     table = Table(data, layout.name, line, "", None, layout.options, LARGE)
     rows = table.rows(layout.dialect, names, layout.header, is_below=True)
-    tally.add("blank", [at for at, before in rows.blank])
+    tally.add_blank(rows)
     tally.add("comment", rows.comments)
     columns = zip(*rows.cells, strict=True) if rows.cells else [()] * len(names)
     return Cut(np.array(rows.lines, np.int64), {i: list(c) for i, c in enumerate(columns)})
 
 
-def check_text(data: bytes, layout: Layout, line: int) -> None:
-    """Raises DataError for a byte that is no text."""
-    refuse_nul(data, layout.name, line)
+def check_text(data: bytes, name: str, line: int) -> None:
+    """Raises DataError for a byte that is no text; the data begin on `line`."""
+    refuse_nul(data, name, line)
     if data.isascii():
         return
     try:
@@ -280,7 +314,7 @@ def check_text(data: bytes, layout: Layout, line: int) -> None:
     except UnicodeDecodeError as error:
         at = line - 1 + line_of(data, error.start)
         raise DataError(
-            f"{layout.name}, line {at}: byte {data[error.start]:#x} is not UTF-8. Say in what encoding the file is, "
+            f"{name}, line {at}: byte {data[error.start]:#x} is not UTF-8. Say in what encoding the file is, "
             f"such as cp1252 or latin-1 (--encoding)."
         ) from error
 
@@ -303,7 +337,7 @@ def bytes_in_memory(path: Path, **options: Any) -> float:
         packed = getattr(file, "fileobj", None)
         ratio = 1.0
         if packed is not None:
-            n = len(file.read(HEAD))
+            n = len(read_from(file, HEAD, path))
             ratio = n / max(1, packed.tell()) if n == HEAD else 1.0
     return path.stat().st_size * ratio / in_file * in_memory
 
@@ -377,6 +411,10 @@ def is_plain(reading: Reading) -> bool:
     return reading.kind == "number" and reading.style == "plain" and not reading.sign
 
 
+class _Swallowed(Exception):
+    """A cell holds whole lines of a table: a tab and an end of line."""
+
+
 class _Again(Exception):
     """Columns whose cells must all be seen as they are written."""
 
@@ -389,29 +427,48 @@ def survey(path: Path, size: int, most: int, **options: Any) -> Survey:
 
     size     bytes of a piece        most   rows of the sample
     options  those of reading.read_table"""
-    layout = layout_of(path, **options)
+    # Many writers of tab-separated text know no quoting: there a quote mark may open a cell and close nothing.
+    try:
+        return _looked(layout_of(path, **options), size, most)
+    except _Swallowed:
+        try:
+            return _looked(layout_of(path, quotes=False, **options), size, most)
+        except DataError:
+            return _looked(layout_of(path, **options), size, most, may_swallow=True)
+    except QuoteError as error:
+        layout = layout_of(path, quotes=False, **options)
+        if layout.dialect.delimiter != "\t":
+            raise
+        try:
+            return _looked(layout, size, most)
+        except DataError:
+            raise error from None
+
+
+def _looked(layout: Layout, size: int, most: int, may_swallow: bool = False) -> Survey:
+    """Looks as often as is needed to see what decides."""
     written_out: set[int] = set()
     while True:
         try:
-            return _surveyed(layout, size, most, written_out)
+            return _surveyed(layout, size, most, written_out, may_swallow)
         except _Again as again:
             assert not again.columns <= written_out
             written_out |= again.columns
-        except QuoteError:
-            # Many writers of tab-separated text know no quoting.
-            if layout.dialect != Dialect("\t"):
-                raise
-            layout = layout_of(path, quotes=False, **options)
 
 
-def _surveyed(layout: Layout, size: int, most: int, written_out: set[int]) -> Survey:
+def _surveyed(
+    layout: Layout, size: int, most: int, written_out: set[int], may_swallow: bool
+) -> Survey:
     marks = marks_of(layout.options.get("missing"))
     names = layout.names
     numbers = [i for i in layout.numbers if i not in written_out]
     facts = [Written() for _ in names]
     seen_as_numbers: set[int] = set()
     tally, drawn, n = Tally(), Sample(most), 0
+    is_suspect = layout.dialect == Dialect("\t") and not may_swallow
     for cut in cuts(layout, size, numbers, tally):
+        if is_suspect and any(map(swallows_lines, chain.from_iterable(cut.texts.values()))):
+            raise _Swallowed
         for i, w in facts_of(layout, cut, marks[1], written_out).items():
             try:
                 facts[i] = facts[i].joined(w)
