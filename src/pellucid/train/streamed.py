@@ -23,7 +23,7 @@ from ..base.errors import DataError, OptionError
 from ..base.machine import available_memory
 from ..data.dataset import Split
 from ..data.frame import Column, Frame
-from ..data.row_file import BLOCK, RowFile, RowWriter, nearby_order, said_bytes
+from ..data.row_file import BLOCK, RowFile, RowWriter, said_bytes
 from . import tables
 from .tables import (
     DECIDED_BY,
@@ -65,7 +65,7 @@ class Streamed(Table):
     def order(self, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
         """The rows shuffled so that such that come together lie near each other."""
         window = int(self.memory * WINDOW) // (BLOCK * 4 * self.n_features)
-        return nearby_order(np.asarray(rows, np.int32), seed, epoch, max(16, window))
+        return self.rows.order(rows, seed, epoch, max(16, window))
 
     def release(self) -> None:
         """Gives the memory of rows that were looked at back."""
