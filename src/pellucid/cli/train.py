@@ -16,6 +16,7 @@ import numpy as np
 from ..base.errors import OptionError, RunError
 from ..data.dataset import Split
 from ..formats.atomic import write_atomic
+from ..train.diagnose import overfitting
 from ..train.estimate import Estimate, estimate
 from ..train.events import EpochDone, Finished, Progress, Stopped
 from ..train.metrics import confusion_text
@@ -257,6 +258,7 @@ def report(finished: Finished) -> str:
         if result["best_epoch"]
         else f"the network is in {finished.run}"
     )
+    early = " (early stopping)" if str(result.get("stopped")).startswith("early stopping") else ""
     task = result["settings"].get("task", "classify")
     is_table = result["settings"].get("kind") == "table"
     shown = report_rows if task == "classify" and "scores" in result else REPORTS[task]
@@ -265,7 +267,8 @@ def report(finished: Finished) -> str:
     lines = [
         *shown(result, finished.run),
         "",
-        f"{result['epochs']} epochs in {result['seconds']:.1f} s; {kept}",
+        *([overfitting(since)] if (since := result.get("overfitting_since")) else []),
+        f"{result['epochs']} epochs in {result['seconds']:.1f} s{early}; {kept}",
     ]
     if sys.stdout.isatty():
         lines.append(f"Next: {NEXT['regress' if is_table else task].format(finished.run)}")

@@ -121,7 +121,17 @@ class Rule:
     end: tuple[float, float]
 
 
-Shape = Line | Dots | Bars | Rule
+@dataclass(frozen=True)
+class Band:
+    """The room between two lines over the same x; where one of them breaks there is none."""
+
+    x: Sequence[float]
+    low: Sequence[float | None]
+    high: Sequence[float | None]
+    style: int = 0
+
+
+Shape = Line | Dots | Bars | Rule | Band
 Limits = tuple[float, float]
 
 
@@ -234,6 +244,8 @@ def _ys(shape: Shape) -> Sequence[float | None]:
         return (shape.start[1], shape.end[1])
     if isinstance(shape, Bars):
         return [0.0, *shape.heights]
+    if isinstance(shape, Band):
+        return [*shape.low, *shape.high]
     return [*shape.y, *shape.low, *shape.high] if isinstance(shape, Dots) else shape.y
 
 
@@ -288,6 +300,8 @@ class _Axes:
             return self.dots(shape)
         if isinstance(shape, Bars):
             return self.bars(shape)
+        if isinstance(shape, Band):
+            return self.band(shape)
         (x0, y0), (x1, y1) = shape.start, shape.end
         d = f"M{self.x(x0):.1f} {self.y(y0):.1f}L{self.x(x1):.1f} {self.y(y1):.1f}"
         return tag("path", d=d, class_="rule")
@@ -304,6 +318,16 @@ class _Axes:
                 d.append("h0")  # a point without neighbours shows as a dot
             pen_is_up = False
         return tag("path", d="".join(d), class_=f"line {style(shape.style)}")
+
+    def band(self, shape: Band) -> Markup:
+        """One area: along the first line and back along the second."""
+        sides = [
+            [(x, y) for x, y in _fewer(shape.x, ys) if y is not None and math.isfinite(y)]
+            for ys in (shape.low, shape.high)
+        ]
+        places = [f"{self.x(x):.1f} {self.y(y):.1f}" for x, y in (*sides[0], *reversed(sides[1]))]
+        d = f"M{'L'.join(places)}z" if places else ""
+        return tag("path", d=d, class_=f"band {style(shape.style)}")
 
     def dots(self, shape: Dots) -> Markup:
         """Many as one path of dots; those with a range or a size one by one."""

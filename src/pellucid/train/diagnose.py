@@ -1,6 +1,7 @@
-"""Where a number stopped being finite: the batch is run layer by layer, outside any compiled step."""
+"""What went wrong: where a number stopped being finite (the batch is run layer by layer, outside any compiled step),
+and from which epoch on a network only learned by heart."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -57,6 +58,44 @@ def describe_non_finite(
     return (
         f"the loss is not finite, though every layer's output is: it begins in the loss of "
         f"{_rows(worst, data.name)}."
+    )
+
+
+LATER = 3  # epochs after the best one at least: fewer say nothing
+RISE = 0.01  # of the validation loss, at least
+NOISE = 2.5  # times what it goes up and down anyway
+
+
+def overfitting_since(training: Sequence[float], validation: Sequence[float]) -> int | None:
+    """The first epoch (from 1) after which the validation loss only rose while the training loss fell on.
+
+    training, validation  the losses of all epochs
+    None where it did not turn up, by more than it goes up and down anyway, or not for three epochs at least."""
+    v, t = np.asarray(validation, np.float64), np.asarray(training, np.float64)
+    if len(v) < LATER + 1 or not (np.isfinite(v).all() and np.isfinite(t).all()):
+        return None
+    # Of three epochs the mean: one alone may be lowest by chance.
+    wide = np.concatenate([v[:1], v, v[-1:]])
+    smooth = (wide[:-2] + wide[1:-1] + wide[2:]) / 3
+    near = max(0, int(np.argmin(smooth)) - 1)
+    best = near + int(np.argmin(v[near : near + 3]))
+    after = v[best + 1 :]
+    if len(after) < LATER:
+        return None
+    earlier, later = after[: len(after) // 2].mean(), after[len(after) // 2 :].mean()
+    # The deviation of noise, by second differences: a trend is none.
+    usual = float(np.median(np.abs(np.diff(v[best:], n=2)))) / (0.6745 * np.sqrt(6))
+    is_up = later - v[best] > max(RISE * abs(v[best]), NOISE * usual)
+    # The lowest of many lies low by chance; that it goes on rising does not come by chance.
+    is_rising = later - earlier > NOISE * usual * np.sqrt(4 / len(after))
+    return best + 2 if is_up and is_rising and t[best + 1 :].min() < t[best] else None
+
+
+def overfitting(since: int) -> str:
+    """What is said about it."""
+    return (
+        f"Overfitting since epoch {since}: from there on only the loss on the rows to learn falls. More rows, "
+        f"--dropout or --l2 make the difference smaller."
     )
 
 

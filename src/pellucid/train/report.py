@@ -23,7 +23,8 @@ from .. import __version__
 from ..base.errors import FormatError
 from ..formats.atomic import write_atomic
 from ..formats.model_json import read_json
-from .charts import Line, Markup, Rule, chart, data, join, limits, offline_page, tag
+from .charts import Band, Line, Markup, Rule, chart, data, join, limits, offline_page, tag
+from .diagnose import overfitting
 from .report_parts import (
     FIGURES,
     MOST_ROWS,
@@ -108,7 +109,7 @@ svg text{font-size:12px;fill:var(--quiet);stroke:none}
 .range{stroke-width:1.5;stroke-opacity:.7}
 .s0{stroke:var(--c0);color:var(--c0)}.s1{stroke:var(--c1);color:var(--c1)}.s2{stroke:var(--c2);color:var(--c2)}
 .s3{stroke:var(--c3);color:var(--c3)}.s4{stroke:var(--c4);color:var(--c4)}.s5{stroke:var(--c5);color:var(--c5)}
-.dot,.bar{fill:currentColor;stroke:none}.bar{fill-opacity:.75}
+.dot,.bar,.band{fill:currentColor;stroke:none}.bar{fill-opacity:.75}.band{fill-opacity:.12}
 .line.s1{stroke-dasharray:7 4}.line.dash1{stroke-dasharray:2 4}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.1rem 1rem;margin:.2rem 0 0;padding:0;font-size:.9rem}
 .sign{width:22px;height:10px;margin-right:.35rem}
@@ -355,6 +356,8 @@ def _learning(history: Sequence[Mapping], result: Mapping) -> Markup | None:
         charts.append(_curves("Accuracy", epochs, shares, best))
     stopped = result.get("stopped")
     said = f"{str(stopped)[:1].upper()}{str(stopped)[1:]}." if stopped else None
+    if since := result.get("overfitting_since"):
+        said = f"{said or ''} {overfitting(int(since))}".strip()
     if not best and not others:
         said = said or "No epoch was chosen by validation: the last weights were kept."
     names = [*losses]
@@ -378,6 +381,8 @@ def _curves(
 ) -> Markup:
     """A line for each name, over the epochs; a rule at the best one."""
     lines: list[Any] = [Line(epochs, ys, i) for i, ys in enumerate(values.values())]
+    if "validation" in values and "training" in values:
+        lines.insert(0, Band(epochs, values["training"], values["validation"], 1))
     room = limits([y for ys in values.values() for y in ys])
     if best and room:
         lines.insert(0, Rule((best, room[0]), (best, room[1])))
@@ -389,6 +394,8 @@ def _curves(
     caption = f"{what}."
     if best:
         caption += f" The dotted line marks epoch {best}, whose weights were kept."
+    if "validation" in values:
+        caption += " The shaded room is what the rows to learn are known better than others."
     return figure(picture, caption, dict(enumerate(values)))
 
 

@@ -33,6 +33,7 @@ from ..models.samples import fixed_noise
 from ..nn.init import blank
 from ..tensor.tensor import Tensor
 from .balance import restore_shares
+from .diagnose import overfitting_since
 from .evaluation import predict
 from .events import EpochDone, Event, Finished, Stopped
 from .lock import RunLock
@@ -208,6 +209,10 @@ def train_run(
             "epochs": stopped.epochs,
             "best_epoch": stopped.best_epoch,
             "stopped": stopped.reason,
+            "overfitting_since": overfitting_since(
+                [e.train.loss for e in stopped.history if e.validation],
+                [e.validation.loss for e in stopped.history if e.validation],
+            ),
             "weights_sha256": weights_sha256(kept.state_dict()),
             "data_sha256": known,
             "n_parameters": kept.n_parameters,

@@ -261,9 +261,9 @@ def names(column: Column) -> tuple[str, ...]:
 def load_own_series(made: Any) -> Series:
     """A column of a dated table."""
     found = read_dated(made.data, made.target, reading(vars(made)), made.time)
-    if len(found.values) < FEWEST_VALUES:
+    if (n := len(found.values)) < FEWEST_VALUES:
         raise DataError(
-            f"{made.data}: {len(found.values)} values are too few to learn to forecast from; give {FEWEST_VALUES} or more."
+            f"{made.data}: {n} values are too few to learn to forecast from; give {FEWEST_VALUES} or more."
         )
     where = "; ".join([f"column {found.target!r} of {made.data}", *found.notes])
     return scaled_series(
