@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("optuna")
 from pellucid.cli.main import run as command
 from pellucid.cli.options import Duration
-from pellucid.cli.tune import told
+from pellucid.cli.tune import option, told
 from pellucid.train.recipe import recipe
 from pellucid.train.tune import Try, propose, tune
 
@@ -89,3 +89,33 @@ def test_a_failed_try_is_valid_json():
 def test_the_time_ends_the_search():
     tries = list(tune("digits", {"epochs": 1000, "patience": 0, "net": (4,)}, 1.0, None))
     assert tries[-1].state == "stopped" and tries[-1].epochs < 1000
+
+
+def test_the_command_repeats_how_the_table_is_read(tmp_path, capsys):
+    lines = [f"{i % 7},{i % 3},{'-' if i == 9 else i % 5},{'ab'[i % 2]}" for i in range(80)]
+    path = tmp_path / "odd name.csv"
+    path.write_text("\n".join(["a;b;c;y", *(line.replace(",", ";") for line in lines)]) + "\n")
+    words = [str(path), "--target", "y", "--delimiter", ";", "--header", "--column", "a=category",
+             "--column", "b=category", "--missing", "-", "--missing", "?", "--class-weights", "none",
+             "--group", "c", "--epochs", "1"]  # fmt: skip
+    assert command(["tune", *words, "--tries", "1", "--json", "--quiet"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    again = shlex.split(found["command"])
+    assert again[:3] == ["pellucid", "train", str(path)]
+    assert command([*again[1:], "--dry-run", "--json", "--quiet"]) == 0
+    assert sorted(again[2:]) == sorted(words)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("header", False, ["--no-header"]),
+        ("strict", True, ["--strict"]),
+        ("columns", {"a b": "text", "c=d": "number"}, ["--column", "a b=text", "--column", "c=d=number"]),
+        ("net", (64, 32), ["--net", "64-32"]),
+        ("net", (), ["--net", "none"]),
+        ("class_weights", "root", ["--class-weights", "root"]),
+    ],
+)  # fmt: skip
+def test_settings_as_the_command_line_takes_them(name, value, words):
+    assert option(name, value) == words

@@ -29,7 +29,6 @@ from .options import (
     of_writing,
     optimizer,
     seed,
-    target,
     task,
     threads,
 )
@@ -383,9 +382,10 @@ def explain(**options) -> None:
 
 @cli.command(epilog=EXIT_CODES)
 @a_data_set
+@of_a_table
+@of_pictures
 @click.option("--for", "seconds", type=Duration(), help="How long to search.")
 @click.option("--tries", type=click.IntRange(1), help="How many settings to try at most.")
-@target
 @task
 @click.option("--net", type=Layers(NETWORKS), help="Only this network.  [default: searched for]")
 @optimizer

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..train.tune import Try, tune
+from .train import given_settings
 
 
 def search(
@@ -25,7 +26,7 @@ def search(
         from ..runtime.team import set_threads
 
         set_threads(threads)
-    given = {k: v for k, v in given.items() if v is not None}
+    given = {k: v for k, v in given_settings(given).items() if v is not None}
     found: list[Try] = []
     try:
         for t in tune(data, given, seconds, tries, given.get("seed", 0)):
@@ -70,7 +71,18 @@ def shown(value: Any) -> str:
     return str(value)
 
 
+def option(name: str, value: Any) -> list[str]:
+    """The words that give this setting on the command line; what may be repeated is."""
+    if name == "columns":
+        return [word for column, use in value.items() for word in ("--column", f"{column}={use}")]
+    if isinstance(value, list):
+        return [word for v in value for word in (f"--{name}", str(v))]
+    if isinstance(value, bool):
+        return [f"--{name}" if value else f"--no-{name}"]
+    return [f"--{name.replace('_', '-')}", shown(value)]
+
+
 def command(data: str, settings: Mapping[str, Any]) -> str:
     """The command that trains with these settings."""
-    options = (f"--{k} {shlex.quote(shown(v))}" for k, v in settings.items())
-    return " ".join(["pellucid train", shlex.quote(data), *options])
+    options = [word for name, value in settings.items() for word in option(name, value)]
+    return shlex.join(["pellucid", "train", data, *options])
