@@ -244,8 +244,56 @@ def test_the_words_that_mattered_are_named(letters, capsys):
     assert next(iter(found["ham"]["words"])) == "'lunch'"
     assert command(["explain", str(run), str(file), "--top", "2"]) == 0
     lines = capsys.readouterr().out.split("\n\n")
-    assert "most for spam" in lines[2] and "'prize'" in lines[2].splitlines()[1]
+    assert (
+        "most for kind = spam, in the mean of the" in lines[2]
+        and "'prize'" in lines[2].splitlines()[1]
+    )
     assert len(lines[2].strip().splitlines()) == 3
+
+
+def test_words_for_one_class_are_those_of_all_rows(letters, capsys):
+    run, file = letters
+    found = told(capsys, "explain", run, file, "--class", "spam")["words"]["text"]
+    assert list(found) == ["spam"] and found["spam"]["rows"] == 240
+    words = found["spam"]["words"]
+    assert next(iter(words)) == "'prize'" and words["'lunch'"] < 0
+    assert command(["explain", str(run), str(file), "--class", "spam"]) == 0
+    assert "in the mean of all 240 rows" in capsys.readouterr().out
+
+
+def test_words_that_raise_and_lower_amounts(tmp_path, capsys):
+    rng = np.random.default_rng(2)
+    lines = ["text,price"]
+    for _ in range(200):
+        words = rng.choice("flat room view lake near park dear cheap".split(), 5)
+        price = 100 + 40 * ("dear" in words) - 40 * ("cheap" in words)
+        lines.append(f"{' '.join(words)},{price + rng.normal():.3f}")
+    file, run = tmp_path / "flats.csv", tmp_path / "run"
+    file.write_text("\n".join(lines) + "\n")
+    line = [
+        "train",
+        file,
+        "--target",
+        "price",
+        "--task",
+        "regress",
+        "--column",
+        "text=text",
+        "--net",
+        "16",
+    ]
+    assert (
+        command([*map(str, line), "--lr", "0.02", "--epochs", "20", "--quiet", "--out", str(run)])
+        == 0
+    )
+    words = told(capsys, "explain", run, file)["words"]["text"]["price"]["words"]
+    single = [w for w in words if " " not in w]
+    assert single[0] == "'dear'" and single[-1] == "'cheap'"
+    assert words["'dear'"] > 0 > words["'cheap'"]
+    assert command(["explain", str(run), str(file), "--top", "5"]) == 0
+    out = capsys.readouterr().out
+    assert "Words of 'text' that change price most, in the mean of all 200 rows" in out
+    assert "'dear'" in out and "'cheap'" in out
 
 
 def test_of_a_large_table_rows_evenly_apart_are_explained(letters, capsys, monkeypatch):

@@ -94,6 +94,7 @@ def of_table(
         if is_average
         else "the average of what was learned from",
         "unit": "probability" if model.task == "classify" else model.target.name,
+        "target": model.target.name,
         "largest_gap": float(np.abs(gaps).max()),
     }
     if row is not None:
@@ -209,30 +210,22 @@ def words(told: dict, top: int) -> list[str]:
     if "parts" in told:
         value = f"{100 * told['value']:.1f} %" if percent else f"{told['value']:.6g}"
         row = f" row {told['row']}" if "row" in told else ""
-        answer = repr(told["answer"]) if "text" in told else told["answer"]
+        answer = repr(told["answer"]) if "text" in told else named(told["answer"], told)
         head = f"{told['file']}{row}: {answer}, {value}. Compared with {told['compared_with']}:"
-        parts = told["parts"]
+        shown = strongest(told["parts"], top, percent)
     else:
         of = f" of {told['of_rows']:,}" if told["rows"] < told["of_rows"] else ""
         head = (
             f"{told['file']}, {told['rows']:,}{of} rows: how much each column changes the answer, in the mean. "
             f"Compared with {told['compared_with']}:"
         )
-        parts = told["mean_size"]
-    lines = [head, *strongest(parts, top, percent)]
+        shown = strongest(told["mean_size"], top, percent, signed=False)
+    lines = [head, *shown]
     for column, found in told.get("words", {}).items():
         if "row" in told:
             lines += ["", f"Words of {column!r}:", *strongest(found, top, percent)]
-            continue
-        for answer, of in list(found.items())[:MOST_ANSWERS]:
-            best = [(n, v) for n, v in list(of["words"].items())[:top] if v > 0]
-            title = (
-                f"Words of {column!r} that speak most for {answer}, in the mean of the {of['rows']:,} rows with that "
-                f"answer:"
-            )
-            lines += ["", title, *bars(best, percent)]
-        if len(found) > MOST_ANSWERS:
-            lines.append(f"and {len(found) - MOST_ANSWERS} more answers (--json has them)")
+        else:
+            lines += words_of_column(column, found, told, top)
     if "picture" in told:
         lines.append(f"Blue speaks for it, red against it: {told['picture']}")
     if "attention" in told:
@@ -240,26 +233,55 @@ def words(told: dict, top: int) -> list[str]:
     return lines
 
 
-def strongest(parts: dict[str, float], top: int, percent: bool) -> list[str]:
-    """Bars of the largest parts, and what the others are at most."""
-    shown = sorted(parts.items(), key=lambda p: -abs(p[1]))
-    lines = bars(shown[:top], percent)
-    if len(shown) > top:
-        rest = sum(abs(v) for _, v in shown[top:])
-        lines.append(f"{len(shown) - top} more together at most {size(rest, percent).lstrip('+')}")
+def named(answer: str, told: dict) -> str:
+    """'Survived = 1' of a table's classes; an amount has its column's name already."""
+    is_class = told.get("target") is not None and told["unit"] == "probability"
+    return f"{told['target']} = {answer}" if is_class else answer
+
+
+def words_of_column(column: str, found: dict, told: dict, top: int) -> list[str]:
+    """For each answer the words that speak most for it; of amounts those that change it most."""
+    percent, lines = told["unit"] == "probability", []
+    for answer, of in list(found.items())[:MOST_ANSWERS]:
+        rows = (
+            f"all {of['rows']:,} rows"
+            if of["rows"] == told["rows"]
+            else f"the {of['rows']:,} rows answered so"
+        )
+        if percent:
+            title = f"speak most for {named(answer, told)}"
+            shown = bars([(n, v) for n, v in list(of["words"].items())[:top] if v > 0], percent)
+        else:
+            title = f"change {answer} most"
+            shown = strongest(of["words"], top, percent)
+        lines += ["", f"Words of {column!r} that {title}, in the mean of {rows}:", *shown]
+    if len(found) > MOST_ANSWERS:
+        lines.append(f"and {len(found) - MOST_ANSWERS} more answers (--json has them)")
     return lines
 
 
-def bars(parts: Sequence[tuple[str, float]], percent: bool) -> list[str]:
-    """A line each: name, signed size, bar."""
+def strongest(parts: dict[str, float], top: int, percent: bool, signed: bool = True) -> list[str]:
+    """Bars of the largest parts, and what the others are at most."""
+    shown = sorted(parts.items(), key=lambda p: -abs(p[1]))
+    lines = bars(shown[:top], percent, signed)
+    if len(shown) > top:
+        rest = sum(abs(v) for _, v in shown[top:])
+        lines.append(f"{len(shown) - top} more together at most {size(rest, percent, False)}")
+    return lines
+
+
+def bars(parts: Sequence[tuple[str, float]], percent: bool, signed: bool = True) -> list[str]:
+    """A line each: name, size, bar; the bar of a size without sign is of another kind."""
     most = max((abs(v) for _, v in parts), default=0.0) or 1.0
     width = max((len(name) for name, _ in parts), default=0)
-    return [
-        f"  {name:{width}}  {size(v, percent):>10}  {('+' if v > 0 else '-') * round(BAR * abs(v) / most)}".rstrip()
-        for name, v in parts
-    ]
+    lines = []
+    for name, v in parts:
+        bar = ("=" if not signed else "+" if v > 0 else "-") * round(BAR * abs(v) / most)
+        lines.append(f"  {name:{width}}  {size(v, percent, signed):>10}  {bar}".rstrip())
+    return lines
 
 
-def size(value: float, percent: bool) -> str:
-    """'+12.3 %' or '-1234'."""
-    return f"{100 * value:+.1f} %" if percent else f"{value:+.4g}"
+def size(value: float, percent: bool, signed: bool) -> str:
+    """'+12.3 %' or '-1234'; '12.3 %' without sign."""
+    sign = "+" if signed else ""
+    return f"{100 * value:{sign}.1f} %" if percent else f"{value:{sign}.4g}"
