@@ -44,6 +44,11 @@ def test_many_kinds_need_many_rows(tmp_path, capsys):
     assert means[-1] > means[0] + 0.1
     assert found["each_doubling"]["low"] > 0
     assert found["sentence"].startswith("More data would likely help: from ")
+    gain = found["each_doubling"]
+    figures = [f"{100 * gain[k]:+.2g}" for k in ("gain", "low", "high")]
+    assert (
+        "changed the accuracy by {} points (95 %: {} to {})".format(*figures) in found["sentence"]
+    )
     with Image.open(picture) as image:
         assert image.size == (960, 640)
 
@@ -68,6 +73,8 @@ def test_amounts_are_judged_in_their_unit(tmp_path, capsys):
     picture = tmp_path / "p.png"
     found = json.loads(told(capsys, "curve", path, "--target", "y", *few, "--out", picture))
     assert found["score"] == "RMSE" and len(found["points"]) == 5
+    gain = found["each_doubling"]  # a gain is a fall of the RMSE
+    assert f"by {-gain['gain']:+.2g} (95 %: {-gain['high']:+.2g} to" in found["sentence"]
     best = min(p["mean"] for p in found["points"])
     assert 50 < best < 700  # the noise has a deviation of 100, the amounts one of 1,000
 

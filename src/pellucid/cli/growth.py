@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..formats.atomic import write_atomic
-from ..train.growth import SCORES, Outlook, Point, Score, grow, outlook
+from ..train.growth import LARGEST, SCORES, Outlook, Point, Score, grow, outlook
 from ..train.recipe import recipe
 from .curve import Panel, draw
 from .train import given_settings
@@ -96,12 +96,14 @@ def words(points: list[Point], ahead: Outlook, score: Score) -> str:
         return "Whether more data would help cannot be told: there are too few sizes and repeats (--repeats)."
     unit = " points" if score.name == "accuracy" else ""
     times = 100 if unit else 1
-    amount, low, high = (times * v for v in (ahead.gain, ahead.low, ahead.high))
-    first = points[max(0, len(points) - 3)].rows
-    better = "" if score.is_better_high else ", less is better"
+    # As the figure itself moves: of an RMSE a gain is a fall.
+    sign = 1 if score.is_better_high else -1
+    amount, low, high = (times * sign * v for v in (ahead.gain, *(ahead.low, ahead.high)[::sign]))
+    first = points[max(0, len(points) - LARGEST)].rows
+    better = "" if score.is_better_high else "; less is better"
     gained = (
-        f"from {first:,} to {points[-1].rows:,} rows each doubling has improved the {score.name} by {amount:.2g}{unit} "
-        f"(95 %: {low:.2g} to {high:.2g}{better})"
+        f"from {first:,} to {points[-1].rows:,} rows each doubling has changed the {score.name} by {amount:+.2g}{unit} "
+        f"(95 %: {low:+.2g} to {high:+.2g}{better})"
     )
     return {
         "help": f"More data would likely help: {gained}.",
