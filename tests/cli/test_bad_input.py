@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from pellucid.cli import main as command
+from pellucid.train.metrics import perplexity
 
 SMALL = ["--net", "4", "--epochs", "1"]
 
@@ -172,6 +173,15 @@ REFUSED = {
     "lines that are no JSON": (
         lambda d: [write(d / "p.jsonl", "nonsense"), "--target", "a"], 1, ["p.jsonl, line 1", "no JSON"],
     ),
+    "nothing to judge digits by": (
+        lambda d: ["digits", "--test", "0"], 2, ["--test 0", "digits", "--test 0.1"],
+    ),
+    "nothing to judge a text by": (
+        lambda d: [write(d / "t.txt", "round the garden " * 20), "--test", "0"], 2, ["--test 0", "t.txt"],
+    ),
+    "nothing to judge a series by": (
+        lambda d: [wave(d / "s.csv", range(120)), *FORECAST, "--test", "0.001"], 2, ["--test 0.001", "s.csv"],
+    ),
     "an --out that is a file": (
         lambda d: [people(d / "p.csv"), *BOUGHT, "--out", d / "p.csv", *SMALL], 1,
         ["p.csv: cannot be used as run folder", "--out"],
@@ -188,7 +198,8 @@ def test_what_cannot_be_learned_from_is_refused_in_one_sentence(what, tmp_path, 
     found, err = tell(capsys, "train", *arguments, "--quiet")
     assert found == code and all(w in err for w in words), err
     assert len(sentence(err).splitlines()) == 1 and sentence(err)[0] != "<", err
-    assert not (tmp_path / "run" / "model.json").exists()
+    # Nothing that would be in the way when the same is tried with better data.
+    assert {p.name for p in (tmp_path / "run").glob("*")} <= {"lock"}
 
 
 def sentence(err):
@@ -224,6 +235,11 @@ def test_gaps_and_unsorted_dates_are_told(tmp_path, capsys):
 def test_pictures_of_one_pixel_are_learned_and_told(tmp_path, capsys):
     told = plan(capsys, pictures(tmp_path / "dots", side=1), "--width", "2", "--dry-run")
     assert "24 pictures have a single pixel" in told
+
+
+def test_a_loss_beyond_all_bounds_still_has_a_perplexity():
+    assert perplexity(0.0) == 1 and perplexity(1.0) == pytest.approx(np.e)
+    assert 1e307 < perplexity(5000.0) < np.inf  # exp of it is more than a number can be
 
 
 # A run folder of a newer version, or a damaged one

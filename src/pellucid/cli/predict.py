@@ -2,7 +2,6 @@
 next in a series; the characters that may come next in a text; a CSV of answers to every row of a table."""
 
 import json
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from ..data.series import read_series
 from ..train.answer import encoded, going_on, next_chances, read_frame, read_pictures, shares
 from ..train.baselines import errors
 from ..train.evaluation import evaluate
+from ..train.metrics import perplexity
 from ..train.recipe import recipe
 from ..train.run import SavedModel, load_model
 from ..train.sources import names, read_dated, read_text
@@ -274,11 +274,11 @@ def predict_text(
         score = evaluate(model.network, data, rows)
         after = shares(model.classes, next_chances(model, codes), top)
         told.append(
-            {"file": str(file), "loss": score.loss, "perplexity": math.exp(score.loss),
+            {"file": str(file), "loss": score.loss, "perplexity": perplexity(score.loss),
              "accuracy": score.accuracy, "n": score.n, "next": after}
         )  # fmt: skip
         lines.append(
-            f"{file}: {score.loss:.3f} nats a character, perplexity {math.exp(score.loss):.2f}; next: "
+            f"{file}: {score.loss:.3f} nats a character, perplexity {perplexity(score.loss):.2f}; next: "
             + ", ".join(f"{c!r} {percent(p)}" for c, p in after.items())
         )
     return told, lines

@@ -114,7 +114,7 @@ def seen_by_simple(data: Any) -> np.ndarray:
 def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict) -> dict:
     """Perplexity of each part, and that of counting characters and pairs of characters."""
     for score in scores.values():
-        score["perplexity"] = math.exp(score["loss"])
+        score["perplexity"] = m.perplexity(score["loss"])
     # All characters that the network was allowed to learn from, and all that it is tested on.
     learned = data.codes[: parts.validation[0] if len(parts.validation) else parts.test[0]]
     tested = data.codes[parts.test[0] :]
@@ -124,7 +124,7 @@ def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict
         "bigram": baselines.bigram_loss(learned, tested, n),
     }
     return {
-        "baseline": {k: {"loss": v, "perplexity": math.exp(v)} for k, v in losses.items()},
+        "baseline": {k: {"loss": v, "perplexity": m.perplexity(v)} for k, v in losses.items()},
         "characters": n,
     }
 

@@ -2,6 +2,7 @@
 
 N rows, C classes"""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,11 @@ class Metrics:
         """For JSON."""
         shares = {} if self.accuracy is None else {"accuracy": self.accuracy}
         return {"loss": self.loss, **shares, **self.others, "n": self.n}
+
+
+def perplexity(loss: float) -> float:
+    """exp of a mean loss in nats: among so many equally likely characters it is as hard to guess."""
+    return math.exp(min(loss, 709.0))  # above, there is no number left for it
 
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:

@@ -165,8 +165,14 @@ class Recipe:
         return self.source.load(self)
 
     def split(self, data: Any) -> Split:
-        """Its parts."""
-        return self.source.split(data, self)
+        """Its parts. Raises OptionError where nothing is left of what cannot be judged otherwise."""
+        parts = self.source.split(data, self)
+        if not len(parts.test) and self.kind not in ("table", "pictures"):
+            raise OptionError(
+                f"--test {self.test:g} leaves nothing of {self.data} to judge the network by. Give a part above 0, "
+                f"such as --test 0.1."
+            )
+        return parts
 
     def network(self, data: Any) -> Any:
         """The network with its initial weights, which follow from the seed alone."""

@@ -1,6 +1,6 @@
 """A run folder: a recipe becomes a trained network on disk.
 
-run.json                the recipe, written first: what --resume continues
+run.json                the recipe, written before the first step: what --resume continues
 checkpoint.safetensors  the state of the run, replaced whole every few seconds
 model.safetensors       the best weights          model.json  what network they belong to
 metrics.json            the result and one row per epoch          report.html  the same for people
@@ -158,15 +158,15 @@ def train_run(
             raise RunError(
                 f"{folder}: holds a run already. To continue it use --resume; to start anew choose another --out."
             )
-        else:
-            model_json.write_json(
-                folder / RUN,
-                {"format": RUN_FORMAT, "version": RUN_VERSION, "recipe": made.settings()},
-            )
         data = made.dataset()
         known = data_sha256(made, data)
         parts = made.split(data)
         network = made.network(data)
+        if not resume:  # only now: data that are refused leave nothing behind that would be in the way
+            model_json.write_json(
+                folder / RUN,
+                {"format": RUN_FORMAT, "version": RUN_VERSION, "recipe": made.settings()},
+            )
         options = Options(
             epochs=made.epochs,
             batch_size=made.batch,
