@@ -222,12 +222,12 @@ def test_rows_come_back_once_each_in_their_part_and_by_chance(monkeypatch):
     rng = np.random.default_rng(0)
     x, part = rng.normal(size=(5000, 3)).astype(np.float32), rng.integers(0, 3, 5000)
     y = rng.integers(0, 4, 5000).astype(np.int32)
-    writer = RowWriter(3, 5000, 9000, seed=1)
-    for start in range(0, 5000, 123):
-        at = slice(start, start + 123)
-        writer.add(x[at], y[at], part[at])
-    assert writer.n_buckets > 10 and len(writer.starts) > 10
-    found = writer.finished(np.array([3, 2, 1, 0], np.int32))
+    with RowWriter(3, 5000, 9000, seed=1) as writer:
+        for start in range(0, 5000, 123):
+            at = slice(start, start + 123)
+            writer.add(x[at], y[at], part[at])
+        assert writer.n_buckets > 10 and len(writer.starts) > 10
+        found = writer.finished(np.array([3, 2, 1, 0], np.int32))
     split = found.split()
     for p, rows in enumerate((split.train, split.validation, split.test)):
         mine = np.flatnonzero(part == p)

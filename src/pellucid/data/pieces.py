@@ -353,7 +353,7 @@ def _sizes(path: Path, options: Mapping[str, Any]) -> tuple[float, float]:
     total = 8.0 * n  # of the lines
     for i, cells in texts.items():
         # A number or a date, or a Python object and what points to it; and whether it is missing.
-        total += 9 * n if i in layout.numbers else 66 * n + sum(map(len, cells))
+        total += 9 * n if i in layout.numbers else 66 * n + sum(len(t or "") for t in cells)
     return total / n, len(data) / n
 
 

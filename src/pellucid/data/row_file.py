@@ -80,6 +80,12 @@ class RowWriter:
         self.n_waiting = self.n_seen = 0
         self.starts: list[np.ndarray] = []  # of the buckets in each write, and its end
 
+    def __enter__(self) -> "RowWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.file.close()
+
     def add(self, x: np.ndarray, y: np.ndarray, part: np.ndarray) -> None:
         """Rows x (n, F) float32 with answers y (n,), int32 or float32, of parts 0 to 2."""
         rows = np.empty((len(x), self.n_features + 1), np.float32)
@@ -136,7 +142,6 @@ class RowWriter:
                 digest.update(found)
                 write(x, inputs, self.folder)
                 write(y, found, self.folder)
-            self.file.close()
             n = int(counts.sum())
             maps = [mapped(x, n * 4 * self.n_features), mapped(y, n * 4)]
         return RowFile(

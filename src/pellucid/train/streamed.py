@@ -228,22 +228,23 @@ def encode(made: Any, found: Any) -> Streamed:
     encoder = Encoder.fit(kept, schema, learned, room=ROOM // max(1, n_learned))
     answers = Answers(made, kept[made.target], learned)
     repairs: dict[str, Any] = {}
-    writer = RowWriter(len(encoder.names), found.n, int(made.memory * WRITTEN), made.seed)
+    room = int(made.memory * WRITTEN)
     n, left_out, first_left_out = 0, 0, ""
-    step = max(256, int(made.memory * WRITTEN) // (32 * writer.n_features))
-    for frame in found.frames(repairs):
-        numbers = np.arange(n, n + len(frame))
-        n += len(frame)
-        usable = np.flatnonzero(~frame[made.target].missing)
-        if len(usable) < len(frame) and not left_out:
-            first_left_out = frame.place(int(np.argmax(frame[made.target].missing)))
-        left_out += len(frame) - len(usable)
-        for start in range(0, len(usable), step):
-            at = usable[start : start + step]
-            rows = frame.take(at)
-            y = answers.encode(rows)
-            writer.add(encoder.transform(rows), y, by_row.parts(rows, numbers[at]))
-    rows, target = answers.finish(writer, n - left_out, name)
+    step = max(256, room // (32 * len(encoder.names)))
+    with RowWriter(len(encoder.names), found.n, room, made.seed) as writer:
+        for frame in found.frames(repairs):
+            numbers = np.arange(n, n + len(frame))
+            n += len(frame)
+            usable = np.flatnonzero(~frame[made.target].missing)
+            if len(usable) < len(frame) and not left_out:
+                first_left_out = frame.place(int(np.argmax(frame[made.target].missing)))
+            left_out += len(frame) - len(usable)
+            for start in range(0, len(usable), step):
+                at = usable[start : start + step]
+                rows = frame.take(at)
+                y = answers.encode(rows)
+                writer.add(encoder.transform(rows), y, by_row.parts(rows, numbers[at]))
+        rows, target = answers.finish(writer, n - left_out, name)
     check_parts(name, made, rows)
     notes = [*found.notes, *(note for r in repairs.values() for note in r.notes())]
     of = f"of a sample of {len(kept):,} rows: "
