@@ -247,7 +247,8 @@ READING_OPTIONS = (
     click.option(
         "--memory",
         type=Size(),
-        help="What a table may take; of a larger one rows stay on disk.  [default: half of what is free]",
+        help="What data may take; rows of a larger table, pixels of more pictures lie on disk.  [default: half of "
+        "what is free]",
     ),
     click.option("--sheet", help="Of a workbook.  [default: the first]"),
 )

@@ -15,8 +15,11 @@ import numpy as np
 from ..runtime.team import get_threads
 from . import picture_file
 from .picture_file import Damaged, Header, Preparation
+from .pixels import release, room_for
 
 DECODING = 2**29  # bytes that pictures being decoded may take together
+LEAST_DECODING = 2**26  # a photograph of 5 million pixels at once
+MEMORY = 2**32  # of all pictures together, where nothing is said
 BYTES_PER_PIXEL = 12  # of one being decoded: four channels, and twice in conversion
 SMALL = (
     64 * 64
@@ -57,16 +60,21 @@ def decode_all(
     preparation: Preparation,
     threads: int | None = None,
     told: Told | None = None,
+    memory: int = MEMORY,
 ) -> tuple[np.ndarray, np.ndarray, dict[int, str]]:
-    """Every file with a header decoded once: ((N, H, W, C) uint8, (N,) whether it has colour, number -> damage)."""
-    pixels = np.zeros((len(paths), *preparation.shape), np.uint8)
+    """Every file with a header decoded once: ((N, H, W, C) uint8, (N,) whether it has colour, number -> damage).
+
+    memory  bytes that may be used; where the pixels are more, they lie in a file (pixels.py)"""
+    pixels = room_for((len(paths), *preparation.shape), memory)
     has_colour = np.zeros(len(paths), bool)
     damaged: dict[int, str] = {}
-    room = Room(DECODING)
+    room = Room(min(DECODING, max(memory, LEAST_DECODING)))
+    every = max(1, min(memory, DECODING) // 8 // max(1, int(np.prod(preparation.shape))))
 
     def work(i: int) -> None:
         header = headers[i]
         if header is None:
+            pixels[i] = 0
             return
         with room.taken(header.height * header.width * BYTES_PER_PIXEL):
             try:
@@ -74,8 +82,11 @@ def decode_all(
                 picture = preparation.pixels(picture_file.decode(data, preparation.least))
             except Damaged as why:
                 damaged[i] = str(why)
+                pixels[i] = 0
                 return
         pixels[i] = picture
+        if i % every == every - 1:
+            release(pixels)
         if preparation.channels == 3:
             has_colour[i] = bool((picture != picture[..., :1]).any())
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import DataError
+from ..runtime.buffers import aligned
 from .picture_file import MAX_SIDE, Preparation
 from .pictures import Choice, Pictures
 
@@ -78,7 +79,7 @@ def read_idx(path: str | Path, name: str | None = None) -> Pictures:
     ]
     return Pictures(
         name=name or path.name,
-        pixels=images[0] if len(images) == 1 else np.concatenate(images),
+        pixels=images[0] if len(images) == 1 else joined(images),
         y=y.astype(np.int32),
         classes=tuple(str(v) for v in values.tolist()),
         preparation=Preparation(height, width, channels, background=0),
@@ -93,6 +94,17 @@ def read_idx(path: str | Path, name: str | None = None) -> Pictures:
             *([Choice("parts", ", ".join(counts), "as the files are named")] if is_divided else []),
         ),
     )
+
+
+def joined(images: list[np.ndarray]) -> np.ndarray:
+    """One array of all, as programs can read it where it lies; the parts are given up one by one."""
+    pixels = aligned((sum(map(len, images)), *images[0].shape[1:]), np.uint8)
+    end = len(pixels)
+    while images:
+        part = images.pop()
+        pixels[end - len(part) : end] = part
+        end -= len(part)
+    return pixels
 
 
 def read_idx_array(path: str | Path) -> np.ndarray:
@@ -132,7 +144,7 @@ def _array(path: Path, file) -> np.ndarray:
     if n_bytes > MAX_BYTES:
         raise DataError(f"{path}: its head asks for {n_bytes:,} bytes; {MAX_BYTES:,} are the most.")
     # Pages that are never written are never taken: a forged head costs no memory.
-    values, n_read = np.empty(n_bytes, np.uint8), 0
+    values, n_read = aligned((n_bytes,), np.uint8), 0
     while n_read < n_bytes and (n := file.readinto(values[n_read : n_read + 2**24].data)):
         n_read += n
     n_read += len(file.read(1)) if n_read == n_bytes else 0

@@ -15,11 +15,11 @@ import numpy as np
 
 from ..base.errors import DataError
 from .decoding import Told, decode_all, read_headers
-from .picture_file import SUFFIXES, Header, Preparation
+from .picture_file import SUFFIXES, Header
 from .picture_form import decide_preparation, settle_channels
-from .pictures import Pictures
+from .pictures import Choice, Pictures
+from .row_file import said_bytes
 
-MEMORY = 2**32  # bytes of all pictures together
 LISTED = 10  # names in a message
 
 
@@ -69,14 +69,8 @@ def read_files_as_pictures(
         wishes.background,
         wishes.sides,
     )
-    n_bytes = len(files) * int(np.prod(preparation.shape))
-    if n_bytes > wishes.memory:
-        raise DataError(
-            f"{source}: {len(files):,} pictures of {_shape(preparation)} take {n_bytes:,} bytes; {wishes.memory:,} are "
-            f"allowed. Use a smaller --size or more --memory."
-        )
     pixels, has_colour, more = decode_all(
-        [f.path for f in files], headers, preparation, wishes.threads, wishes.told
+        [f.path for f in files], headers, preparation, wishes.threads, wishes.told, wishes.memory
     )
     damaged = {**damaged, **more}
     _check_damaged(source, files, damaged, wishes.strict)
@@ -87,7 +81,7 @@ def read_files_as_pictures(
     pixels = pixels[: len(kept)]
     if preparation.channels == 3 and wishes.channels is None:
         preparation, pixels, choice = settle_channels(
-            preparation, pixels, bool(has_colour[kept].any())
+            preparation, pixels, bool(has_colour[kept].any()), wishes.memory
         )
         choices.append(choice)
     kept_headers = [h for i in kept.tolist() if (h := headers[i]) is not None]
@@ -104,6 +98,11 @@ def read_files_as_pictures(
         raise DataError(
             f"{source}: the {len(kept)} pictures that can be read are all of one class, "
             f"{classes[labels[0]]!r}{also(notes)}."
+        )
+    if isinstance(pixels, np.memmap):
+        why = f"decoded they are more than half of the {said_bytes(wishes.memory)} of memory"
+        choices.append(
+            Choice("streamed", f"{said_bytes(pixels.nbytes)} of pixels lie on disk", why, "memory")
         )
     made = Pictures(
         name, pixels, labels, classes, preparation, source=source, choices=tuple(choices), damaged=listed,
@@ -208,7 +207,3 @@ def listing(listed: Sequence[tuple[str, str]]) -> str:
 def also(notes: Sequence[str]) -> str:
     """What else was found, in brackets; nothing where there is nothing."""
     return f" (also: {' '.join(notes).rstrip('.')})" if notes else ""
-
-
-def _shape(p: Preparation) -> str:
-    return f"{p.height} x {p.width} x {p.channels}"

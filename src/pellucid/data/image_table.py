@@ -11,9 +11,9 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError
 from . import picture_file
-from .decoding import Told
+from .decoding import MEMORY, Told
 from .frame import Frame
-from .image_files import MEMORY, File, Wishes, class_order, printable, read_files_as_pictures
+from .image_files import File, Wishes, class_order, printable, read_files_as_pictures
 from .pictures import Pictures
 
 LOOKED_AT = 50  # texts of a column, to know whether they are paths of pictures

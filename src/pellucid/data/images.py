@@ -15,10 +15,9 @@ import numpy as np
 
 from ..base.errors import DataError
 from . import picture_file
-from .decoding import Told, read_files
+from .decoding import MEMORY, Told, read_files
 from .idx import is_idx, read_idx, read_idx_array
 from .image_files import (
-    MEMORY,
     File,
     Wishes,
     also,
@@ -97,7 +96,8 @@ def read_image_folder(
     channels    1 grey, 3 colour; None: grey when no picture has a colour
     background  0..255, what shows through transparent places; None: what contrasts with the pictures
     strict      a picture that cannot be read is an error; else it is left out and named in `damaged` and `notes`
-    threads     that decode; None: as programs run on     memory   bytes that all pictures together may take
+    threads     that decode; None: as programs run on
+    memory      bytes that may be used; pixels that are more than half of it lie in a file (pixels.py)
     told        hears (pictures decoded, pictures in all), ten times a second
     labelled    False: pictures need no classes; where there are not two of them, `classes` is () and y 0
     sides       sides of squares, of which one is decided on; (): any size

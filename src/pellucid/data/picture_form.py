@@ -14,9 +14,11 @@ from . import picture_file
 from .decoding import in_threads
 from .picture_file import Damaged, Header, Preparation
 from .pictures import Choice
+from .pixels import release, room_for
 
 MAX_SIDE = 64  # of what is decided; a larger size can be asked for
 MIN_SIDE = 8
+AT_ONCE = 256  # pictures that are copied together
 SAMPLE = 32  # transparent pictures that are looked at to choose what shows through
 GREY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16L", "I;16B")
 
@@ -149,7 +151,7 @@ def _background(clear: Sequence[int], paths: Sequence[Path]) -> tuple[int, Choic
 
 
 def settle_channels(
-    preparation: Preparation, pixels: np.ndarray, has_colour: bool
+    preparation: Preparation, pixels: np.ndarray, has_colour: bool, memory: int
 ) -> tuple[Preparation, np.ndarray, Choice]:
     """Three channels where there is a colour, else one: grey pictures are often stored as colour files."""
     if has_colour:
@@ -161,11 +163,12 @@ def settle_channels(
     p = preparation
     grey = Preparation(p.height, p.width, 1, p.background, p.white)
     why = "red, green and blue are equal in every pixel of every file"
-    return (
-        grey,
-        np.ascontiguousarray(pixels[..., :1]),
-        Choice("channels", _channels(1), why, "channels"),
-    )
+    one = room_for((*pixels.shape[:3], 1), memory)
+    for i in range(0, len(pixels), AT_ONCE):
+        one[i : i + AT_ONCE] = pixels[i : i + AT_ONCE, ..., :1]
+        release(pixels)
+        release(one)
+    return grey, one, Choice("channels", _channels(1), why, "channels")
 
 
 def _channels(n: int) -> str:

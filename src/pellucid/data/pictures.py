@@ -6,7 +6,7 @@ N pictures, H, W pixels down and across, C channels, B pictures of a batch"""
 
 import dataclasses
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from .augment import Augmentation
 from .dataset import Dataset, Split, check_rows, weights_of
 from .encoder import Target
 from .picture_file import Preparation
+from .pixels import in_place, release
 from .shuffle import permutation
 from .split import split
 
@@ -106,8 +107,12 @@ class Pictures:
         return Inputs(self)
 
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """Pixels, still bytes, and y."""
-        return np.ascontiguousarray(self.pixels), np.ascontiguousarray(self.y)
+        """Pixels, still bytes, and y: programs read both where they lie."""
+        return in_place(self.pixels), in_place(self.y)
+
+    def release(self) -> None:
+        """Gives the memory of pixels that lie in a file back; they are read from there when looked at again."""
+        release(self.pixels)
 
     def batch(self, stored: Sequence[Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
         """(B, H, W, C) float32 inputs, or (B, H * W * C), and (B,) labels or amounts."""
@@ -137,7 +142,8 @@ class Pictures:
         """SHA-256 of every pixel, label and of how they reach the network."""
         head = (self.pixels.shape, self.y.dtype.str, self.classes, self.shift, self.scale)
         digest = hashlib.sha256(repr((*head, self.is_flat, self.augmentation)).encode())
-        digest.update(np.ascontiguousarray(self.pixels))
+        for block in self._blocks():
+            digest.update(block)
         digest.update(np.ascontiguousarray(self.y))
         return digest.hexdigest()
 
@@ -164,6 +170,7 @@ class Pictures:
         counts = np.zeros(256, np.int64)
         for i in range(0, len(rows), 4096):
             counts += np.bincount(self.pixels[rows[i : i + 4096]].reshape(-1), minlength=256)
+            release(self.pixels)
         values, n = np.arange(256), max(1, int(counts.sum()))
         mean = int(counts @ values) / n
         deviation = (int(counts @ values**2) / n - mean**2) ** 0.5
@@ -182,15 +189,22 @@ class Pictures:
             sums = np.add.reduceat(self.pixels[i : i + 256], down[:-1], axis=1, dtype=np.uint32)
             sums = np.add.reduceat(sums, across[:-1], axis=2)
             out[i : i + 256] = (sums / areas).reshape(len(sums), -1)
+            release(self.pixels)
         return out
 
     def first_alike(self) -> np.ndarray:
         """(N,) int32: for each picture the first row with exactly the same pixels, itself where it is the first."""
         first: dict[bytes, int] = {}
         rows = np.empty(len(self), np.int32)
-        for i, picture in enumerate(np.ascontiguousarray(self.pixels)):
+        for i, picture in enumerate(picture for block in self._blocks() for picture in block):
             rows[i] = first.setdefault(hashlib.blake2b(picture, digest_size=16).digest(), i)
         return rows
+
+    def _blocks(self, n: int = 1024) -> Iterator[np.ndarray]:
+        """All pixels, n pictures at a time."""
+        for i in range(0, len(self), n):
+            yield np.ascontiguousarray(self.pixels[i : i + n])
+            release(self.pixels)
 
 
 class Inputs:

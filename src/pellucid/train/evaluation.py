@@ -3,6 +3,8 @@
 Numbers are sums in a program's own buffers, over the answers of many batches; means are taken at the end."""
 
 import time
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +32,15 @@ def evaluate(
     return Evaluator(network, data, loss, weights=weights_of(data))(rows)
 
 
-def predict(network: Module, x: np.ndarray, probabilities: bool = True) -> np.ndarray:
-    """(N, C) class probabilities (or raw outputs) of rows x (N, F) or (N, ...), in prediction mode."""
+def predict(
+    network: Module, x: Any, probabilities: bool = True, rows: np.ndarray | None = None
+) -> np.ndarray:
+    """(N, C) class probabilities (or raw outputs) of rows x (N, F) or (N, ...), in prediction mode.
+
+    rows  of a data set's x alone, which are looked at a batch after the other"""
+    if rows is not None:
+        cuts = range(0, len(rows), EVALUATION_ROWS)
+        return _answers(network, (x[rows[i : i + EVALUATION_ROWS]] for i in cuts), probabilities)
     x = np.ascontiguousarray(x, np.float32)
     if x.ndim < 2:
         raise DataError(f"predict: x must have shape (rows, features); got {x.shape}.")
@@ -40,7 +49,11 @@ def predict(network: Module, x: np.ndarray, probabilities: bool = True) -> np.nd
         raise DataError(
             f"predict: row {row}, column {', '.join(map(str, column))}: {x[(row, *column)]} is not a finite number."
         )
+    cuts = range(0, len(x), EVALUATION_ROWS)
+    return _answers(network, (x[i : i + EVALUATION_ROWS] for i in cuts), probabilities)
 
+
+def _answers(network: Module, batches: Iterable[np.ndarray], probabilities: bool) -> np.ndarray:
     @compile
     def forward(batch):
         out = network(batch)

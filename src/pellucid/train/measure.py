@@ -55,7 +55,7 @@ def measure(made: Any, network: Any, data: Any, parts: Split) -> dict:
 def measure_classes(made: Any, network: Any, data: Dataset, parts: Split, scores: dict) -> dict:
     """The confusion table, and always answering the most frequent class."""
     truth = data.y[parts.test]
-    predicted = predict(network, data.x[parts.test]).argmax(1) if len(truth) else truth
+    predicted = predict(network, data.x, rows=parts.test).argmax(1) if len(truth) else truth
     majority, baseline = m.majority_baseline(data.y[parts.train], truth)
     return {
         "baseline": {"class": data.classes[majority], "accuracy": baseline},
@@ -67,7 +67,7 @@ def measure_classes(made: Any, network: Any, data: Dataset, parts: Split, scores
 def measure_amounts(made: Any, network: Any, data: Any, parts: Split, scores: dict) -> dict:
     """Errors in the target's unit, beside always answering the mean and other simple methods."""
     tested = parts.test
-    outputs = predict(network, data.x[tested], probabilities=False) if len(tested) else np.zeros(0)
+    outputs = predict(network, data.x, False, tested) if len(tested) else np.zeros(0)
     truth = data.target.decode_amounts(data.y)
     ours = data.target.decode_amounts(outputs.reshape(-1))
     return {
@@ -82,12 +82,12 @@ def measure_classes_of_rows(made: Any, network: Any, data: Any, parts: Split, sc
     """As measure_classes; and every score of the probabilities, beside those of simple methods."""
     found = measure_classes(made, network, data, parts, scores)
     tested = parts.test
-    p = predict(network, data.x[tested]) if len(tested) else np.zeros((0, len(data.classes)))
+    p = predict(network, data.x, rows=tested) if len(tested) else np.zeros((0, len(data.classes)))
     counts = np.bincount(data.y[parts.train], minlength=len(data.classes))
     if is_rare(counts) and len(tested):
         rare = int(counts.argmin())
         judged = parts.validation
-        chances = predict(network, data.x[judged])[:, rare] if len(judged) else np.zeros(0)
+        chances = predict(network, data.x, rows=judged)[:, rare] if len(judged) else np.zeros(0)
         found["alarms"] = alarms(
             (chances, data.y[judged]), (p[:, rare], data.y[tested]), data.classes, rare
         )

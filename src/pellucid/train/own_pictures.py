@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError, OptionError
+from ..base.machine import available_memory
 from ..data.augment import augmentation_for
 from ..data.dataset import Split
+from ..data.decoding import MEMORY
 from ..data.encoder import Target
 from ..data.frame import Column, Frame
 from ..data.patches import FAULTS, Patches, read_patches, split_patches
@@ -22,9 +24,10 @@ from ..models.dcgan import scales
 from ..nn.init import nearest
 from . import tables
 
-READING = ("size", "channels", "background", "strict")  # how pictures are read
+READING = ("size", "channels", "background", "strict", "memory")  # how pictures are read
 LOOK_BYTES = 2**16  # of a text, in which the name of a picture must occur
 MOST_BYTES = 2**28  # of a table that is not a text, to look into it
+SHARE = 0.5  # of the memory that is free
 FEWEST_MADE_OF = 50  # pictures, to make new ones
 STEPS_TO_MAKE = 3000  # of a generator and its critic
 SIDES = (8, 16, 32, 64)  # of pictures that a generator makes
@@ -103,10 +106,16 @@ def read(path: str, values: Mapping[str, Any]) -> Pictures:
     return tables.once(_PICTURES, key, lambda: _read_folder(path, is_made, wishes))
 
 
+def memory_free() -> int:
+    """Bytes that pictures may take without being asked: half of what is free."""
+    return int(SHARE * (available_memory() or 2 * MEMORY)) // 1_000_000 * 1_000_000
+
+
 def _read_folder(path: str, is_made: bool, wishes: Mapping[str, Any]) -> Pictures:
     from ..data.images import read_image_folder
 
     sides = SIDES if is_made else ()
+    wishes = {"memory": memory_free(), **wishes}
     return read_image_folder(path, labelled=not is_made, sides=sides, **wishes)
 
 
@@ -122,6 +131,7 @@ def _read_table(path: str, values: Mapping[str, Any], wishes: Mapping[str, Any])
     target = tables.known_column(frame, values["target"], "target")
     others = [n for n in frame.names if n not in (column, target)]
     base, (task, why_task) = Path(path).parent, tables.task_of(frame, values)
+    wishes = {"memory": memory_free(), **wishes}
     found = read_image_table(frame, column, target, base, task=task, **wishes)
     why = "as you said"
     if (values.get("columns") or {}).get(column) != "picture":
