@@ -60,7 +60,6 @@ def _answers(network: Module, batches: Iterable[np.ndarray], probabilities: bool
         return F.softmax(out, -1) if probabilities else out
 
     with in_mode(network, training=False):
-        batches = [x[i : i + EVALUATION_ROWS] for i in range(0, len(x), EVALUATION_ROWS)]
         parts = [forward(np.ascontiguousarray(b)).numpy() for b in batches]
     if not parts:
         raise DataError("predict: there are no rows.")
