@@ -190,3 +190,11 @@ def test_the_option_reaches_the_recipe(fraud, tmp_path, capsys):
     words = ["train", fraud, "--target", "kind", "--class-weights", "none", "--dry-run"]
     assert command(words) == 0
     assert "balance     none: as you said" in capsys.readouterr().err
+
+
+def test_comparing_may_be_left_out(fraud, tmp_path, capsys):
+    words = ["train", fraud, "--target", "kind", "--net", "4", "--epochs", "1", "--quiet"]
+    assert command([*words, "--no-baselines", "--json", "--out", str(tmp_path / "a")]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert list(result["baselines"]) == ["majority"] and result["settings"]["baselines"] is False
+    assert (tmp_path / "a" / "report.html").exists()

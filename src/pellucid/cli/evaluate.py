@@ -1,6 +1,7 @@
 """`pellucid evaluate RUN FILE`: how good the network is on rows whose answers are known."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..train.answer import (
 )
 from ..train.baselines import errors
 from ..train.measure import roll
+from ..train.resampling import mean_interval
 from ..train.run import SavedModel, load_model
 from ..train.scores import classification, regression
 from .predict import after, predict_text
@@ -52,7 +54,7 @@ def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
             f"{len(model.classes)}."
         )
     truth = np.array([model.classes.index(labels[i]) for i in known])
-    scores = classification(model.predict(found.x[known]), truth, model.classes)
+    scores = classification(model.predict(found.x[known]), truth, model.classes, seed=0)
     return {"left_out": len(found.x) - len(known), "scores": scores}
 
 
@@ -76,7 +78,7 @@ def of_table(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     if chances is None:
         scores = regression(values, model.target.decode_amounts(y))
     else:
-        scores = classification(chances, y, model.classes)
+        scores = classification(chances, y, model.classes, seed=0)
     is_learned = model.encoder is not None and has_learned_rows(model, x[known], y)
     return {"left_out": int((~known).sum()), "scores": scores, "learned_from": is_learned}
 
@@ -89,9 +91,11 @@ def of_series(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     places = np.arange(window, len(values))
     windows = values[places[:, None] - np.arange(window, 0, -1)]
     forecast = roll(model.network, model.scales, windows, 1)[:, 0]
+    scores = regression(forecast, values[places])
+    scores["mae_interval"] = mean_interval(np.abs(forecast - values[places]))
     return {
         "left_out": window,
-        "scores": regression(forecast, values[places]),
+        "scores": scores,
         "persistence": errors(values[places - 1], values[places]).as_dict(),
     }
 
@@ -99,7 +103,7 @@ def of_series(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
 def of_text(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     """Loss and perplexity of every next character."""
     ((told,), _) = predict_text(model, run, [file], 1, 1)
-    kept = ("loss", "perplexity", "accuracy", "n")
+    kept = ("loss", "perplexity", "perplexity_interval", "accuracy", "n")
     return {"left_out": 1, "scores": {"task": "continue", **{k: told[k] for k in kept}}}
 
 
@@ -127,18 +131,18 @@ def words_of_scores(told: dict, model: SavedModel) -> list[str]:
     scores = told["scores"]
     if model.task == "continue":
         return [
-            f"{told['file']}: {scores['loss']:.3f} nats a character, perplexity {scores['perplexity']:.2f}; "
+            f"{told['file']}: {scores['loss']:.3f} nats a character, perplexity {scores['perplexity']:.2f}"
+            f"{between(scores['perplexity_interval'], '.2f')}; "
             f"{100 * scores['accuracy']:.1f} % of {scores['n']:,} next characters right."
         ]
     lines = [f"{told['file']}: {scores['n']:,} rows" + left_out(told, model)]
     if model.task == "classify":
         return lines + of_probabilities(scores)
     unit = model.unit if model.task == "forecast" else str(model.settings.get("target", ""))
-    low, high = scores["rmse_interval"] or (float("nan"),) * 2
     lines += [
-        f"RMSE {scores['rmse']:.6g} (95 % of resamples: {low:.4g} to {high:.4g}) {unit}".rstrip(),
-        f"MAE {scores['mae']:.6g}, median error {scores['median_absolute_error']:.6g}, "
-        f"mean of predicted - true {scores['bias']:+.4g}",
+        f"RMSE {scores['rmse']:.6g}{between(scores['rmse_interval'])} {unit}".rstrip(),
+        f"MAE {scores['mae']:.6g}{between(scores['mae_interval'])}, "
+        f"median error {scores['median_absolute_error']:.6g}, mean of predicted - true {scores['bias']:+.4g}",
     ]
     if scores["r2"] is not None:
         lines.append(f"R2 {scores['r2']:.4f}")
@@ -146,6 +150,11 @@ def words_of_scores(told: dict, model: SavedModel) -> list[str]:
         same = told["persistence"]
         lines.append(f"The last value again: RMSE {same['rmse']:.6g}, MAE {same['mae']:.6g}")
     return lines
+
+
+def between(found: Sequence[float] | None, form: str = ".4g") -> str:
+    """An interval in words; nothing where there is none."""
+    return f" (95 %: {found[0]:{form}} to {found[1]:{form}})" if found else ""
 
 
 def left_out(told: dict, model: SavedModel) -> str:
@@ -166,6 +175,7 @@ def of_probabilities(scores: dict) -> list[str]:
         f"macro F1 {scores['macro_f1']:.3f}, log loss {scores['log_loss']:.3f} nats"
     ]
     if scores["roc_auc"] is not None:
-        lines.append(f"ROC AUC {scores['roc_auc']:.3f}, PR AUC {scores['pr_auc']:.3f}")
+        roc, pr = (between(scores.get(f"{name}_interval"), ".3f") for name in ("roc_auc", "pr_auc"))
+        lines.append(f"ROC AUC {scores['roc_auc']:.3f}{roc}, PR AUC {scores['pr_auc']:.3f}{pr}")
     by_size = sorted(scores["per_class"], key=lambda c: -c["support"])
     return [*lines, "", *per_class(by_size), *screened(scores["screening"])]

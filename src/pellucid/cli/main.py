@@ -119,6 +119,11 @@ def cli() -> None:
 @threads
 @as_json
 @click.option("--quiet", is_flag=True, help="No decisions and no progress on standard error.")
+@click.option(
+    "--baselines/--no-baselines",
+    default=None,
+    help="Whether to compare with methods of scikit-learn, which takes time.  [default: yes]",
+)
 @click.option("--why", is_flag=True, help="Tell what was decided about each column, and why.")
 @click.option(
     "--dry-run",

@@ -19,6 +19,7 @@ from ..data.series import read_series
 from ..train.answer import encoded, going_on, next_chances, read_frame, read_pictures, shares
 from ..train.baselines import errors
 from ..train.evaluation import evaluate
+from ..train.measure import perplexity_interval
 from ..train.metrics import perplexity
 from ..train.recipe import recipe
 from ..train.run import SavedModel, load_model
@@ -275,6 +276,7 @@ def predict_text(
         after = shares(model.classes, next_chances(model, codes), top)
         told.append(
             {"file": str(file), "loss": score.loss, "perplexity": perplexity(score.loss),
+             "perplexity_interval": perplexity_interval(model.network, data, rows),
              "accuracy": score.accuracy, "n": score.n, "next": after}
         )  # fmt: skip
         lines.append(

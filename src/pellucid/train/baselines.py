@@ -145,6 +145,7 @@ def table_baselines(
     *,
     seed: int = 0,
     ours: np.ndarray | None = None,
+    is_quick: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """What simple methods reach on the test rows, having learned from the training rows alone.
 
@@ -152,6 +153,7 @@ def table_baselines(
     y        (N,) class numbers, or amounts when `classes` is empty
     ours     the network's answers for the test rows, (N_test, C) probabilities or amounts: each method then has an
              `ahead_interval`, how much better the network is (scores.ahead)
+    is_quick whether to leave out what needs scikit-learn
     returns  name -> scores.brief(...), and `note` where less than all rows were learned from; or
              {"skipped": why} for a method that cannot be used here. `majority` or `mean` comes first; the others
              need scikit-learn, and are absent without it."""
@@ -161,7 +163,7 @@ def table_baselines(
     found: dict[str, dict[str, Any]] = {}
     for name, method in methods.items():
         why = method.refuses(y[train], len(classes), x.shape[1])
-        if not why and method.needs_sklearn and not _has_sklearn():
+        if method.needs_sklearn and (is_quick or (not why and not _has_sklearn())):
             continue
         if why or not len(test):
             found[name] = {"skipped": why or "there are no test rows"}

@@ -18,12 +18,14 @@ from ..models.samples import fixed_noise
 from . import baselines
 from . import metrics as m
 from .balance import alarms, is_rare
-from .evaluation import evaluate, predict
+from .evaluation import Evaluator, evaluate, predict
+from .resampling import mean_interval
 from .samples import Sampler, nearest
 from .scores import classification, regression
 from .streamed import Streamed
 from .tables import Table
 
+STRETCHES = 100  # of a text, whose losses are drawn again for an interval
 HORIZONS = (1, 3, 6, 12)  # steps ahead at which forecasts are measured
 N_MADE = 500  # pictures that are judged
 MOST_JUDGED = 2000  # real ones that they are compared with: the distances of all pairs are held
@@ -73,7 +75,13 @@ def measure_amounts(made: Any, network: Any, data: Any, parts: Split, scores: di
     return {
         "scores": regression(ours, truth[tested], made.seed),
         "baselines": baselines.table_baselines(
-            seen_by_simple(data), truth, parts, (), seed=made.seed, ours=ours
+            seen_by_simple(data),
+            truth,
+            parts,
+            (),
+            seed=made.seed,
+            ours=ours,
+            is_quick=made.baselines is False,
         ),
     }
 
@@ -93,7 +101,7 @@ def measure_classes_of_rows(made: Any, network: Any, data: Any, parts: Split, sc
         )
     return {
         **found,
-        "scores": classification(p, data.y[tested], data.classes),
+        "scores": classification(p, data.y[tested], data.classes, made.seed),
         "baselines": simple_methods(made, data, parts, p),
     }
 
@@ -103,7 +111,9 @@ def simple_methods(made: Any, data: Any, parts: Split, ours: np.ndarray) -> dict
 
     ours  the network's probabilities of the test rows"""
     x = seen_by_simple(data)
-    return baselines.table_baselines(x, data.y, parts, data.classes, seed=made.seed, ours=ours)
+    return baselines.table_baselines(
+        x, data.y, parts, data.classes, seed=made.seed, ours=ours, is_quick=made.baselines is False
+    )
 
 
 def seen_by_simple(data: Any) -> np.ndarray:
@@ -115,6 +125,9 @@ def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict
     """Perplexity of each part, and that of counting characters and pairs of characters."""
     for score in scores.values():
         score["perplexity"] = m.perplexity(score["loss"])
+    if "test" in scores:
+        found = perplexity_interval(network, data, parts.test, made.seed)
+        scores["test"]["perplexity_interval"] = found
     # All characters that the network was allowed to learn from, and all that it is tested on.
     learned = data.codes[: parts.validation[0] if len(parts.validation) else parts.test[0]]
     tested = data.codes[parts.test[0] :]
@@ -127,6 +140,17 @@ def measure_text(made: Any, network: Any, data: Text, parts: Split, scores: dict
         "baseline": {k: {"loss": v, "perplexity": m.perplexity(v)} for k, v in losses.items()},
         "characters": n,
     }
+
+
+def perplexity_interval(
+    network: Any, data: Text, rows: np.ndarray, seed: int = 0
+) -> list[float] | None:
+    """95 % interval of the perplexity over these windows, by resampling stretches of the text; None for a few."""
+    size = -(-len(rows) // STRETCHES)
+    judge = Evaluator(network, data, "cross_entropy", size)
+    stretches = [rows[i : i + size] for i in range(0, len(rows) - size + 1, size)]
+    found = mean_interval(np.array([judge(stretch).loss for stretch in stretches]), seed)
+    return None if found is None else [m.perplexity(loss) for loss in found]
 
 
 def roll(network: Any, scales: Scales, windows: np.ndarray, steps: int) -> np.ndarray:
@@ -174,7 +198,10 @@ def measure_series(made: Any, network: Any, data: Series, parts: Split, scores: 
     past = np.arange(max(0, last - max(data.window, 2 * longest)), last)
     return {
         "unit": data.unit,
-        "forecast": at("forecast", 1),
+        "forecast": {
+            **at("forecast", 1),
+            "mae_interval": mean_interval(np.abs(expected["forecast"][:, 0] - truth), made.seed),
+        },
         "baseline": {
             "persistence": at("persistence", 1),
             "autoregression": {"order": simple.order, **at("autoregression", 1)},

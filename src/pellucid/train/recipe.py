@@ -81,6 +81,7 @@ WHY_SCHEDULE = {
 class Recipe:
     """All settings of a run. The fields are stored with the model; equal fields give equal bits.
 
+    baselines   False: compared with the simplest answer alone, which needs no scikit-learn and no time
     l2      how strongly weights are drawn to 0: weight_decay of the optimizer
     steps   that end the run, also within an epoch; without --epochs there are as many epochs as they need
     net     widths of hidden layers, or the name of a network (networks.py)
@@ -135,6 +136,7 @@ class Recipe:
     strict: bool | None = None
     augment: str | None = None
     fault: str | None = None
+    baselines: bool | None = None
     given: tuple[str, ...] = ()
     lr_why: str = ""  # where the rate was found rather than given
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError, IndexRangeError, ShapeError
+from .resampling import area_intervals, interval, resampled
 
 Z = 1.959963984540054  # standard deviations to each side that hold 95 % of a normal distribution
 BINS = 10  # of the calibration
@@ -25,7 +26,6 @@ LISTED = 1000  # classes, the most frequent, that are listed one by one; of more
 CURVES = 10  # classes that still have a curve each
 MISTAKES = 20  # of the most frequent mistakes that are named
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)  # percent, of the residuals
-RESAMPLES, GROUPS = 1000, 2000  # of the bootstrap
 
 NONE = {  # names of a class that say: nothing was found
     "0", "-1", "no", "not", "none", "false", "negative", "neg", "normal", "healthy", "benign", "absent", "control",
@@ -36,10 +36,14 @@ Curve = tuple[np.ndarray, np.ndarray]
 
 
 def classification(
-    probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    seed: int | None = None,
 ) -> dict[str, Any]:
     """Scores of class probabilities against the right classes.
 
+    seed           of the resamples for the intervals of the areas of two classes; None: there are none
     probabilities  (N, C), rows sum to 1      labels  (N,) integers in [0, C)      classes  C names
     returns        accuracy and its 95 % interval (Wilson), per_class (precision, recall, f1, support, roc_auc,
                    pr_auc), macro_f1 over the classes that occur, balanced_accuracy, log_loss in nats,
@@ -65,6 +69,12 @@ def classification(
             for name, curve in (("roc", roc), ("pr", pr)):
                 if curve is not None:
                     curves[name].append({"class": classes[c], **_thinned(curve)})
+    intervals = {}
+    if seed is not None and n_classes == 2:
+        for name, c in (("", 1), ("rare_", int(true.argmin()))):
+            roc_range, pr_range = area_intervals(p[:, c], y == c, seed)
+            intervals[f"{name}pr_auc_interval"] = pr_range
+        intervals["roc_auc_interval"] = roc_range  # the same for both classes
     asked = [by_class[1]] if n_classes == 2 else list(by_class.values())
     f1 = [_share(2 * right[c], true[c] + answered[c]) for c in range(n_classes)]
     recall = [_share(right[c], true[c]) for c in range(n_classes)]
@@ -81,6 +91,7 @@ def classification(
         "roc_auc": _mean([s["roc_auc"] for s in asked]),
         "pr_auc": _mean([s["pr_auc"] for s in asked]),
         "rare_pr_auc": by_class[int(true.argmin())]["pr_auc"] if n_classes == 2 else None,
+        **intervals,
         "screening": screening(right, true, classes) if n_classes == 2 else None,
         "classes": list(classes),
         "per_class": [
@@ -129,13 +140,13 @@ def regression(predicted: np.ndarray, truth: np.ndarray, seed: int = 0) -> dict[
     terms = np.stack([np.ones(n), e * e, np.abs(e), centred, centred * centred], 1)
     found = _amounts(terms.sum(0)[None], unit)
     found["bias"], found["median_absolute_error"] = e.mean() * unit, np.median(np.abs(e)) * unit
-    resampled = _amounts(_resampled(terms, seed), unit)
+    others = _amounts(resampled(terms, seed), unit)
     rows = _spread(n, DOTS, seed)
     return {
         "task": "regress",
         "n": n,
         **{name: _number(found[name]) for name in measures},
-        **{f"{name}_interval": _interval(values) for name, values in resampled.items()},
+        **{f"{name}_interval": interval(values) for name, values in others.items()},
         "residuals": {str(q): _number(np.quantile(e, q / 100) * unit) for q in QUANTILES},
         "scatter": {"truth": t[rows].tolist(), "predicted": p[rows].tolist()},
     }
@@ -162,9 +173,9 @@ def ahead(
     p, q, t = (np.asarray(v, np.float64) for v in (ours, theirs, truth))
     unit = float(max(np.abs(v).max() for v in (p, q, t))) or 1.0
     squares = [(v / unit - t / unit) ** 2 for v in (p, q)]
-    sums = _resampled(np.stack([np.ones(n), *squares], 1), seed)
+    sums = resampled(np.stack([np.ones(n), *squares], 1), seed)
     rmse = np.sqrt(sums[:, 1:] / sums[:, :1]) * unit
-    return _interval(rmse[:, 1] - rmse[:, 0])
+    return interval(rmse[:, 1] - rmse[:, 0])
 
 
 def brief(scores: dict[str, Any]) -> dict[str, Any]:
@@ -385,29 +396,6 @@ def _amounts(sums: np.ndarray, unit: float) -> dict[str, np.ndarray]:
     with np.errstate(divide="ignore", invalid="ignore"):
         r2 = np.where(around > 1e-14 * t_squares, 1 - squares / around, np.nan)
     return {"rmse": np.sqrt(squares / n) * unit, "mae": sizes / n * unit, "r2": r2}
-
-
-def _resampled(terms: np.ndarray, seed: int) -> np.ndarray:
-    """(RESAMPLES, K) sums of terms (N, K) over rows drawn with replacement; of many rows, over groups of them."""
-    # More rows than groups: sums of random groups spread as their rows do, and cost the same for any N.
-    n = len(terms)
-    rng = np.random.default_rng(seed)
-    if n > GROUPS:
-        order = rng.permutation(n)
-        terms = np.add.reduceat(terms[order], np.linspace(0, n, GROUPS, endpoint=False, dtype=int))
-        n = GROUPS
-    drawn = rng.integers(0, n, (RESAMPLES, n)) + np.arange(RESAMPLES)[:, None] * n
-    counts = np.bincount(drawn.reshape(-1), minlength=RESAMPLES * n).reshape(RESAMPLES, n)
-    return counts @ terms
-
-
-def _interval(values: np.ndarray) -> list[float] | None:
-    """[low, high] that holds the middle 95 %; None where most resamples cannot say."""
-    known = values[np.isfinite(values)]
-    if 2 * len(known) <= len(values):
-        return None
-    low, high = np.quantile(known, (0.025, 0.975))
-    return [float(low), float(high)]
 
 
 def _spread(n: int, most: int, seed: int) -> np.ndarray:

@@ -18,7 +18,7 @@ WORDS = (
     "data", "task", "kind", "target", "group", "class_weights", "time", "optimizer", "schedule", "activation",
     "delimiter", "encoding", "decimal", "sheet", "augment", "fault", "for",
 )  # fmt: skip
-FLAGS = ("header", "strict")
+FLAGS = ("header", "strict", "baselines")
 
 
 def check_settings(values: Mapping[str, Any], where: str = "") -> None:
