@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from malformed_files import BAD, GOOD
 from PIL import Image
 
 from pellucid.cli.columns import usual_step
@@ -85,6 +86,22 @@ def test_the_reading_options_are_those_of_train(tmp_path, capsys):
     assert found["columns"][1]["missing"] == 2
     assert command(["info", str(tmp_path / "y.csv")]) == 1
     assert "y.csv" in capsys.readouterr().err
+
+
+def test_every_table_that_can_be_read_is_told_and_no_other(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    for name, (data, *_) in GOOD.items():
+        path.write_bytes(data)
+        document = told(capsys, "info", path)
+        assert len(document["columns"]) >= 1, name
+        # strict JSON: numbers of any size stay finite
+        json.dumps(document, allow_nan=False)
+    for name, (data, *_) in BAD.items():
+        path.write_bytes(data)
+        capsys.readouterr()
+        assert command(["info", str(path)]) == 1, name
+        err = capsys.readouterr().err
+        assert "t.csv" in err and "Traceback" not in err and err.count("\n") == 1, name
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..base.errors import DataError
 from ..data.columns import LEARNED, Feature, as_numbers, as_texts, candidates, decide, decide_task
+from ..data.encoder import mean_and_deviation
 from ..data.frame import Column, Frame
 from ..train.sources import DATA_SETS, gaps, kind_of, names, read_text
 from ..train.tables import quoted
@@ -115,10 +116,15 @@ def of_values(column: Column) -> dict:
     here = column.values[np.isfinite(column.values) & ~column.missing]
     if not len(here):
         return {}
-    with np.errstate(over="ignore"):
-        figures = {"lowest": here.min(), "highest": here.max(), "mean": here.mean(),
-                   "deviation": here.std(), "median": np.median(here)}  # fmt: skip
-    return {"different": len(np.unique(here)), **{n: float(v) for n, v in figures.items()}}
+    mean, deviation = mean_and_deviation(here)  # of numbers of any size
+    return {
+        "different": len(np.unique(here)),
+        "lowest": float(here.min()),
+        "highest": float(here.max()),
+        "mean": mean,
+        "deviation": deviation if here.min() < here.max() else 0.0,
+        "median": 2 * float(np.median(here / 2)),  # halves: the sum of two large ones overflows
+    }
 
 
 def of_dates(column: Column) -> dict:
