@@ -419,7 +419,7 @@ def test_S_I1_handwritten_digits(net, least):
 
 def test_S_I14_a_series_is_cut_by_time_and_a_coin_is_not_foreseen():
     """A random walk: no network beats saying the last value again, and the report says so."""
-    from pellucid.cli.train import warning
+    from pellucid.cli.results import warning
 
     rng = np.random.default_rng(0)
     data = Series("walk", np.cumsum(rng.choice([-1.0, 1.0], 400)), tuple(map(str, range(400))), 8)

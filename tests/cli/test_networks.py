@@ -201,7 +201,7 @@ def test_reports_for_people_name_their_baselines(tmp_path):
 
 
 def test_a_network_that_does_not_beat_its_baselines_says_so():
-    from pellucid.cli.train import warning
+    from pellucid.cli.results import warning
 
     assert warning(2.0, {"bigram": 2.4, "unigram": 3.1}) == []
     assert warning(2.4, {"bigram": 2.4, "unigram": 3.1}) == ["Warning: not better than bigram."]

@@ -8,7 +8,7 @@ import pytest
 
 from pellucid.base.errors import OptionError
 from pellucid.cli.main import run as command
-from pellucid.cli.train import report_rows
+from pellucid.cli.results import report_rows
 from pellucid.nn import Linear, ReLU, Sequential
 from pellucid.tensor import random
 from pellucid.train.balance import alarms, best_threshold, class_weights, decide, restore_shares

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pellucid.cli.main import run as command
-from pellucid.cli.train import report
+from pellucid.cli.results import report
 from pellucid.train.diagnose import overfitting_since
 from pellucid.train.events import Finished
 from pellucid.train.report import page

@@ -23,7 +23,7 @@ from ..train.resampling import mean_interval
 from ..train.run import SavedModel, load_model
 from ..train.scores import classification, regression
 from .predict import after, predict_text
-from .train import per_class, screened
+from .results import per_class, screened
 
 
 def evaluate(run: Path, file: Path, as_json: bool) -> None:

@@ -13,7 +13,7 @@ from ..nn.module import Module
 from ..train.pack import opened
 from ..train.run import METRICS, MODEL, RUN, SavedModel, load_model
 from . import columns
-from .train import percent
+from .results import percent
 
 SHOWN = ("epochs", "best_epoch", "metrics", "baseline", "forecast", "unit", "pictures", "scores")
 

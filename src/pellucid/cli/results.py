@@ -1,0 +1,278 @@
+"""The result of a run in words: what the network is worth, beside what needs no network, and where it is."""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..train.diagnose import overfitting
+from ..train.events import Finished
+from ..train.metrics import confusion_text
+
+
+def report(finished: Finished) -> str:
+    """The result in words, beside what needs no network, and where it is."""
+    result = finished.result
+    kept = (
+        f"the weights of epoch {result['best_epoch']} are in {finished.run}"
+        if result["best_epoch"]
+        else f"the network is in {finished.run}"
+    )
+    early = " (early stopping)" if str(result.get("stopped")).startswith("early stopping") else ""
+    task = result["settings"].get("task", "classify")
+    is_table = result["settings"].get("kind") == "table"
+    shown = report_rows if task == "classify" and "scores" in result else REPORTS[task]
+    if "scores" in result and not result["scores"]["n"]:
+        shown = report_untested
+    lines = [
+        *shown(result, finished.run),
+        "",
+        *([overfitting(since)] if (since := result.get("overfitting_since")) else []),
+        f"{result['epochs']} epochs in {result['seconds']:.1f} s{early}; {kept}",
+    ]
+    if sys.stdout.isatty():
+        lines.append(f"Next: {NEXT['regress' if is_table else task].format(finished.run)}")
+    return "\n".join(lines)
+
+
+def report_classes(result: dict, run: str) -> list[str]:
+    """Accuracy beside the baseline, and the confusion table."""
+    test, baseline = result["metrics"]["test"], result["baseline"]
+    table = np.array(result["confusion"])
+    return [
+        f"Held-out accuracy {percent(test['accuracy'])}: {int(np.trace(table))} of {test['n']} right. "
+        f"Always answering {baseline['class']!r} would get {percent(baseline['accuracy'])}.",
+        "",
+        confusion_text(table, result["classes"]),
+    ]
+
+
+def report_text(result: dict, run: str) -> list[str]:
+    """Loss and perplexity beside those of counting."""
+    test, baseline = result["metrics"]["test"], result["baseline"]
+    lines = [
+        f"Held-out text: {test['loss']:.3f} nats a character, perplexity {test['perplexity']:.2f}; "
+        f"{percent(test['accuracy'])} of {test['n']:,} next characters right.",
+        f"Counting characters: {baseline['unigram']['loss']:.3f}, perplexity "
+        f"{baseline['unigram']['perplexity']:.2f}. Counting pairs: {baseline['bigram']['loss']:.3f}, "
+        f"perplexity {baseline['bigram']['perplexity']:.2f}.",
+    ]
+    return lines + warning(test["loss"], {k: v["loss"] for k, v in baseline.items()})
+
+
+def report_series(result: dict, run: str) -> list[str]:
+    """Errors one step ahead beside persistence and an autoregression."""
+    unit, ours, baseline = result["unit"], result["forecast"], result["baseline"]
+    order = baseline["autoregression"]["order"]
+    rows = [
+        ("this network", ours),
+        ("the last value again", baseline["persistence"]),
+        (f"autoregression of {order} values", baseline["autoregression"]),
+    ]
+    width = max(len(name) for name, _ in rows)
+    test = result["metrics"]["test"]
+    lines = [
+        f"One step ahead over the last {test['n']} values, in {unit or 'the unit of the series'}:",
+        f"{'':{width}}  {'MAE':>8}  {'RMSE':>8}",
+        *(f"{name:{width}}  {e['mae']:8.3f}  {e['rmse']:8.3f}" for name, e in rows),
+        "",
+        "Mean absolute error further ahead, from forecasts of forecasts:",
+        "steps  " + "  ".join(name for name, _ in rows),
+        *(
+            f"{e['steps']:5}  " + "  ".join(
+                f"{e[key]:{len(name)}.3f}"
+                for key, (name, _) in zip(("forecast", "persistence", "autoregression"), rows, strict=True)
+            )
+            for e in result["mae_ahead"]
+        ),
+    ]  # fmt: skip
+    lines += warning(ours["rmse"], {name: e["rmse"] for name, e in rows[1:]})
+    ahead = result["mae_ahead"]
+    worse = [str(e["steps"]) for e in ahead if e["forecast"] >= e["persistence"]]
+    if worse:
+        at = f"{worse[0]} to {worse[-1]}" if len(worse) > 3 else ", ".join(worse)
+        lines.append(
+            f"Warning: {len(worse)} of {len(ahead)} times further ahead (steps {at}) not better than the last value."
+        )
+    return lines
+
+
+def report_amounts(result: dict, run: str) -> list[str]:
+    """Errors in the target's unit, beside always answering the mean and other simple methods."""
+    ours = result["scores"]
+    rows = [("this network", ours), *usable(result["baselines"]).items()]
+    width = max(len(name) for name, _ in rows)
+    low, high = ours["rmse_interval"] or (ours["rmse"], ours["rmse"])
+    lines = [
+        f"{result['settings']['target']} of {ours['n']:,} held-out rows, in its own unit:",
+        f"{'':{width}}  {'RMSE':>10}  {'MAE':>10}  {'R2':>6}",
+        *(
+            f"{n:{width}}  {e['rmse']:10.5g}  {e['mae']:10.5g}  {share(e['r2'])}".rstrip()
+            for n, e in rows
+        ),
+        f"The network's RMSE on other such rows: {low:.5g} to {high:.5g}, with 95 % confidence.",
+    ]
+    return lines + warning(ours["rmse"], {n: e["rmse"] for n, e in rows[1:]})
+
+
+def report_untested(result: dict, run: str) -> list[str]:
+    """Where no rows were held out."""
+    return ["No rows were held out to test: nothing is known about rows it has not seen (--test)."]
+
+
+def share(value: float | None) -> str:
+    """R2 or an AUC in a column of six; nothing where there is none."""
+    return "" if value is None else f"{value:6.3f}"
+
+
+def usable(baselines: dict) -> dict:
+    """Those that could be used."""
+    return {name: b for name, b in baselines.items() if "skipped" not in b}
+
+
+def report_rows(result: dict, run: str) -> list[str]:
+    """Classes of a table's rows: accuracy and more beside simple methods, each class, and what is mistaken."""
+    ours = result["scores"]
+    rows = [("this network", ours), *usable(result["baselines"]).items()]
+    width = max(len(name) for name, _ in rows)
+    low, high = ours["accuracy_interval"]
+    rare = result.get("alarms")
+    lines = [
+        f"{result['settings'].get('target', 'Classes')} of {ours['n']:,} held-out rows:",
+        f"{'':{width}}  {'accuracy':>8}  {'macro F1':>8}  {'AUC':>6}  {'log loss':>8}"
+        + ("  PR AUC" if rare else ""),
+        *(
+            f"{n:{width}}  {percent(e['accuracy']):>8}  {e['macro_f1']:8.3f}  {share(e['roc_auc']):>6}  "
+            f"{e['log_loss']:8.4f}" + (f"  {share(e['rare_pr_auc']):>6}" if rare else "")
+            for n, e in rows
+        ),
+        f"The network's accuracy on other such rows: {percent(low)} to {percent(high)}, with 95 % confidence.",
+        "",
+        *per_class(ours["per_class"]),
+        *screened(ours.get("screening")),
+    ]
+    if len(result["classes"]) <= 20:
+        lines += ["", confusion_text(np.array(result["confusion"]), result["classes"])]
+    key = "accuracy"
+    if rare:
+        # Who never raises an alarm is right nearly always.
+        key = "rare_pr_auc"
+        lines += ["", *alarm_table(rare)]
+    better = {n: -e[key] for n, e in rows[1:] if e[key] is not None}
+    return lines + (warning(-ours[key], better) if ours[key] is not None else [])
+
+
+def alarm_table(found: dict) -> list[str]:
+    """What an alarm for the rare class would cost, from each probability on."""
+    name, n_class = found["class"][:30], found["n_class"]
+    lines = [
+        f"An alarm for {name!r} ({n_class:,} of {found['n']:,} rows) where its probability is at least:",
+        f"{'probability':>11}  {'alarms':>8}  {'right':>16}  {'found':>16}",
+    ]
+    for row in found["rows"]:
+        right = (
+            f"{row['right']:,} ({percent(row['right'] / row['alarms'])})" if row["alarms"] else "-"
+        )
+        of_all = f"{percent(row['right'] / n_class)} of {n_class:,}" if n_class else "-"
+        mark = "  best F1 on the rows to validate" if row["threshold"] == found["best"] else ""
+        lines.append(
+            f"{row['threshold']:11.3g}  {row['alarms']:8,}  {right:>16}  {of_all:>16}{mark}"
+        )
+    return lines
+
+
+def screened(found: dict | None) -> list[str]:
+    """Sensitivity and specificity of two classes, with the positive one named."""
+    if found is None:
+        return []
+    words = []
+    for name in ("sensitivity", "specificity"):
+        if found[name] is not None:
+            low, high = found[f"{name}_interval"]
+            words.append(f"{name} {percent(found[name])} ({percent(low)} to {percent(high)})")
+    return (
+        [f"With {found['positive']!r} as the positive class: {', '.join(words)}."] if words else []
+    )
+
+
+def per_class(scores: Sequence[dict], most: int = 20) -> list[str]:
+    """Precision, recall and F1 of each class, a line each."""
+    width = max(len("class"), *(len(c["class"][:30]) for c in scores))
+    lines = [f"{'class':{width}}  {'precision':>9}  {'recall':>6}  {'F1':>5}  {'rows':>6}"]
+    for c in scores[:most]:
+        numbers = [f"{c[name] or 0:.3f}" for name in ("precision", "recall", "f1")]
+        lines.append(
+            f"{c['class'][:30]:{width}}  {numbers[0]:>9}  {numbers[1]:>6}  {numbers[2]:>5}  {c['support']:6,}"
+        )
+    return lines + ([f"and {len(scores) - most} more"] if len(scores) > most else [])
+
+
+def report_pictures(result: dict, run: str) -> list[str]:
+    """How far made pictures are from real ones, and whether all classes appear."""
+    made, baseline = result["pictures"], result["baseline"]
+    per_class = list(zip(result["classes"], made["per_class"], strict=True))
+    missing = [c for c, n in per_class if not n]
+    appear = "all classes appear" if not missing else f"never: {', '.join(missing)}"
+    counts = ", ".join(f"{c}: {n}" for c, n in per_class)
+    rows = [
+        ("made pictures", made),
+        ("held-out real pictures", baseline["real"]),
+        ("pixels mixed from several", baseline["mixed_pixels"]),
+    ]
+    width = max(len(name) for name, _ in rows)
+    return [
+        f"{made['n']} made pictures among real ones. Precision: how many lie as near to a picture that was",
+        "learned from as these lie to each other. Coverage: how many held-out ones have a made one as near.",
+        f"{'':{width}}  {'precision':>9}  {'coverage':>8}",
+        *(
+            f"{name:{width}}  {percent(e['precision']):>9}  {percent(e['coverage']):>8}"
+            for name, e in rows
+        ),
+        f"Copies of a picture that was learned from: {percent(made['copies'])}.",
+        *([f"Nearest to a {counts}: {appear}."] if per_class else []),
+    ]
+
+
+def report_enhanced(result: dict, run: str) -> list[str]:
+    """PSNR beside doing nothing and bicubic interpolation."""
+    ours, beside = result["enhanced"], result["baseline"]
+    nothing, simple = {
+        "small": ("every pixel four times", "bicubic interpolation"),
+        "noise": ("doing nothing", "halved and brought back (bicubic)"),
+    }[ours["fault"]]
+    rows = [("this network", ours), (nothing, beside["nothing"]), (simple, beside["bicubic"])]
+    width = max(len(name) for name, _ in rows)
+    lines = [
+        f"{ours['n']:,} held-out pictures, mended of {ours['fault']!r}; PSNR in decibels, more is better:",
+        *(f"{name:{width}}  {e['psnr']:6.2f}" for name, e in rows),
+    ]
+    return lines + warning(-ours["psnr"], {n: -e["psnr"] for n, e in rows[1:]})
+
+
+def warning(ours: float, others: dict[str, float]) -> list[str]:
+    """A line that names what the network does not beat; nothing when it beats all."""
+    better = [name for name, value in others.items() if ours >= value]
+    return [f"Warning: not better than {' and '.join(better)}."] if better else []
+
+
+REPORTS = {
+    "classify": report_classes,
+    "continue": report_text,
+    "forecast": report_series,
+    "generate": report_pictures,
+    "regress": report_amounts,
+    "enhance": report_enhanced,
+}
+NEXT = {
+    "classify": "pellucid predict {} image.png",
+    "continue": 'pellucid sample {} --prompt "Alice "',
+    "forecast": "pellucid predict {} --steps 12",
+    "generate": "pellucid generate {} --n 16",
+    "regress": "pellucid predict {} new.csv --out answers.csv",
+    "enhance": "pellucid enhance {} picture.png --out better.png",
+}
+
+
+def percent(share: float) -> str:
+    """0.9812 as '98.1 %'."""
+    return f"{100 * share:.1f} %"
