@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pellucid.cli import main as command
+from pellucid.train.answer import answer
 from pellucid.train.run import load_model
 
 Image = pytest.importorskip("PIL.Image")
@@ -133,6 +134,11 @@ def test_amounts_are_learned_from_pictures(shapes, tmp_path, capsys):
     assert scores["rmse"] == pytest.approx(float(np.sqrt((errors**2).mean())), rel=1e-6)
     alone = rows_of(told_by(capsys, "predict", out, shapes / "disc" / "0.png").out)
     assert float(alone[0]["radius"]) == pytest.approx(float(answers[0]["radius"]), rel=1e-5)
+    # As JSON, from the raw pixels.
+    model = load_model(out)
+    pixels = model.preparation.read(shapes / "disc" / "0.png").reshape(-1).tolist()
+    (served,) = answer(model, [pixels])
+    assert served["prediction"] == pytest.approx(float(answers[0]["radius"]), rel=1e-5)
 
 
 def test_missing_and_damaged_files_are_named_and_counted(shapes, tmp_path, capsys):

@@ -226,7 +226,7 @@ def answered(model: SavedModel, x: np.ndarray) -> list[dict]:
 
 
 def of_numbers(model: SavedModel, rows: Sequence[Any]) -> list[dict]:
-    """Classes with their probabilities."""
+    """Classes with their probabilities, or amounts."""
     n = math.prod(model.shape)
     x = np.stack([numbers(row, n, f"row {i}") for i, row in enumerate(rows)])
     return answered(model, model.scaled(x))
@@ -280,6 +280,7 @@ def no_question(model: SavedModel, rows: Sequence[Any]) -> list[dict]:
 
 ANSWERS: dict[str, Callable[[SavedModel, Sequence[Any]], list[dict]]] = {
     "classify": of_numbers,
+    "regress": of_numbers,  # from pictures
     "forecast": of_series,
     "continue": of_texts,
     "generate": no_question,
