@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from decimal import Decimal
@@ -16,6 +17,7 @@ import pytest
 
 from pellucid.base.errors import DataError, OptionError, RunError
 from pellucid.data.reading import frame_of, is_table, read_table, write_csv
+from pellucid.data.regular import connect
 
 DATA = Path(os.environ.get("PELLUCID_DATA", "."))
 
@@ -485,6 +487,22 @@ def test_large_regular_files_are_cut_by_duckdb(tmp_path, monkeypatch):
         frame = read_table(path)
         assert len(frame) == 300_000
         assert frame["a"].kind == ("text" if body.startswith(b"007") else "number")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a timer's signal")
+def test_ctrl_c_in_duckdb_stays_ctrl_c():
+    def interrupt(number, frame):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with pytest.raises(KeyboardInterrupt), connect() as connection:
+            long = "SELECT sum(a.range * b.range) FROM range(1000000) a, range(1000000) b"
+            connection.execute(long).fetchall()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links, pipes")

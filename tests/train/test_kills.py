@@ -239,6 +239,7 @@ def points(whole, calls, most, seed):
         if call[0] in calls:
             of.setdefault(call, []).append(n)
     middle = sorted(numbers[len(numbers) // 2] for numbers in of.values())
+    print(f"{whole.kind}: {len(middle)} different calls that write")
     return middle if ASKED else sorted(random.Random(seed).sample(middle, most))
 
 
@@ -260,6 +261,14 @@ def test_a_run_that_is_killed_in_a_call_goes_on_to_the_same_end(kind, seed, whol
         assert code == -signal.SIGKILL, (n, name, told)
         whole.goes_on(out)
         shutil.rmtree(out)
+
+
+def test_a_sheet_of_samples_that_was_being_written_is_no_longer_there_after_the_run(wholes):
+    whole, out = wholes("generate"), wholes("generate").folder / "run-generate-sheet"
+    n = 1 + whole.calls.index(("fsync", "epoch-0001.png"))
+    whole.run(["--out", out], ("kill", n))
+    assert [p.suffix for p in (out / "samples").iterdir()] == [".tmp"]
+    whole.goes_on(out)
 
 
 @pytest.mark.parametrize(("kind", "seed"), [("table", 4), ("generate", 5), ("series", 6)])

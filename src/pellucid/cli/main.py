@@ -480,13 +480,16 @@ def evaluate(**options) -> None:
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: all that is done at Ctrl-C is done then, too."""
+    """SIGTERM: all that is done at Ctrl-C is done then, too. `came`: also where a library made something else of it."""
+
+    came = False
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (see EXIT_CODES)."""
 
     def terminate(number, frame):
+        Terminated.came = True
         raise Terminated
 
     signal.signal(signal.SIGTERM, terminate)
@@ -503,7 +506,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort) as abort:
         stop = abort.__cause__ or abort  # click makes one of its own of what it meets
         click.echo(f"pellucid: {str(stop) or 'stopped.'}", err=True)
-        return 143 if isinstance(stop, Terminated) else 130
+        return 143 if Terminated.came else 130
     except PellucidError as error:
         click.echo(f"pellucid: {error}", err=True)
         return 2 if isinstance(error, OptionError) else 1

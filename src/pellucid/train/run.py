@@ -126,6 +126,7 @@ class Samples:
         if self.is_wanted:
             with writing(self.folder):
                 self.folder.mkdir(exist_ok=True)
+            remove_dead_temporaries(self.folder)
             self.sampler = Sampler(network)
             self.noise = fixed_noise(ROWS * COLUMNS, network.latent, made.seed)
 
