@@ -59,12 +59,13 @@ def mender(request, scenes, tmp_path_factory):
     return request.param, run, json.loads((run / "metrics.json").read_text())
 
 
-def test_mended_pictures_are_nearer_to_the_truth_than_without_a_network(mender):
+def test_mended_pictures_are_nearer_to_the_truth_than_without_a_network(mender, capsys):
     _, run, result = mender
     ours = result["enhanced"]["psnr"]
     assert ours > result["baseline"]["bicubic"]["psnr"] + 0.2
     assert ours > result["baseline"]["nothing"]["psnr"] + 0.2
     assert "bicubic interpolation" in (run / "report.html").read_text()
+    assert f"PSNR {ours:.4g}" in told_by(capsys, "runs", "--in", run.parent).out
 
 
 def test_a_picture_of_any_size_is_mended_as_by_the_network_at_once(

@@ -39,16 +39,20 @@ class History:
         return len(tests) == 1
 
 
+HIGHER = ("accuracy", "PSNR")  # scores of which more is better
+
+
 def histories(found: Sequence[dict]) -> list[History]:
     """Those of the runs that have a score."""
     groups: dict[tuple, list[dict]] = {}
     for run in found:
         if run.get("score"):
-            key = (run["data"], run["task"], run["recipe"].get("target"), run["score"]["name"])
+            what = run["recipe"].get("target") or run["recipe"].get("fault")
+            key = (run["data"], run["task"], what, run["score"]["name"])
             groups.setdefault(key, []).append(run)
     told = []
     for (name, _, target, score), runs in groups.items():
-        better = max if score == "accuracy" else min
+        better = max if score in HIGHER else min
         best: list[float] = []
         for run in runs:
             best.append(better([*best[-1:], run["score"]["value"]]))

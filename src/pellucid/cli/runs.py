@@ -17,7 +17,7 @@ from ..train.run import METRICS, RUN
 from .history import amount, histories, lines, page
 
 KNOWN = {  # what is shown of a run's test rows: the first that it has
-    "accuracy": "accuracy", "rmse": "RMSE", "perplexity": "perplexity", "loss": "loss",
+    "psnr": "PSNR", "accuracy": "accuracy", "rmse": "RMSE", "perplexity": "perplexity", "loss": "loss",
 }  # fmt: skip
 
 
@@ -38,7 +38,8 @@ def find(folder: Path) -> list[dict]:
 def describe(path: Path, recipe: dict, result: dict) -> dict:
     """One run: what was learned by what, and how well."""
     test = (result.get("metrics") or {}).get("test") or {}
-    scored = {**test, **(result.get("forecast") or {}), **(result.get("scores") or {})}
+    parts = (test, *(result.get(name) or {} for name in ("forecast", "scores", "enhanced")))
+    scored = {name: value for part in parts for name, value in part.items()}
     score = next((name for name in KNOWN if isinstance(scored.get(name), int | float)), None)
     net = recipe.get("net", "")
     began = (path / RUN).stat().st_mtime
