@@ -280,6 +280,27 @@ GOOD = {
         "names its columns",
     ),
     "a hash in the first cell": (b"a,b\n#1,2\n#3,4\n", {"a": ["#1", "#3"], "b": [2, 4]}, ""),
+    "a title above": (b"Report of 2020\na,b\n1,2\n", {"a": [1], "b": [2]}, "1 title line above"),
+    "titles, a blank line and a comment above": (
+        b'Sales\n"North, and\nSouth"\n\n# in euros\na,b\n1,2\n3,4\n',
+        {"a": [1, 3], "b": [2, 4]},
+        "3 title lines above the table left out: Sales / North, and South / # in euros.",
+    ),
+    "a title with delimiters of a spreadsheet": (
+        b"Report of 2020,,\r\na,b,c\r\n1,2,x\r\n3,4,y\r\n",
+        {"a": [1, 3], "b": [2, 4], "c": ["x", "y"]},
+        "1 title line above the table left out: Report of 2020.",
+    ),
+    "names that are missing but for one": (
+        b",,c\n1,2,x\n3,4,y\n",
+        {"column_1": [1, 3], "column_2": [2, 4], "c": ["x", "y"]},
+        "column 1 has no name",
+    ),
+    "years of two digits": (
+        b"a,b\n31.12.99,1\n01.02.20,2\n",
+        {"a": ["31.12.99", "01.02.20"], "b": [1, 2]},
+        "years of two digits, so that they stay text",
+    ),
     "one row": (b"a,b\n1,x\n", {"a": [1], "b": ["x"]}, ""),
     "one column": (b"a\n1\n2\n", {"a": [1, 2]}, ""),
     "a row of nothing": (b"a,b\n1,2\n,\n3,4\n", {"a": [1, NO, 3], "b": [2, NO, 4]}, ""),
@@ -302,7 +323,7 @@ BAD = {
     "text after a quote": (b'a,b\n1,"x"y\n', "line 2, column 2: after the quote mark"),
     "quotes behind backslashes": (
         b'a,b\n1,"x \\"y\\" z"\n',
-        "line 2, column 2: after the quote mark",
+        "line 2, column 2: after the quote mark.*twice, not behind a backslash",
     ),
     "a NUL": (b"a,b\n1,\x002\n", "line 2, byte 6: a NUL"),
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "NUL"),
@@ -337,5 +358,6 @@ BAD = {
         "line 3: the names of the columns come again",
     ),
     "a comment with cells": (b"a,b,c\n1,2,3\n# x,y\n", "line 3: 2 cells"),
-    "a title above": (b"Report of 2020\na,b\n1,2\n", "line 2: 2 cells.* has 1|line 1"),
+    "a title above a table of words": (b"words\nred,blue\nbig,small\n", "line 2: 2 cells.* has 1"),
+    "a title above an uneven table": (b"Report\na,b\n1,2\n3,4,5\n", "line 2: 2 cells.* has 1"),
 }

@@ -7,6 +7,7 @@ files are cut by DuckDB (regular.py), all others here; what the cells are is dec
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from .dialect import (
     find_delimiter,
     has_header,
     line_of,
+    n_titles,
     records,
     to_utf8,
 )
@@ -225,7 +227,7 @@ class Table:
         """What the first lines say under this dialect; adds to the notes."""
         if dialect.delimiter != ",":
             notes.append(f"cells are set apart by {dialect}.")
-        head = self.head(dialect)
+        head = self.pass_titles(self.head(dialect), notes)
         named, skip_first = self.named(head, dialect, notes)
         names, said = column_names(named)
         notes += said if any(c.strip() for c in named) else []
@@ -287,6 +289,18 @@ class Table:
             if len(text.encode()) == len(self.data) or not out:
                 raise  # otherwise the sample may end inside a cell
         return out
+
+    def pass_titles(self, head: list, notes: list[str]) -> list:
+        """The head below lines of a title, which the table then begins behind."""
+        n = 0 if self.header is False else n_titles([cells for _, cells in head])
+        if n:
+            shown = " / ".join(" ".join("".join(cells).split())[:60] for _, cells in head[:n])
+            notes.append(f"{n} title line{'s' if n > 1 else ''} above the table left out: {shown}.")
+            ends = (found.end() for found in re.finditer(rb"\r\n|\n|\r", self.data))
+            first = head[n][0]
+            at = next(islice(ends, first - self.start - 1, None))
+            self.data, self.start, self.path = self.data[at:], first, None
+        return head[n:]
 
     def named(self, head, dialect: Dialect, notes: list[str]) -> tuple[list[str], bool]:
         """(cells of the header, empty where there is none; whether the first record is that header)."""

@@ -179,7 +179,8 @@ def _quoted_record(
                 rest = text[at : at + 20].splitlines()[0]
                 problem = QuoteError(
                     f"{where}: after the quote mark that closes this cell stands {rest!r}. A quote mark "
-                    f"inside a quoted cell is written twice."
+                    f"inside a quoted cell is written twice"
+                    + (", not behind a backslash." if found[1].endswith("\\") else ".")
                 )
                 problem.may_go_on = rest.startswith('"')
                 raise problem
@@ -279,6 +280,21 @@ def has_header(rows: Sequence[Sequence[str]]) -> tuple[bool, bool]:
             return True, True
     again = any(c in {row[i] for row in rest if i < len(row)} for i, c in enumerate(first) if c)
     return not again, False
+
+
+MOST_TITLES = 10
+
+
+def n_titles(rows: Sequence[Sequence[str]]) -> int:
+    """How many of the first rows are a title: one cell each, above a row of names and rows of numbers under these."""
+    n = next((i for i, row in enumerate(rows) if sum(bool(c.strip()) for c in row) != 1), 0)
+    rest = rows[n:]
+    if not 0 < n <= MOST_TITLES or len(rest) < 2 or not all(c.strip() for c in rest[0]):
+        return 0
+    if any(len(row) != len(rest[0]) for row in rest) or has_header(rest) != (True, True):
+        return 0
+    # A first row of names may lack all but one of them.
+    return n if all(len(row) == 1 or len(rest[0]) > 2 for row in rows[:n]) else 0
 
 
 def _counts_up(values: list[str]) -> bool:

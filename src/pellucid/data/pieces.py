@@ -95,7 +95,9 @@ def layout_of(
     dialect = Dialect(mark, mark != " " and (quotes or mark != "\t"))
     if not dialect.quotes and mark == "\t":
         notes.append(PLAIN_QUOTES)
-    found = Table(data, path.name, start, comment, header, options, LARGE).opened(dialect, notes)
+    table = Table(data, path.name, start, comment, header, options, LARGE)
+    found = table.opened(dialect, notes)
+    data, start = table.data, table.start
     if len(found.names) == 1:
         raise DataError(f"{path.name}: one column. There is nothing to learn it from.")
     skipped, cells = whole - len(data), None
@@ -519,6 +521,37 @@ def facts_of(
     return found
 
 
+@dataclass
+class Drawn:
+    """Some rows of a piece: their numbers in the file, hashes of these, lines, columns of numbers, and the cells of the
+    others in one string each: thousands of strings would pin the memory that the rest of the piece leaves."""
+
+    numbers: np.ndarray
+    hashes: np.ndarray
+    lines: np.ndarray
+    columns: dict[int, Column]
+    texts: dict[int, str]
+
+    def below(self, limit: np.uint64) -> "Drawn":
+        """Those whose hash is no larger."""
+        at = np.flatnonzero(self.hashes <= limit)
+        return Drawn(
+            self.numbers[at],
+            self.hashes[at],
+            self.lines[at],
+            {i: c.take(at) for i, c in self.columns.items()},
+            {i: together(t.split(NUL), at) for i, t in self.texts.items()},
+        )
+
+
+NUL = "\0"  # stands in no cell
+
+
+def together(texts: Sequence[str | None], rows: np.ndarray) -> str:
+    """The cells of these rows."""
+    return NUL.join([texts[r] or "" for r in rows.tolist()])
+
+
 class Sample:
     """Rows drawn by chance from pieces that come one after the other: those whose numbers have the least hashes.
 
@@ -526,47 +559,33 @@ class Sample:
 
     def __init__(self, most: int):
         self.most = most
-        self.pieces: list[tuple[np.ndarray, np.ndarray, Cut]] = []  # numbers, hashes, rows
-        self.n = 0
+        self.pieces: list[Drawn] = []
         self.limit = np.uint64(2**64 - 1)
 
     def add(self, cut: Cut, first: int) -> None:
         """Rows of a piece; the first has this number."""
         numbers = np.arange(first, first + len(cut.lines))
         hashes = mixed(numbers.astype(np.uint64) + np.uint64(1))
-        self.pieces.append(self.chosen(numbers, hashes, cut))
-        self.n += len(self.pieces[-1][0])
-        if self.n > 2 * self.most:
-            every = np.concatenate([h for _, h, _ in self.pieces])
-            self.limit = np.partition(every, self.most - 1)[self.most - 1]
-            self.pieces = [self.chosen(*piece) for piece in self.pieces]
-            self.n = sum(len(p[0]) for p in self.pieces)
-
-    def chosen(self, numbers: np.ndarray, hashes: np.ndarray, cut: Cut) -> tuple:
-        """The rows below the limit."""
         at = np.flatnonzero(hashes <= self.limit)
-        rows = at.tolist()
-        return (
-            numbers[at],
-            hashes[at],
-            Cut(
-                cut.lines[at],
-                {i: [texts[r] for r in rows] for i, texts in cut.texts.items()},
-                {i: (column.take(at), repairs) for i, (column, repairs) in cut.numbers.items()},
-            ),
-        )
+        if not len(at):
+            return
+        columns = {i: column.take(at) for i, (column, _) in cut.numbers.items()}
+        texts = {i: together(texts, at) for i, texts in cut.texts.items()}
+        self.pieces.append(Drawn(numbers[at], hashes[at], cut.lines[at], columns, texts))
+        if sum(len(p.numbers) for p in self.pieces) > 2 * self.most:
+            self.finish()
 
     def finish(self) -> None:
         """Cuts it to its size."""
-        if self.n > self.most:
-            every = np.concatenate([h for _, h, _ in self.pieces])
+        every = np.concatenate([p.hashes for p in self.pieces])
+        if len(every) > self.most:
             self.limit = np.partition(every, self.most - 1)[self.most - 1]
-            self.pieces = [self.chosen(*piece) for piece in self.pieces]
-            self.n = sum(len(p[0]) for p in self.pieces)
+            self.pieces = [p.below(self.limit) for p in self.pieces]
+            self.pieces = [p for p in self.pieces if len(p.numbers)]
 
     def numbers(self) -> np.ndarray:
         """The numbers of its rows in the file, from 0."""
-        return np.concatenate([numbers for numbers, _, _ in self.pieces])
+        return np.concatenate([p.numbers for p in self.pieces])
 
     def frame(
         self, layout: Layout, readings: Sequence[Reading], columns: Sequence[int], marks: tuple
@@ -575,8 +594,17 @@ class Sample:
         self.finish()
         out = []
         for i in columns:
-            parts = [made(layout, readings, cut, i, marks)[0] for _, _, cut in self.pieces]
+            name, kind = layout.names[i], readings[i].kind
+            one: dict[str, str] = {}  # equal cells are one object
+            parts = []
+            for p in self.pieces:
+                if i in p.columns:
+                    parts.append(p.columns[i])
+                    continue
+                cells = p.texts.pop(i).split(NUL)
+                cut = Cut(p.lines, {i: [one.setdefault(t, t) for t in cells]})
+                parts.append(made(layout, readings, cut, i, marks)[0])
             values = np.concatenate([c.values for c in parts])
             missing = np.concatenate([c.missing for c in parts])
-            out.append(Column(layout.names[i], readings[i].kind, values, missing))
-        return Frame(layout.name, tuple(out), np.concatenate([c.lines for _, _, c in self.pieces]))
+            out.append(Column(name, kind, values, missing))
+        return Frame(layout.name, tuple(out), np.concatenate([p.lines for p in self.pieces]))

@@ -61,6 +61,10 @@ TRIPLE = re.compile(
     r"([0-9]{1,2})([-/.])([0-9]{1,2})\2([0-9]{4})(?: ([0-9]{1,2}):([0-9]{2})(?::([0-9]{2}))?)?"
 )
 
+SHORT_YEAR = re.compile(
+    r"[0-9]{1,2}([-/.])[0-9]{1,2}\1[0-9]{2}(?: [0-9]{1,2}:[0-9]{2}(?::[0-9]{2})?)?"
+)
+
 STRAYS = 3  # so many different words among numbers are strays, not text
 ENOUGH = 20  # cells that are numbers, beside which a word is a stray
 RARE = 0.05  # share of the cells that strays may have
@@ -145,7 +149,8 @@ class Written:
     first     the first cell      marked   the first with a comma or a point
     zeros, kept               whether numbers have leading zeros; the first cell that would lose digits as a number
     dates     None where a cell is no date
-    strays    cells that are no plain numbers, cells that are no dates"""
+    strays    cells that are no plain numbers, cells that are no dates
+    short     whether all are dates whose years have two digits"""
 
     n: int = 0
     sign: str = ""
@@ -161,6 +166,7 @@ class Written:
     kept: Place | None = None
     dates: Dates | None = field(default_factory=Dates)
     strays: tuple[Strays, Strays] = (Strays(), Strays())
+    short: bool = True
 
     def joined(self, other: "Written") -> "Written":
         """The facts of this part and the one that comes after it. Raises Unsure where one was not looked at."""
@@ -191,6 +197,7 @@ class Written:
             self.kept or other.kept,
             self.dates.joined(other.dates) if self.dates and other.dates else None,
             tuple(a.joined(b) for a, b in zip(self.strays, other.strays, strict=True)),  # type: ignore[arg-type]
+            self.short and other.short,
         )
 
 
@@ -244,6 +251,7 @@ def written(
         None if kept is None else at(kept),
         _dates(present),
         (odd, _strays(c, present, date_parts, place)),
+        all(SHORT_YEAR.fullmatch(t) for t in present),
     )
 
 
@@ -413,6 +421,10 @@ def _reading(name: str, w: Written, style: str | None, forced: str | None) -> Re
         where, bad = _odd(w, 1)
         raise DataError(
             f"{where}, column {name!r}: {bad!r} is not a date that can be read in one way. Write dates as 2020-01-31."
+        )
+    if w.short and w.n and not note:
+        note = (
+            "its dates have years of two digits, so that they stay text; write them as 2020-01-31."
         )
     _refuse_strays(name, w)
     return Reading("text", notes=(f"column {name!r}: {note}",) if note else ())
