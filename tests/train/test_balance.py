@@ -9,6 +9,7 @@ import pytest
 from pellucid.base.errors import OptionError
 from pellucid.cli.main import run as command
 from pellucid.cli.results import report_rows
+from pellucid.models import Committee
 from pellucid.nn import Linear, ReLU, Sequential
 from pellucid.tensor import random
 from pellucid.train.balance import alarms, best_threshold, class_weights, decide, restore_shares
@@ -68,9 +69,18 @@ def test_weights_are_those_that_balance_or_their_roots():
     assert class_weights("none", y, 2) is None and class_weights(None, y, 2) is None
 
 
-def test_restored_chances_are_divided_by_the_weights():
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Sequential(Linear(4, 8), ReLU(), Linear(8, 3)),
+        # Of several members each is restored, then their mean is taken.
+        lambda: Committee((4, 8, 3), 1),
+    ],
+    ids=["mlp", "committee"],
+)
+def test_restored_chances_are_divided_by_the_weights(make):
     random.seed(3)
-    network = Sequential(Linear(4, 8), ReLU(), Linear(8, 3))
+    network = make()
     x = np.random.default_rng(0).normal(size=(20, 4)).astype(np.float32)
     weights = np.array([0.5, 8.0, 2.0])
     expected = predict(network, x) / weights

@@ -16,6 +16,7 @@ from pellucid.train.run import load_model, train_run
 from pellucid.train.tables import batch_for
 
 SMALL = {"net": (8,), "epochs": 4, "batch": 16}
+COMMITTEE = {"members": 3, "width": 8, "epochs": 4, "batch": 16}
 
 
 @pytest.fixture
@@ -128,7 +129,7 @@ def test_every_decision_is_told(flowers):
         ({"target": "kind", "columns": {"with": "number"}}, OptionError, "Did you mean 'width'"),
         ({"target": "kind", "task": "regress"}, DataError, "amounts are numbers.*--task classify"),
         ({"target": "kind", "task": "generate"}, OptionError, "cannot be used to generate"),
-        ({"target": "kind", "window": 3}, OptionError, "no setting of the network mlp"),
+        ({"target": "kind", "window": 3}, OptionError, "no setting of the network committee"),
     ],
 )
 def test_settings_that_do_not_fit_are_named(given, error, text, flowers):
@@ -158,9 +159,10 @@ def test_tables_that_teach_nothing_are_refused(rows, text, tmp_path):
 # Runs
 
 
+@pytest.mark.parametrize("settings", [SMALL, COMMITTEE], ids=["mlp", "committee"])
 @pytest.mark.parametrize("target", ["kind", "weight"])
-def test_a_broken_run_goes_on_to_the_same_bits(target, flowers, tmp_path):
-    made = recipe(str(flowers), target=target, **SMALL)
+def test_a_broken_run_goes_on_to_the_same_bits(target, settings, flowers, tmp_path):
+    made = recipe(str(flowers), target=target, **settings)
     whole = list(train_run(made, tmp_path / "whole"))[-1].result
     running = train_run(made, tmp_path / "cut", checkpoint_seconds=0)
     for event in running:
@@ -187,9 +189,10 @@ def test_a_run_does_not_go_on_with_other_rows(flowers, tmp_path):
         list(train_run(recipe(str(flowers), target="kind"), tmp_path / "run", resume=True))
 
 
+@pytest.mark.parametrize("settings", [SMALL, COMMITTEE], ids=["mlp", "committee"])
 @pytest.mark.parametrize("target", ["kind", "weight"])
-def test_a_run_folder_alone_answers_to_raw_rows_elsewhere(target, flowers, tmp_path):
-    made = recipe(str(flowers), target=target, **SMALL)
+def test_a_run_folder_alone_answers_to_raw_rows_elsewhere(target, settings, flowers, tmp_path):
+    made = recipe(str(flowers), target=target, **settings)
     result = list(train_run(made, tmp_path / "run"))[-1].result
     data = made.dataset()
     shutil.move(tmp_path / "run", tmp_path / "moved")
@@ -233,3 +236,22 @@ def test_damaged_preprocessing_is_named(flowers, tmp_path):
     damaged("preprocessing.kinds", kinds={"length": "sound"})
     fewer = {**model["preprocessing"]["encoder"], "columns": []}
     damaged("makes 0 numbers of a row", encoder=fewer)
+
+
+# The network: a committee for tables that are not large, one network of the widths that a person gives
+
+
+def test_a_table_is_learned_by_a_committee_and_given_widths_are_one_network(flowers):
+    made = recipe(str(flowers), target="kind")
+    assert made.network_name == "committee" and made.l2 == 0.3 and made.lr == 2e-3
+    data = made.dataset()
+    assert made.row.shape(made, data) == f"16 times {data.n_features}-64-32-3"
+    one = recipe(str(flowers), target="kind", net=(12,))
+    assert one.members is None and one.row.shape(one, data) == f"{data.n_features}-12-3"
+    small = recipe(str(flowers), target="kind", members=3, width=10, layers=1)
+    assert small.row.shape(small, data) == f"3 times {data.n_features}-10-3"
+
+
+def test_a_large_table_is_learned_by_one_network(flowers, monkeypatch):
+    monkeypatch.setattr("pellucid.train.tables.COMMITTEE_ROWS", 20)
+    assert recipe(str(flowers), target="kind").net == (256, 128)

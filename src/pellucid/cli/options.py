@@ -12,7 +12,7 @@ import click
 # The names of train/recipe.py, which is too slow to import for a help page; a test compares them.
 DATA_SETS = ("digits", "text", "series", "animals")
 TASKS = ("classify", "generate", "continue", "forecast", "regress", "enhance")
-NETWORKS = ("mlp", "cnn", "dcgan", "gpt", "lstm", "gru", "rnn")
+NETWORKS = ("mlp", "committee", "cnn", "dcgan", "gpt", "lstm", "gru", "rnn")
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
 OPTIMIZERS = ("adamw", "adam", "nadam", "rmsprop", "lion", "momentum", "sgd")
 SCHEDULES = ("constant", "cosine", "linear", "step", "exponential", "one-cycle")

@@ -24,6 +24,7 @@ import numpy as np
 
 from ..base.errors import OptionError
 from ..data.weights import balanced
+from ..models.committee import MemberLinear
 from ..nn.linear import Linear
 from ..nn.module import Module
 
@@ -56,8 +57,8 @@ def restore_shares(network: Module, weights: np.ndarray) -> None:
 
     Weights make the scores those of p(c) w(c), up to a constant; the last layer's bias takes log w(c) away
     (Elkan 2001, section 2). A class of weight 0 was never learned: its score stays."""
-    last = [m for _, m in network.modules() if isinstance(m, Linear)][-1]
-    if last.bias is None or last.bias.shape != weights.shape:
+    last = [m for _, m in network.modules() if isinstance(m, Linear | MemberLinear)][-1]
+    if last.bias is None or last.bias.shape[-1:] != weights.shape:
         raise OptionError(
             f"class weights need a last layer with a bias for each of the {len(weights)} classes."
         )

@@ -47,6 +47,7 @@ FIELDS = {"class_weights": "balance"}  # settings whose line has another name
 
 # What the settings of a network mean, where it has them.
 WHY_SETTING = {
+    "members": "how many networks learn beside each other",
     "activation": "fast, and its gradient does not vanish",
     "width": "numbers that carry a thought from place to place; more learn more and take longer",
     "layers": "each one sees what the one before made of it",

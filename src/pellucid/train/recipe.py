@@ -85,7 +85,7 @@ class Recipe:
     l2      how strongly weights are drawn to 0: weight_decay of the optimizer
     steps   that end the run, also within an epoch; without --epochs there are as many epochs as they need
     net     widths of hidden layers, or the name of a network (networks.py)
-    width, layers, window, dropout, activation   None where the network has no such setting
+    members, width, layers, window, dropout, activation   None where the network has no such setting
     kind    of a file of one's own: table, text, series (sources.py); None for what the package carries
     target, columns, group   of a table: what is learned, uses of columns by name, whose rows stay together
     memory          bytes that a table may take; a larger one is streamed (streamed.py)
@@ -112,6 +112,7 @@ class Recipe:
     l2: float = 0.0
     schedule: str = "constant"
     activation: Any = None
+    members: Any = None
     width: Any = None
     layers: Any = None
     window: Any = None
@@ -252,9 +253,9 @@ def recipe(data: str = "digits", **given) -> Recipe:
         values["kind"] = kind
     task = values.setdefault("task", suited.get("task", source.tasks[0]))
     rows = networks_for(kind, task)
-    name, values["net"] = _network(data, task, rows, values.get("net"))
+    name, values["net"] = _network(data, task, rows, values.get("net", suited.pop("net", None)))
     row = rows[name]
-    for setting in ("activation", "width", "layers", "window", "dropout"):
+    for setting in ("members", "activation", "width", "layers", "window", "dropout"):
         if setting in values and setting not in row.uses:
             others = f"; it has {', '.join(f'--{u}' for u in row.uses)}" if row.uses else ""
             raise OptionError(f"--{setting} is no setting of the network {name}{others}.")
@@ -266,7 +267,7 @@ def recipe(data: str = "digits", **given) -> Recipe:
     rule = OPTIMIZERS[nearest(values.setdefault("optimizer", "adamw"), OPTIMIZERS, "optimizer")]
     nearest(values.get("schedule", Recipe.schedule), SCHEDULES, "schedule")
     values.setdefault("lr", row.lr.get(values["optimizer"], rule.lr))
-    values.setdefault("l2", row.optimizer.get("weight_decay", rule.l2))
+    values.setdefault("l2", row.l2.get(values["optimizer"], rule.l2))
     if "class_weights" in values:
         nearest(values["class_weights"], CLASS_WEIGHTS, "kind of class weights")
         if task != "classify":

@@ -60,8 +60,8 @@ TITLES = {
 FLAGS = (
     "target", "columns", "group", "delimiter", "encoding", "header", "missing", "decimal", "sheet", "size", "channels",
     "background", "strict", "augment", "fault", "task", "net",
-    "activation", "width", "layers", "window", "dropout", "optimizer", "lr", "schedule", "epochs", "patience",
-    "batch", "validation", "test", "seed",
+    "members", "activation", "width", "layers", "window", "dropout", "optimizer", "lr", "schedule", "epochs",
+    "patience", "batch", "validation", "test", "seed",
 )  # fmt: skip
 OPTION_OF = {"columns": "column"}
 

@@ -9,7 +9,7 @@ from ..base.errors import OptionError
 # setting -> the least whole number
 WHOLE = {
     **dict.fromkeys(
-        ("epochs", "steps", "batch", "width", "layers", "window", "size", "channels", "memory", "horizon"), 1
+        ("epochs", "steps", "batch", "members", "width", "layers", "window", "size", "channels", "memory", "horizon"), 1
     ),
     **dict.fromkeys(("patience", "seed", "background"), 0),
 }  # fmt: skip

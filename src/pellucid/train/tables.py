@@ -25,6 +25,7 @@ from .balance import decide as decide_weights
 
 FEWEST = 10  # rows: with fewer a part to validate or to test says nothing
 MOST_CLASSES = 1000
+COMMITTEE_ROWS = 50_000  # of larger tables one network learns enough, in less time
 READING = ("delimiter", "encoding", "header", "missing", "decimal", "sheet")  # of read_table
 
 
@@ -131,7 +132,11 @@ def defaults(data: str, values: Mapping[str, Any]) -> dict:
     if not len(frame):
         raise DataError(f"{data}: there are no rows below the header. Give rows to learn from.")
     task = wanted_task(frame, values)
-    suited = {"task": task, "batch": batch_for(len(frame))}
+    n = len(frame)
+    suited = {"task": task, "batch": batch_for(n)}
+    if n <= COMMITTEE_ROWS and values.get("net", "committee") == "committee":
+        # Few rows make few steps an epoch: some tables need more epochs then.
+        suited |= {"net": "committee", "epochs": int(min(150, max(60, 300_000 // n)))}
     if task == "classify":
         suited["class_weights"] = decide_weights(class_counts(frame, values["target"]))
     return suited
