@@ -197,5 +197,7 @@ def test_a_run_tells_the_mean_and_deviation_of_each_column(tmp_path, capsys):
     assert command(["info", str(out)]) == 0
     shown = capsys.readouterr().out
     assert f"mean {rows['price']['mean']:.6g}, deviation {rows['price']['deviation']:.6g}" in shown
+    assert command(["info", str(tmp_path)]) == 1
+    assert f"pellucid runs --in {tmp_path}" in capsys.readouterr().err
     assert command(["info", str(out), "--delimiter", ";"]) == 2
     assert "--delimiter is for tables" in capsys.readouterr().err

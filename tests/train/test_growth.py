@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pellucid.base.errors import OptionError
 from pellucid.train.growth import SCORES, STUDENT, Point, grow, known_from, outlook, subset
@@ -103,8 +104,12 @@ def test_the_points_follow_from_the_seed(table):
     assert all(len(p.scores) == 2 for p in a)
 
 
-def test_what_has_no_rows_that_stand_alone_is_refused():
+def test_what_has_no_rows_that_stand_alone_or_none_to_test_is_refused(tmp_path):
     with pytest.raises(OptionError, match="learned to forecast, where rows do not stand alone"):
         list(grow(recipe("series")))
-    with pytest.raises(OptionError, match="test rows"):
-        list(grow(recipe("digits", test=0.0)))
+    for i in range(6):  # a fifth of two pictures of a class is none
+        folder = tmp_path / "abc"[i // 2]
+        folder.mkdir(exist_ok=True)
+        Image.fromarray(np.full((8, 8), 40 * i, np.uint8)).save(folder / f"{i}.png")
+    with pytest.raises(OptionError, match="no test rows"):
+        list(grow(recipe(str(tmp_path))))

@@ -32,6 +32,10 @@ def document(data: str, reading: Mapping[str, Any]) -> dict:
     path = Path(data)
     if data not in DATA_SETS and not path.exists():
         raise DataError(f"{data}: there is no such run folder, file or data set.")
+    if path.is_dir() and any(path.glob("*/run.json")):
+        raise DataError(
+            f"{data}: a folder of runs. List them with: pellucid runs --in {shlex.quote(data)}"
+        )
     if path.is_dir() or is_idx(path):
         return {"data": data, **of_pictures(path)}
     if data not in DATA_SETS and kind_of(data, {}) == "text":

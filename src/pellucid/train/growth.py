@@ -20,6 +20,7 @@ from .balance import restore_shares
 from .evaluation import evaluate
 from .loop import Options, fit
 from .recipe import Recipe
+from .streamed import Streamed
 from .tables import Table
 
 SHARES = (0.1, 0.2, 0.4, 0.7, 1.0)
@@ -48,7 +49,7 @@ class Score:
 SCORES = {
     "classify": Score("accuracy", True),
     "regress": Score("RMSE", False),
-    "continue": Score("nats a character", False),
+    "continue": Score("loss", False),
 }
 
 
@@ -93,7 +94,9 @@ def grow(made: Recipe, repeats: int = 3, shares: Sequence[float] = SHARES) -> It
     data = made.dataset()
     parts = made.split(data)
     if not len(parts.test):
-        raise OptionError("curve needs test rows: leave --test out or above 0.")
+        raise OptionError(
+            f"{made.data}: no test rows to judge by; there are too few of each class."
+        )
     known: set[int] = set()
     for share in shares:
         n = min(len(parts.train), max(FEWEST, round(share * len(parts.train))))
@@ -144,7 +147,7 @@ def learn(made: Recipe, data: Any, parts: Split, rows: np.ndarray, seed: int) ->
 
 def known_from(data: Any, rows: np.ndarray) -> Any:
     """A table encoded by what these rows alone tell: their means, levels and words; other data as they are."""
-    if not isinstance(data, Table) or data.frame is None:
+    if not isinstance(data, Table) or isinstance(data, Streamed):  # a streamed one is encoded once
         return data
     encoder = Encoder.fit(data.frame, data.schema, rows)
     x = encoder.transform(data.frame)

@@ -17,6 +17,7 @@ from ..data.encoder import TextCode
 from ..data.frame import Column
 from .recipe import recipe
 from .run import SavedModel, load_model
+from .streamed import Streamed
 from .tables import Table
 
 
@@ -111,7 +112,7 @@ def learned_from(run: Path, model: SavedModel) -> Table:
             f"or go to the folder from which it was named."
         )
     data = recipe(**model.settings).dataset()
-    if not isinstance(data, Table) or data.frame is None:
+    if not isinstance(data, Table) or isinstance(data, Streamed):
         raise OptionError(f"{run} has learned from {file}, which is too large to look in.")
     if data.fingerprint() != model.rows_sha256:
         raise RunError(
