@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from pellucid.cli import main as command
+from pellucid.cli import predict
+from pellucid.train import answer
 from pellucid.train.explain import chance_of, integrated_gradients
 from pellucid.train.run import load_model
 
@@ -288,6 +290,46 @@ def test_several_files_are_told_apart(flowers, tmp_path, capsys):
     b = write(tmp_path / "b.csv", NAMES[:3], [r[:3] for r in flower_rows(2)])
     rows = read(told_by(capsys, "predict", flowers[1], a, b))
     assert [r["file"] for r in rows] == [str(a)] * 3 + [str(b)] * 2
+
+
+def test_a_table_larger_than_memory_is_answered_piece_by_piece(
+    flowers, tmp_path, capsys, monkeypatch
+):
+    """The same answers and the same notes as of the table at once."""
+    rng = np.random.default_rng(3)
+    rows = [[*r, i] for i, r in enumerate(flower_rows(11_000))]
+    for i in rng.choice(len(rows), 40, replace=False):
+        rows[i][2] = "green"
+    for i in rng.choice(len(rows), 30, replace=False):
+        rows[i][0] = ("", "NA")[i % 2]
+    rows[7_000][3] = "nettle"  # no class that was learned
+    path = write(tmp_path / "new.csv", [*NAMES, "number"], rows)
+    arguments = ["predict", str(flowers[1]), str(path), "--keep", "number"]
+    told, frames = {}, []
+
+    def asked_of(model, frame):
+        frames.append(len(frame))
+        return answer.asked_of(model, frame)
+
+    monkeypatch.setattr(predict, "asked_of", asked_of)
+    for memory in (None, 1_000_000):
+        frames.clear()
+        monkeypatch.setattr(answer, "memory_for", lambda *_, memory=memory: memory)
+        out = tmp_path / f"{memory}.csv"
+        assert command.run([*arguments, "--out", str(out)]) == 0
+        told[memory] = out.read_text(), capsys.readouterr().err.replace(f"{memory}.csv", "")
+        assert sum(frames) == 11_000 and (len(frames) > 3) == bool(memory)
+    assert told[None][0] == told[1_000_000][0]
+    assert sorted(told[None][1].splitlines()) == sorted(told[1_000_000][1].splitlines())
+    assert "40 with a category that is rare or new ('green')" in told[None][1]
+    assert "'length': 30 missing" in told[None][1] and "of 10,999 right" in told[None][1]
+    found = json.loads(told_by(capsys, *arguments, "--json"))["predictions"]
+    assert [f["row"] for f in found] == list(range(1, 11_001))
+    # A wrong row in a later piece is named, and nothing is left behind.
+    path.write_text(path.read_text() + "1,2\n")
+    code, err = refused(capsys, *arguments, "--out", tmp_path / "broken.csv")
+    assert code == 1 and "new.csv, line 11002" in err
+    assert not list(tmp_path.glob("broken*"))
 
 
 def test_a_table_goes_on_from_its_folder_without_being_asked_again(flowers, tmp_path, capsys):

@@ -20,6 +20,7 @@ from .options import (
     Layers,
     OneOf,
     Rate,
+    Size,
     a_data_set,
     a_run,
     as_json,
@@ -88,8 +89,7 @@ def cli() -> None:
 @click.option(
     "--width", type=click.IntRange(1), help="Filters of a cnn, numbers a layer of others."
 )
-@click.option("--layers", type=click.IntRange(1), help="Layers of a gpt, lstm, gru, rnn or member.")
-@click.option("--members", type=click.IntRange(1), help="Networks of a committee.")
+@click.option("--layers", type=click.IntRange(1), help="Layers of a gpt, lstm, gru or rnn.")
 @click.option("--window", type=click.IntRange(1), help="Characters or values seen at once.")
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Part that is dropped.")
 @optimizer
@@ -171,6 +171,11 @@ def train(**options) -> None:
 )
 @click.option("--out", type=EXISTING, help="CSV to write the answers for a table to.")
 @click.option("--keep", multiple=True, help="Column to copy to the answers. May be repeated.")
+@click.option(
+    "--memory",
+    type=Size(),
+    help="What a table may take; a larger one is answered piece by piece.  [default: half of what is free]",
+)
 @as_json
 def predict(**options) -> None:
     """Print what the network in RUN sees in image.png, in each row of data.csv, or after the

@@ -3,8 +3,9 @@ next in a series; the characters that may come next in a text; a CSV of answers 
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,20 @@ import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
-from ..data.frame import Column
+from ..data.encoder import Oddities
+from ..data.frame import Column, Frame
 from ..data.reading import is_table
 from ..data.sequence import Series, Text, encode
 from ..data.series import read_series
-from ..train.answer import encoded, going_on, next_chances, read_frame, read_pictures, shares
+from ..train.answer import (
+    Rows,
+    asked_of,
+    going_on,
+    next_chances,
+    read_frame,
+    read_pictures,
+    shares,
+)
 from ..train.baselines import errors
 from ..train.evaluation import evaluate
 from ..train.measure import perplexity_interval
@@ -45,13 +55,14 @@ def predict(
     as_json: bool,
     out: Path | None = None,
     keep: tuple[str, ...] = (),
+    memory: int | None = None,
 ) -> None:
     """Run the command; results go to standard output, those for a table to `out` where it is given."""
     model = load_model(run)
     is_csv = model.encoder is not None or asks_for_rows(model, files)
-    if not is_csv and (out is not None or keep):
+    if not is_csv and (out is not None or keep or memory):
         raise OptionError(
-            f"{run}: --out and --keep belong to tables; this network learned from none."
+            f"{run}: --out, --keep and --memory belong to tables; this network learned from none."
         )
     if model.task == "enhance":
         raise OptionError(f"{run}: this network mends pictures. Use: pellucid enhance {run} FILE")
@@ -67,9 +78,9 @@ def predict(
         )
     lines: list[str] = []
     if is_csv:
-        found = [answers(model, run, file, keep) for file in files]
+        found = chain.from_iterable(answers(model, file, keep, memory) for file in files)
         if not as_json:
-            write_answers(found, out)
+            write_answers(found, out, len(files) > 1)
             return
         told = [row for a in found for row in a.documents()]
     else:
@@ -96,11 +107,12 @@ def predict_classes(
 
 @dataclass(frozen=True)
 class Answers:
-    """To every row of a table.
+    """To every row of a table, or of a part of it.
 
     predicted      (N,) names of classes as an object array, or amounts
     probabilities  (N, C), None for amounts
-    kept           columns of the file that are copied"""
+    kept           columns of the file that are copied
+    before         rows of the table before these"""
 
     file: str
     target: str
@@ -108,6 +120,7 @@ class Answers:
     predicted: np.ndarray
     probabilities: np.ndarray | None
     kept: tuple[Column, ...]
+    before: int = 0
 
     def names(self) -> list[str]:
         """Of the columns that are written: kept ones, the target, 'probability of CLASS'."""
@@ -126,7 +139,7 @@ class Answers:
         """A record a row, for --json."""
         rows = []
         for i, value in enumerate(self.predicted.tolist()):
-            row: dict = {"file": self.file, "row": i + 1, self.target: value}
+            row: dict = {"file": self.file, "row": self.before + i + 1, self.target: value}
             if self.probabilities is not None and value is not None:
                 row["probabilities"] = shares(self.classes, self.probabilities[i])
             rows.append(row)
@@ -144,20 +157,25 @@ def cells(column: Column) -> np.ndarray:
     return np.array([None if m else v for v, m in zip(found, column.missing, strict=True)], object)
 
 
-def answers(model: SavedModel, run: Path, file: Path, keep: Sequence[str]) -> Answers:
-    """The network's answer to every row of a table; what was odd about the file goes to standard error."""
+def answers(
+    model: SavedModel, file: Path, keep: Sequence[str], memory: int | None
+) -> Iterator[Answers]:
+    """The network's answers to all rows of a table; what was odd about the file goes to standard error at the end."""
     if model.encoder is None:
-        return picture_answers(model, file, keep)
-    frame = read_frame(model, file)
-    kept = tuple(frame[known_column(frame, name, "--keep")] for name in keep)
-    x, notes = encoded(model, frame)
-    for note in notes:
+        yield picture_answers(model, file, keep)
+        return
+    rows, odd, judge, n = Rows(model, file, memory), Oddities(model.encoder), Judge(model), 0
+    for frame in rows:
+        kept = tuple(frame[known_column(frame, name, "--keep")] for name in keep)
+        asked = asked_of(model, frame)
+        given = model.answers(model.encoder.transform(asked))
+        odd.add(asked)
+        found = Answers(str(file), model.target.name, model.classes, *given, kept, n)
+        judge.add(found, frame)
+        n += len(frame)
+        yield found
+    for note in (*rows.notes, *odd.notes(), *judge.said()):
         click.echo(f"{file}: {note}", err=True)
-    target = model.target.name
-    found = Answers(str(file), target, model.classes, *model.answers(x), kept)
-    if target in frame.names:
-        click.echo(f"{file}: {judged(model, found, frame)}", err=True)
-    return found
 
 
 def asks_for_rows(model: SavedModel, files: Sequence[Path]) -> bool:
@@ -181,9 +199,11 @@ def picture_answers(model: SavedModel, file: Path, keep: Sequence[str]) -> Answe
         return Answers(str(file), target, model.classes, values, chances, (names,))
     frame = read_frame(model, file)
     kept = tuple(frame[known_column(frame, name, "--keep")] for name in keep or frame.names[:1])
-    if model.target is not None and target in frame.names:
-        known = Answers(str(file), target, model.classes, values, chances, ())
-        click.echo(f"{file}: {judged(model, known, found.frame)}", err=True)
+    if model.target is not None:
+        judge = Judge(model)
+        judge.add(Answers(str(file), target, model.classes, values, chances, ()), found.frame)
+        for note in judge.said():
+            click.echo(f"{file}: {note}", err=True)
     predicted = np.full(found.n_rows, None, object)
     predicted[found.rows] = values
     if chances is not None:
@@ -193,38 +213,59 @@ def picture_answers(model: SavedModel, file: Path, keep: Sequence[str]) -> Answe
     return Answers(str(file), target, model.classes, predicted, chances, kept)
 
 
-def judged(model: SavedModel, found: Answers, frame: Any) -> str:
-    """How good the answers are, where the file has the target."""
-    y, known = model.target.encode(frame[found.target])
-    n = int(known.sum())
-    if not n:
-        return f"its column {found.target!r} has no value that the network has learned"
-    if found.probabilities is None:
-        truth = model.target.decode_amounts(np.asarray(y)[known])
-        return f"{found.target!r} is in the file; {describe_errors(found.predicted[known], truth)}"
-    n_right = int((found.probabilities.argmax(1)[known] == np.asarray(y)[known]).sum())
-    return f"{found.target!r} is in the file; {n_right:,} of {n:,} right: {100 * n_right / n:.1f} %"
+class Judge:
+    """How good the answers are, where the file has the target; over the parts of the file."""
+
+    def __init__(self, model: SavedModel):
+        self.target = model.target
+        self.is_there = False
+        self.predicted: list[np.ndarray] = []
+        self.truth: list[np.ndarray] = []
+
+    def add(self, found: Answers, frame: Frame) -> None:
+        """One more part."""
+        if found.target not in frame.names:
+            return
+        self.is_there = True
+        y, known = self.target.encode(frame[found.target])
+        if found.probabilities is None:
+            self.predicted.append(found.predicted[known])
+            self.truth.append(self.target.decode_amounts(y[known]))
+        else:
+            self.predicted.append(found.probabilities.argmax(1)[known])
+            self.truth.append(y[known])
+
+    def said(self) -> list[str]:
+        """A sentence; nothing where the file has no target."""
+        if not self.is_there:
+            return []
+        predicted, truth = np.concatenate(self.predicted), np.concatenate(self.truth)
+        n, name = len(truth), repr(self.target.name)
+        if not n:
+            return [f"its column {name} has no value that the network has learned"]
+        if not self.target.classes:
+            e = errors(predicted, truth)
+            return [f"{name} is in the file; RMSE {e.rmse:.6g}, MAE {e.mae:.6g} over {n:,} rows"]
+        n_right = int((predicted == truth).sum())
+        return [f"{name} is in the file; {n_right:,} of {n:,} right: {100 * n_right / n:.1f} %"]
 
 
-def describe_errors(predicted: np.ndarray, truth: np.ndarray) -> str:
-    """RMSE and MAE of amounts."""
-    e = errors(predicted, truth)
-    return f"RMSE {e.rmse:.6g}, MAE {e.mae:.6g} over {len(truth):,} rows"
-
-
-def write_answers(told: Sequence[Answers], out: Path | None) -> None:
+def write_answers(told: Iterator[Answers], out: Path | None, has_files: bool) -> None:
     """One CSV for all files, safe to open in a spreadsheet; with a column of file names when there are several."""
-    from ..data.reading import write_csv
+    from ..data.writing import write_blocks
 
-    columns = [np.concatenate(c) for c in zip(*(a.columns() for a in told), strict=True)]
-    header = told[0].names()
-    if len(told) > 1:
-        header = ["file", *header]
-        files = [np.full(len(a.predicted), a.file, object) for a in told]
-        columns = [np.concatenate(files), *columns]
-    write_csv(sys.stdout if out is None else out, header, columns)
+    first, n = next(told), 0  # what is wrong with the file is said before anything is written
+
+    def blocks() -> Iterator[list]:
+        nonlocal n
+        for found in chain([first], told):
+            n += len(found.predicted)
+            files = [np.full(len(found.predicted), found.file, object)] if has_files else []
+            yield [*files, *found.columns()]
+
+    header = ["file", *first.names()] if has_files else first.names()
+    write_blocks(sys.stdout if out is None else out, header, blocks())
     if out is not None:
-        n = sum(len(a.predicted) for a in told)
         click.echo(f"{out}: {n:,} answers", err=True)
 
 

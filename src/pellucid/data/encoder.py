@@ -145,21 +145,20 @@ class NumberCode:
             )
         return found
 
-    def report(self, where: str, column: Column) -> list[str]:
+    def odd(self, where: str, column: Column) -> "Odd":
         values, n_bad, first = self._numbers(where, column)
+        gone, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
+        return {"bad": (n_bad, first), "gone": (gone, ""), "infinite": (infinite, "")}
+
+    def said(self, odd: "Odd") -> list[str]:
+        (n_bad, first), (gone, _), (infinite, _) = odd["bad"], odd["gone"], odd["infinite"]
         found = []
         if n_bad:
             found.append(f"{self.name!r}: {_cells(n_bad)} no number ({first!r}), taken as missing")
-        n_gone = int(np.isnan(values).sum())
-        if n_gone:
-            found.append(
-                f"{self.name!r}: {n_gone:,} missing, filled with the median {self.fill:.6g}"
-            )
-        n_infinite = int(np.isinf(values).sum())
-        if n_infinite:
-            found.append(
-                f"{self.name!r}: {_cells(n_infinite)} infinite, taken as beyond all others"
-            )
+        if gone:
+            found.append(f"{self.name!r}: {gone:,} missing, filled with the median {self.fill:.6g}")
+        if infinite:
+            found.append(f"{self.name!r}: {_cells(infinite)} infinite, taken as beyond all others")
         return found
 
 
@@ -274,17 +273,20 @@ class CategoryCode:
         out[:] = 0
         out[rows, at[rows]] = 1
 
-    def report(self, where: str, column: Column) -> list[str]:
+    def odd(self, where: str, column: Column) -> "Odd":
         counts = Counter(as_texts(column))
         gone = counts.pop(None, 0)
-        found = []
         unseen = {t: c for t, c in counts.items() if t not in self.levels}
+        first = max(unseen, key=lambda t: (unseen[t], str(t)), default="")
+        return {"unseen": (sum(unseen.values()), str(first)), "gone": (gone, "")}
+
+    def said(self, odd: "Odd") -> list[str]:
+        (unseen, first), (gone, _) = odd["unseen"], odd["gone"]
+        found = []
         if unseen:
-            first = max(unseen, key=lambda t: (unseen[t], str(t)))
             as_what = "taken as 'other'" if self.other else "taken as no level"
             found.append(
-                f"{self.name!r}: {sum(unseen.values()):,} with a category that is rare or new "
-                f"({str(first)[:40]!r}), {as_what}"
+                f"{self.name!r}: {unseen:,} with a category that is rare or new ({first[:40]!r}), {as_what}"
             )
         if gone and not self.marked:
             found.append(f"{self.name!r}: {gone:,} missing, taken as no level")
@@ -343,8 +345,11 @@ class TextCode:
         scores = (_counts(texts) - self.centers) / self.scales
         out[:, len(self.terms) :] = np.clip(scores, -LIMIT, LIMIT)
 
-    def report(self, where: str, column: Column) -> list[str]:
-        gone = int(column.missing.sum())
+    def odd(self, where: str, column: Column) -> "Odd":
+        return {"gone": (int(column.missing.sum()), "")}
+
+    def said(self, odd: "Odd") -> list[str]:
+        gone, _ = odd["gone"]
         return [f"{self.name!r}: {gone:,} missing, taken as empty texts"] if gone else []
 
 
@@ -410,8 +415,11 @@ class DateCode:
         if self.marked:
             out[:, -1] = gone
 
-    def report(self, where: str, column: Column) -> list[str]:
-        gone = int(np.isnat(as_dates(where, column)).sum())
+    def odd(self, where: str, column: Column) -> "Odd":
+        return {"gone": (int(np.isnat(as_dates(where, column)).sum()), "")}
+
+    def said(self, odd: "Odd") -> list[str]:
+        gone, _ = odd["gone"]
         return [f"{self.name!r}: {gone:,} missing, taken as the mean date"] if gone else []
 
 
@@ -428,6 +436,7 @@ def _turns(dates: np.ndarray, circle: str) -> np.ndarray:
     return dates.astype("M8[s]").astype(np.int64) % 86400 / 86400
 
 
+Odd = dict[str, tuple[int, str]]  # what is odd in a column -> (cells, one of them)
 Code = NumberCode | CategoryCode | TextCode | DateCode
 CODES: dict[str, Any] = {c.kind: c for c in (NumberCode, CategoryCode, TextCode, DateCode)}
 
@@ -494,17 +503,9 @@ class Encoder:
 
     def report(self, frame: Frame) -> tuple[str, ...]:
         """A sentence for everything that `transform` ignores, fills or has not seen in training."""
-        columns = self._columns(frame)
-        known = {code.name for code in self.codes}
-        surplus = [n for n in frame.names if n not in known]
-        found = []
-        if surplus:
-            shown_names = ", ".join(map(repr, surplus[:10]))
-            more = f" and {len(surplus) - 10} more" if len(surplus) > 10 else ""
-            found.append(f"ignored columns: {shown_names}{more}")
-        for code, column in zip(self.codes, columns, strict=True):
-            found += code.report(frame.name, column)
-        return tuple(found)
+        found = Oddities(self)
+        found.add(frame)
+        return found.notes()
 
     def _columns(self, frame: Frame) -> list[Column]:
         columns = {c.name: c for c in frame.columns}
@@ -542,6 +543,36 @@ class Encoder:
         if len({c.name for c in codes}) != len(codes):
             raise FormatError(f"{FORMAT}, columns: a name occurs twice.")
         return Encoder(tuple(codes))
+
+
+class Oddities:
+    """What `transform` ignores, fills or has not seen in training, counted over the parts of a table."""
+
+    def __init__(self, encoder: Encoder):
+        self.encoder = encoder
+        self.surplus: list[str] = []
+        self.found: list[Odd] = [{} for _ in encoder.codes]
+
+    def add(self, frame: Frame) -> None:
+        """One more part."""
+        known = {code.name for code in self.encoder.codes}
+        self.surplus = [n for n in frame.names if n not in known]
+        columns = self.encoder._columns(frame)
+        for odd, code, column in zip(self.found, self.encoder.codes, columns, strict=True):
+            for what, (n, one) in code.odd(frame.name, column).items():
+                before, first = odd.get(what, (0, ""))
+                odd[what] = (before + n, first or one)
+
+    def notes(self) -> tuple[str, ...]:
+        """A sentence for each thing."""
+        found = []
+        if self.surplus:
+            shown_names = ", ".join(map(repr, self.surplus[:10]))
+            more = f" and {len(self.surplus) - 10} more" if len(self.surplus) > 10 else ""
+            found.append(f"ignored columns: {shown_names}{more}")
+        for code, odd in zip(self.encoder.codes, self.found, strict=True):
+            found += code.said(odd) if odd else []
+        return tuple(found)
 
 
 @dataclass(frozen=True)

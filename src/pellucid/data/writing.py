@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -32,26 +32,32 @@ def write_csv(
 
     A file is replaced only once the whole table is written. Raises DataError for columns of different lengths,
     RunError when the file cannot be written."""
-    columns = [c if isinstance(c, np.ndarray) else list(c) for c in columns]
-    if len(names) != len(columns) or len({len(c) for c in columns}) > 1:
-        raise DataError(
-            f"{len(names)} names, and columns of {', '.join(str(len(c)) for c in columns)} values: needed is a "
-            f"value for each name in each row."
-        )
+    write_blocks(path_or_stream, names, [columns], raw)
+
+
+def write_blocks(
+    path_or_stream: str | Path | TextIO,
+    names: Sequence[str],
+    blocks: Iterable[Sequence[Any]],
+    raw: bool = False,
+) -> None:
+    """As write_csv, a table that comes in blocks of rows: F columns each."""
     if not isinstance(path_or_stream, str | Path):
-        _write(path_or_stream, names, columns, raw)
+        _write(path_or_stream, names, blocks, raw)
         return
     path = Path(path_or_stream)
     whole = path.resolve()  # a link stays one
     part = whole.with_name(f"{whole.name}.{os.getpid()}.part")
     try:
-        if path.exists() and not path.is_file():  # /dev/stdout, a pipe: written into, never replaced
+        if (
+            path.exists() and not path.is_file()
+        ):  # /dev/stdout, a pipe: written into, never replaced
             with open(path, "w", encoding="utf-8", newline="") as stream:
-                _write(stream, names, columns, raw)
+                _write(stream, names, blocks, raw)
             return
         try:
             with open(part, "x", encoding="utf-8", newline="") as stream:
-                _write(stream, names, columns, raw)
+                _write(stream, names, blocks, raw)
             os.replace(part, whole)
         finally:
             part.unlink(missing_ok=True)
@@ -62,12 +68,20 @@ def write_csv(
         ) from error
 
 
-def _write(stream: TextIO, names: Sequence[str], columns: Sequence[Any], raw: bool) -> None:
+def _write(
+    stream: TextIO, names: Sequence[str], blocks: Iterable[Sequence[Any]], raw: bool
+) -> None:
     cell = _quoted if raw else _safe
     _write_rows(stream, [[cell(n)] for n in names])
-    n_rows = len(columns[0]) if columns else 0
-    for start in range(0, n_rows, BLOCK):
-        _write_rows(stream, [_cells(c[start : start + BLOCK], cell) for c in columns])
+    for block in blocks:
+        columns = [c if isinstance(c, np.ndarray) else list(c) for c in block]
+        if len(names) != len(columns) or len({len(c) for c in columns}) > 1:
+            raise DataError(
+                f"{len(names)} names, and columns of {', '.join(str(len(c)) for c in columns)} values: needed is a "
+                f"value for each name in each row."
+            )
+        for start in range(0, len(columns[0]) if columns else 0, BLOCK):
+            _write_rows(stream, [_cells(c[start : start + BLOCK], cell) for c in columns])
 
 
 def _write_rows(stream: TextIO, columns: list[list[str]]) -> None:

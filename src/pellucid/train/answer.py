@@ -9,7 +9,7 @@
 N rows, C classes or characters"""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,11 @@ from ..tensor import functions as F
 from ..tensor.tensor import Tensor
 from .measure import roll
 from .run import SavedModel
+from .streamed import WRITTEN, memory_for, surveyed
 from .tables import Table, reading
 
 MOST_STEPS = 1000
+MOST_NUMBERS = 2**25  # of encoded rows that are answered at once: 128 MiB
 
 
 # Rows from files
@@ -45,10 +47,50 @@ def read_frame(model: SavedModel, file: Path) -> Frame:
     return frame
 
 
+class Rows:
+    """The rows of a table in a file as frames: few enough each to be encoded, read piece by piece where the table is
+    more than the memory holds.
+
+    memory  bytes; None: half of what is free
+    notes   what was decided and repaired, a sentence each: complete once all frames have come"""
+
+    def __init__(self, model: SavedModel, file: Path, memory: int | None = None):
+        self.model, self.file, self.memory = model, file, memory
+        self.frame: Frame | None = None
+        self.repairs: dict[str, Any] = {}
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, in order. Raises DataError as read_frame does."""
+        model, said = self.model, {**reading(self.model.settings), "kinds": self.model.kinds}
+        memory = memory_for(str(self.file), {"memory": self.memory}, said)
+        if memory is None:
+            self.frame, room = read_frame(model, self.file), MOST_NUMBERS
+            frames: Iterable[Frame] = (self.frame,)
+        else:
+            self.survey = surveyed(str(self.file), memory, said)
+            frames, room = self.survey.frames(self.repairs), int(memory * WRITTEN) // 32
+        size = max(256, room // len(model.encoder.names))
+        for frame in frames:
+            for start in range(0, len(frame), size):
+                yield frame.take(np.arange(start, min(start + size, len(frame))))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.frame is not None:
+            return self.frame.notes
+        repaired = (note for r in self.repairs.values() for note in r.notes())
+        return (*self.survey.notes, *repaired)
+
+
 def encoded(model: SavedModel, frame: Frame) -> tuple[np.ndarray, tuple[str, ...]]:
     """((N, F) rows as the network takes them, what was repaired, ignored or never seen: a sentence each)."""
-    asked = frame.without([model.target.name])  # it may have the answers
+    asked = asked_of(model, frame)
     return model.encoder.transform(asked), (*frame.notes, *model.encoder.report(asked))
+
+
+def asked_of(model: SavedModel, frame: Frame) -> Frame:
+    """The frame without the answers, which a file may have."""
+    return frame.without([model.target.name])
 
 
 @dataclass(frozen=True, eq=False)
