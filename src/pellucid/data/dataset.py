@@ -4,7 +4,8 @@ Arrays come in, checked arrays go out. Sizes: N rows, F features, C classes, B r
 
 What the training loop needs of any kind of data is `Learnable`; texts and series are in sequence.py. A
 Learnable may also have `weights`: None, or (N,) numbers that say what each row counts (`weights_of`); and
-`release()`, where its arrays are parts of files: gives their memory back, of which nothing is lost."""
+`release()`, where its arrays are parts of files: gives their memory back, of which nothing is lost, after `most_rows`
+at most."""
 
 import dataclasses
 import hashlib

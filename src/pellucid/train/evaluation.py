@@ -3,7 +3,7 @@
 Numbers are sums in a program's own buffers, over the answers of many batches; means are taken at the end."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -143,6 +143,16 @@ class Slices:
         self.n = max(1, min(int(self.seconds / per_step), 4 * max(n, 1)))
 
 
+class Lent:
+    """Memory of data that lie on disk: it is given back after every call, and a call looks at so many batches at most.
+
+    Of other data nothing is given back and `most` is no limit."""
+
+    def __init__(self, data: Learnable, batch: int):
+        self.release: Callable[[], None] = getattr(data, "release", lambda: None)
+        self.most: int = max(1, getattr(data, "most_rows", 2**62) // batch)
+
+
 class Evaluator:
     """A network's metrics on rows of a data set; its programs are compiled once."""
 
@@ -172,7 +182,7 @@ class Evaluator:
             self.sums.add(objective.score(network, *batch, *weights_in(weighed, rows)))
 
         self.step = step
-        self.release = getattr(data, "release", lambda: None)  # of data that lie on disk
+        self.lent = Lent(data, self.batch)
         self.slices = Slices(SLICE_SECONDS)
 
     def __call__(self, rows: np.ndarray) -> Metrics:
@@ -188,10 +198,10 @@ class Evaluator:
         with in_mode(self.network, training=False):
             done = 0
             while done < n_full:
-                n = min(self.slices.n, n_full - done)
+                n = min(self.slices.n, self.lent.most, n_full - done)
                 start = time.perf_counter()
                 self.step.many(n, full, start=done)
-                self.release()
+                self.lent.release()
                 self.slices.took(n, time.perf_counter() - start)
                 done += n
             if len(rows) > n_full * self.batch:

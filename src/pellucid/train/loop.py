@@ -26,7 +26,7 @@ from ..tensor.tensor import Tensor
 from ..tensor.trace import compile
 from . import checkpoint as checkpoints
 from .diagnose import describe_non_finite
-from .evaluation import SLICE_SECONDS, Evaluator, Slices, Sums, evaluation_rows, in_mode
+from .evaluation import SLICE_SECONDS, Evaluator, Lent, Slices, Sums, evaluation_rows, in_mode
 from .events import Checkpointed, EpochDone, Event, Progress, Started, Stopped
 from .metrics import Metrics
 from .objectives import OBJECTIVES, Objective, stored, stored_weights, weights_in
@@ -120,7 +120,7 @@ class Fit:
             self.sums.add(objective.update(network, self.optimizers, *batch))
 
         self.step = step
-        self.release = getattr(data, "release", lambda: None)  # of data that lie on disk
+        self.lent = Lent(data, self.batch)
 
     # The stream
 
@@ -192,7 +192,7 @@ class Fit:
         begun, n_before = time.perf_counter(), self.step_in_epoch
         while self.step_in_epoch < self.n_steps:
             done = self.step_in_epoch
-            n = min(self.slices.n, n_full - done) if done < n_full else 1
+            n = min(self.slices.n, self.lent.most, n_full - done) if done < n_full else 1
             if o.steps is not None:
                 n = min(n, o.steps - self.n_done)
             start = time.perf_counter()
@@ -204,7 +204,7 @@ class Fit:
             self.step_in_epoch = done + n
             self.sums.n_rows = min(self.step_in_epoch * batch, n_train)
             self.is_torn = False
-            self.release()
+            self.lent.release()
             if done < n_full:
                 self.slices.took(n, time.perf_counter() - start)
             if not np.isfinite(self.sums.loss.item()):

@@ -40,7 +40,7 @@ from .tables import (
 )
 
 SHARE = 0.5  # of the memory that is there: what a table may take without being asked
-LEAST = 16_000_000  # bytes of memory: below, pieces would hold too few rows
+LEAST = 64_000_000  # bytes of memory: below, the samples are too small
 ROOM = 2**29  # numbers on disk that optional features may fill: 2 GiB
 # Parts of the memory: a piece of the file (its cells take many times as much), the sample, and what is kept of the
 # encoded rows while they are written, read in an epoch and looked at by other methods.
@@ -66,6 +66,11 @@ class Streamed(Table):
         """The rows shuffled so that such that come together lie near each other."""
         window = int(self.memory * WINDOW) // (BLOCK * 4 * self.n_features)
         return self.rows.order(rows, seed, epoch, max(16, window))
+
+    @property
+    def most_rows(self) -> int:
+        """That are looked at between two releases."""
+        return int(self.memory * WINDOW) // (4 * self.n_features)
 
     def release(self) -> None:
         """Gives the memory of rows that were looked at back."""
@@ -113,12 +118,12 @@ def memory_for(data: str, values: Mapping[str, Any], said: Mapping[str, Any]) ->
     """The bytes of memory to keep within, where the table must be streamed; None where it is read whole.
 
     What a person said, or half of what is there. `said` is how the file is read. Raises OptionError for less than
-    16 MB, and for a file that is larger than that and of a kind that cannot be read piece by piece."""
+    64 MB, and for a file that is larger than that and of a kind that cannot be read piece by piece."""
     from ..data.reading import EXCEL, JSON, NUMPY, PARQUET, suffix_of
 
     given = values.get("memory")
     if given is not None and given < LEAST:
-        raise OptionError(f"--memory {said_bytes(given)} is too little; give 16MB or more.")
+        raise OptionError(f"--memory {said_bytes(given)} is too little; give 64MB or more.")
     path = Path(data)
     if not path.is_file():
         return None
