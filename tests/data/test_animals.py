@@ -2,8 +2,12 @@
 
 import csv
 
+import numpy as np
+from PIL import Image
+
 from pellucid.data.animals import ANIMALS, table_file
 from pellucid.data.reading import read_table
+from pellucid.train.recipe import recipe
 
 MARKS = {"yes", "no"}
 
@@ -31,3 +35,15 @@ def test_the_name_stands_for_the_table_unless_a_file_has_it(tmp_path, monkeypatc
     (tmp_path / "animals").write_text("a,b\n1,2\n3,4\n")
     assert len(read_table("animals")) == 2
     assert table_file(tmp_path / "x.csv") == tmp_path / "x.csv"
+
+
+def test_a_folder_of_that_name_is_learned_from_instead(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert recipe("animals").target == "elephant"
+    for kind in ("cat", "dog"):
+        (tmp_path / "animals" / kind).mkdir(parents=True)
+        for i in range(10):
+            ink = np.full((8, 8), 20 * i + (kind == "dog"), np.uint8)
+            Image.fromarray(ink).save(tmp_path / "animals" / kind / f"{i}.png")
+    made = recipe("animals")
+    assert made.kind == "pictures" and made.dataset().classes == ("cat", "dog")

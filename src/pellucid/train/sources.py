@@ -346,8 +346,10 @@ def source_of(data: str, values: Mapping[str, Any]) -> tuple[Source, str | None]
     """(the row, its kind or None for what the package carries) of a name or a file.
 
     Raises OptionError with the nearest for what is neither."""
-    if data in DATA_SETS:
-        return DATA_SETS[data], DATA_SETS[data].kind
+    carried = DATA_SETS.get(data)
+    # A table is found by its name unless a file or folder here has it (data/animals.py).
+    if carried is not None and not (carried.kind and os.path.exists(data)):
+        return carried, carried.kind
     kind = values.get("kind")
     if kind is not None:
         return SOURCES[nearest(kind, SOURCES, "kind of data")], kind
