@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from pellucid.cli import main as command
-from pellucid.cli import predict
 from pellucid.train import answer
 from pellucid.train.explain import chance_of, integrated_gradients
 from pellucid.train.run import load_model
@@ -307,11 +306,11 @@ def test_a_table_larger_than_memory_is_answered_piece_by_piece(
     arguments = ["predict", str(flowers[1]), str(path), "--keep", "number"]
     told, frames = {}, []
 
-    def asked_of(model, frame):
+    def encode(self, frame, encode=answer.Rows.encode):
         frames.append(len(frame))
-        return answer.asked_of(model, frame)
+        return encode(self, frame)
 
-    monkeypatch.setattr(predict, "asked_of", asked_of)
+    monkeypatch.setattr(answer.Rows, "encode", encode)
     for memory in (None, 1_000_000):
         frames.clear()
         monkeypatch.setattr(answer, "memory_for", lambda *_, memory=memory: memory)
@@ -323,6 +322,11 @@ def test_a_table_larger_than_memory_is_answered_piece_by_piece(
     assert sorted(told[None][1].splitlines()) == sorted(told[1_000_000][1].splitlines())
     assert "40 with a category that is rare or new ('green')" in told[None][1]
     assert "'length': 30 missing" in told[None][1] and "of 10,999 right" in told[None][1]
+    scores = {}
+    for memory in (None, 1_000_000):
+        monkeypatch.setattr(answer, "memory_for", lambda *_, memory=memory: memory)
+        scores[memory] = json.loads(told_by(capsys, "evaluate", flowers[1], path, "--json"))
+    assert scores[None] == scores[1_000_000] and scores[None]["left_out"] == 1
     found = json.loads(told_by(capsys, *arguments, "--json"))["predictions"]
     assert [f["row"] for f in found] == list(range(1, 11_001))
     # A wrong row in a later piece is named, and nothing is left behind.

@@ -10,12 +10,11 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError
 from ..train.answer import (
+    Rows,
     has_learned_from,
     has_learned_rows,
     look_back,
-    read_frame,
     read_pictures,
-    table_rows,
 )
 from ..train.baselines import errors
 from ..train.measure import roll
@@ -60,27 +59,34 @@ def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
 
 def of_table(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     """Scores over the rows of a table that have the target."""
-    frame = read_frame(model, file)
-    name = model.target.name
-    if name not in frame.names:
-        raise DataError(
-            f"{file}: has no column {name!r}, the answers to compare with. To get answers: "
-            f"pellucid predict {run} {file}"
-        )
-    frame, x, notes = table_rows(model, file, frame)
-    y, known = model.target.encode(frame[name])
-    if not known.any():
+    name, rows, n, x = model.target.name, Rows(model, file), 0, np.zeros(0)
+    answered: list[np.ndarray] = []
+    truth: list[np.ndarray] = []
+    for part in rows:
+        if name not in part.names:
+            raise DataError(
+                f"{file}: has no column {name!r}, the answers to compare with. To get answers: "
+                f"pellucid predict {run} {file}"
+            )
+        frame, x = rows.encode(part)
+        y, known = model.target.encode(frame[name])
+        x, n = x[known], n + len(frame)
+        if len(x):
+            values, chances = model.answers(x)
+            answered.append(values if chances is None else chances)
+            truth.append(y[known])
+    if not truth:
         raise DataError(f"{file}: column {name!r} has no value that the network has learned.")
-    for note in notes:
+    for note in rows.notes:
         click.echo(f"{file}: {note}", err=True)
-    values, chances = model.answers(x[known])
-    y = np.asarray(y)[known]
-    if chances is None:
-        scores = regression(values, model.target.decode_amounts(y))
+    given, y = np.concatenate(answered), np.concatenate(truth)
+    if model.task == "regress":
+        scores = regression(given, model.target.decode_amounts(y))
     else:
-        scores = classification(chances, y, model.classes, seed=0)
-    is_learned = model.encoder is not None and has_learned_rows(model, x[known], y)
-    return {"left_out": int((~known).sum()), "scores": scores, "learned_from": is_learned}
+        scores = classification(given, y, model.classes, seed=0)
+    # Of a table in parts the rows are gone; its path tells then.
+    is_learned = model.encoder is not None and len(x) == len(y) and has_learned_rows(model, x, y)
+    return {"left_out": n - len(y), "scores": scores, "learned_from": is_learned}
 
 
 def of_series(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:

@@ -13,14 +13,12 @@ import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
-from ..data.encoder import Oddities
 from ..data.frame import Column, Frame
 from ..data.reading import is_table
 from ..data.sequence import Series, Text, encode
 from ..data.series import read_series
 from ..train.answer import (
     Rows,
-    asked_of,
     going_on,
     next_chances,
     read_frame,
@@ -164,17 +162,15 @@ def answers(
     if model.encoder is None:
         yield picture_answers(model, file, keep)
         return
-    rows, odd, judge, n = Rows(model, file, memory), Oddities(model.encoder), Judge(model), 0
-    for frame in rows:
-        kept = tuple(frame[known_column(frame, name, "--keep")] for name in keep)
-        asked = asked_of(model, frame)
-        given = model.answers(model.encoder.transform(asked))
-        odd.add(asked)
-        found = Answers(str(file), model.target.name, model.classes, *given, kept, n)
+    rows, judge, n = Rows(model, file, memory), Judge(model), 0
+    for part in rows:
+        kept = tuple(part[known_column(part, name, "--keep")] for name in keep)
+        frame, x = rows.encode(part)
+        found = Answers(str(file), model.target.name, model.classes, *model.answers(x), kept, n)
         judge.add(found, frame)
         n += len(frame)
         yield found
-    for note in (*rows.notes, *odd.notes(), *judge.said()):
+    for note in (*rows.notes, *judge.said()):
         click.echo(f"{file}: {note}", err=True)
 
 

@@ -9,7 +9,7 @@
 N rows, C classes or characters"""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError
+from ..data.encoder import Oddities
 from ..data.frame import Frame
 from ..data.image import read_image
 from ..data.picture_file import is_picture
@@ -52,34 +53,55 @@ class Rows:
     more than the memory holds.
 
     memory  bytes; None: half of what is free
-    notes   what was decided and repaired, a sentence each: complete once all frames have come"""
+    notes   what was decided, repaired, ignored or never seen, a sentence each: complete once all frames are encoded"""
 
     def __init__(self, model: SavedModel, file: Path, memory: int | None = None):
         self.model, self.file, self.memory = model, file, memory
-        self.frame: Frame | None = None
-        self.repairs: dict[str, Any] = {}
+        self.read: tuple[str, ...] = ()
+        self.odd = None if model.encoder is None else Oddities(model.encoder)
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames, in order. Raises DataError as read_frame does."""
-        model, said = self.model, {**reading(self.model.settings), "kinds": self.model.kinds}
+        model = self.model
+        if model.encoder is None:
+            yield read_frame(model, self.file)
+            return
+        said = {**reading(model.settings), "kinds": model.kinds}
         memory = memory_for(str(self.file), {"memory": self.memory}, said)
         if memory is None:
-            self.frame, room = read_frame(model, self.file), MOST_NUMBERS
-            frames: Iterable[Frame] = (self.frame,)
-        else:
-            self.survey = surveyed(str(self.file), memory, said)
-            frames, room = self.survey.frames(self.repairs), int(memory * WRITTEN) // 32
-        size = max(256, room // len(model.encoder.names))
-        for frame in frames:
-            for start in range(0, len(frame), size):
-                yield frame.take(np.arange(start, min(start + size, len(frame))))
+            frame = read_frame(model, self.file)
+            self.read = frame.notes
+            yield from parts_of(frame, MOST_NUMBERS // len(model.encoder.names))
+            return
+        survey, repairs = surveyed(str(self.file), memory, said), dict[str, Any]()
+        most = int(memory * WRITTEN) // (32 * len(model.encoder.names))
+        for frame in survey.frames(repairs):
+            yield from parts_of(frame, most)
+        self.read = (*survey.notes, *(note for r in repairs.values() for note in r.notes()))
+
+    def encode(self, frame: Frame) -> tuple[Frame, np.ndarray]:
+        """(frame, (N, F) its rows as the network takes them); of a table that names pictures those that can be read."""
+        if self.odd is None:
+            found = named_pictures(self.model, self.file, frame)
+            self.read = found.notes
+            assert found.frame is not None
+            return found.frame, found.x
+        asked = asked_of(self.model, frame)
+        x = self.model.encoder.transform(asked)
+        self.odd.add(asked)
+        return frame, x
 
     @property
     def notes(self) -> tuple[str, ...]:
-        if self.frame is not None:
-            return self.frame.notes
-        repaired = (note for r in self.repairs.values() for note in r.notes())
-        return (*self.survey.notes, *repaired)
+        return (*self.read, *(() if self.odd is None else self.odd.notes()))
+
+
+def parts_of(frame: Frame, n: int) -> Iterator[Frame]:
+    """The frame in parts of n rows, 256 at least."""
+    n = max(256, n)
+    for start in range(0, len(frame), n):
+        here = np.arange(start, min(start + n, len(frame)))
+        yield frame if len(here) == len(frame) else frame.take(here)
 
 
 def encoded(model: SavedModel, frame: Frame) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -158,18 +180,6 @@ def named_pictures(model: SavedModel, file: Path, frame: Frame) -> Pixels:
         n_rows=len(frame),
         notes=(*frame.notes, *notes),
     )
-
-
-def table_rows(
-    model: SavedModel, file: Path, frame: Frame
-) -> tuple[Frame, np.ndarray, tuple[str, ...]]:
-    """(rows of the table in a file, the same as the network takes them, what is said of them); of one that names
-    pictures the rows whose picture can be read."""
-    if model.preparation is None:
-        return frame, *encoded(model, frame)
-    found = named_pictures(model, file, frame)
-    assert found.frame is not None
-    return found.frame, found.x, found.notes
 
 
 def has_learned_from(model: SavedModel, file: Path) -> bool:
