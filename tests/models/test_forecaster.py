@@ -35,7 +35,7 @@ def test_fewer_rows_than_weights_have_a_fit_too():
 def test_without_a_window_there_is_no_linear_path():
     network = Forecaster(1, 4)
     assert not [name for name, _ in network.named_parameters() if name.startswith("linear")]
-    with pytest.raises(OptionError, match="window=T"):
+    with pytest.raises(OptionError, match=r"window=T"):
         network.begin_linear(np.zeros((3, 2, 1)), np.zeros((3, 1)))
     network(Tensor(np.zeros((2, 9, 1), np.float32)))  # of any length
 
@@ -60,3 +60,30 @@ def test_the_default_for_a_series_begins_where_the_autoregression_is():
     loss = np.mean((expected - changes[parts.test + data.window]) ** 2)
     assert evaluate(network, data, parts.test, "mse").loss == pytest.approx(loss, rel=0.02)
     assert len(load_series(data.window, made.validation, made.test)) == len(data)
+
+
+def test_the_linear_path_is_fitted_anew_to_what_the_recurrent_part_leaves():
+    x, y = rng.normal(size=(60, 5, 1)), rng.normal(size=(60, 1))
+    network = Forecaster(1, 4, window=5, dtype="float64")
+    recurrent = network(Tensor(x)).numpy() - network.linear_part(x)
+    network.fit_linear(x, y - recurrent, ridge=0.0)
+    rows = np.column_stack([x.reshape(60, -1), np.ones(60)])
+    weights, *_ = np.linalg.lstsq(rows, y - recurrent, rcond=None)
+    np.testing.assert_allclose(network(Tensor(x)).numpy(), recurrent + rows @ weights, atol=1e-10)
+
+
+def test_at_the_end_the_autoregression_knows_the_validation_part_too():
+    made = recipe("series")
+    data = made.dataset()
+    parts = made.split(data)
+    network = made.network(data)
+    known = np.concatenate([parts.train, parts.validation])
+    values, changes = data.arrays()
+    windows = values[:, 0][known[:, None] + np.arange(data.window)]
+    rows = np.column_stack([windows, np.ones(len(windows))]).astype(np.float64)
+    weights, *_ = np.linalg.lstsq(rows, changes[known + data.window], rcond=None)
+    # The recurrent part begins at nothing, so that the forecast is the autoregression's.
+    made.row.finish(network, data, parts)
+    found = network.linear_part(windows[:, :, None])
+    # 0.01 of a usual change: what the ridge takes of weights of neighbouring, nearly equal values
+    np.testing.assert_allclose(found, rows @ weights[:, None], atol=0.01)

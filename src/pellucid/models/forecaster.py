@@ -57,24 +57,27 @@ class Forecaster(Model):
     def begin_linear(self, x: np.ndarray, y: np.ndarray, ridge: float = 1e-2) -> None:
         """Begins as the autoregression that fits these rows best; the recurrent part begins at nothing.
 
-        x  (N, T, n_features)     y  (N, n_outputs), without the last measurement where is_residual
+        x, y, ridge  as fit_linear has them; y without the last measurement where is_residual"""
+        self.fit_linear(x, y, ridge)
+        _assign(self.head, np.zeros((self.head.in_features + 1, self.n_outputs)))
+
+    def fit_linear(self, x: np.ndarray, y: np.ndarray, ridge: float = 1e-2) -> None:
+        """The linear path becomes the autoregression that fits these rows best; the recurrent part stays.
+
+        x  (N, T, n_features)     y  (N, n_outputs), what the linear path is to give
         ridge  times the sum of squared weights is added to that of squared errors: with fewer rows than weights
                there would be no best one"""
         if not self.window:
-            raise OptionError("begin_linear needs the linear path: Forecaster(window=T).")
-        rows = np.asarray(x, np.float64).reshape(len(x), -1)
-        answers = np.asarray(y, np.float64).reshape(len(rows), -1)
-        rows = np.column_stack([rows, np.ones(len(rows))])
+            raise OptionError("fit_linear needs the linear path: Forecaster(window=T).")
+        rows, answers = _with_ones(x), np.asarray(y, np.float64).reshape(len(x), -1)
         penalty = ridge * np.eye(rows.shape[1])
-        weights = np.linalg.solve(rows.T @ rows + penalty, rows.T @ answers)
-        for layer, found in (
-            (self.linear, weights),
-            (self.head, np.zeros((self.head.in_features + 1, answers.shape[1]))),
-        ):
-            assert layer.bias is not None
-            for parameter, value in ((layer.weight, found[:-1]), (layer.bias, found[-1])):
-                value = np.ascontiguousarray(value, parameter.dtype.numpy)
-                parameter.assign(Tensor(value))
+        _assign(self.linear, np.linalg.solve(rows.T @ rows + penalty, rows.T @ answers))
+
+    def linear_part(self, x: np.ndarray) -> np.ndarray:
+        """(N, n_outputs) what the linear path gives for x (N, T, n_features), in float64."""
+        assert self.linear.bias is not None
+        weights = np.vstack([self.linear.weight.numpy(), self.linear.bias.numpy()])
+        return _with_ones(x) @ weights
 
     def forward(self, x: Tensor) -> Tensor:
         x = as_tensor(x)
@@ -93,3 +96,16 @@ class Forecaster(Model):
         if self.window:
             change = change + self.linear(x.reshape(x.shape[0], -1))
         return x[:, -1, :1] + change if self.is_residual else change
+
+
+def _with_ones(x: np.ndarray) -> np.ndarray:
+    """(N, T * n_features + 1) rows of windows, and a 1 for the bias."""
+    rows = np.asarray(x, np.float64).reshape(len(x), -1)
+    return np.column_stack([rows, np.ones(len(rows))])
+
+
+def _assign(layer: nn.Linear, values: np.ndarray) -> None:
+    """Overwrites a layer's weight and bias by values (in + 1, out)."""
+    assert layer.bias is not None
+    for parameter, value in ((layer.weight, values[:-1]), (layer.bias, values[-1])):
+        parameter.assign(Tensor(np.ascontiguousarray(value, parameter.dtype.numpy)))

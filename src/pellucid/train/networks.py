@@ -32,6 +32,7 @@ from ..nn.norm import BatchNorm2d
 from ..nn.pooling import AdaptiveMaxPool2d, MaxPool2d
 from ..tensor import random
 from ..tensor.tensor import Tensor
+from .evaluation import predict
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,8 @@ class Network:
     settings  defaults for what a person did not say
     uses      which settings of a network it has (others are refused)
     lr, l2    learning rate and weight decay by optimizer, where the usual ones do not suit
-    optimizer further settings of adam and adamw"""
+    optimizer further settings of adam and adamw
+    finish    (network, data, parts): what is done with the best weights at the end, nothing where it is None"""
 
     make: Callable[[Any, Any], Module]
     shape: Callable[[Any, Any], str]
@@ -52,6 +54,7 @@ class Network:
     uses: tuple[str, ...]
     lr: Mapping[str, float] = field(default_factory=dict)
     optimizer: Mapping[str, Any] = field(default_factory=dict)
+    finish: Callable[[Any, Any, Any], None] | None = None
     l2: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -310,11 +313,24 @@ def make_forecaster(s: Any, data: Any) -> Forecaster:
     The autoregression is fitted to the rows to learn, so that training begins where it is: a network that has
     to find it by itself needs more steps than a short series pays for."""
     network = Forecaster(1, s.width, s.layers, 1, s.net, s.dropout, window=data.window)
-    rows = np.asarray(s.split(data).train)
-    values, changes = data.arrays()
-    windows = values[rows[:, None] + np.arange(data.window)]
-    network.begin_linear(windows, changes[rows + data.window])
+    network.begin_linear(*windows(data, s.split(data).train))
     return network
+
+
+def windows(data: Any, rows: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(N, T, 1) scaled values and the (N,) scaled changes that follow, of these rows of a Series."""
+    values, changes = data.arrays()
+    rows = np.asarray(rows)
+    return values[rows[:, None] + np.arange(data.window)], changes[rows + data.window]
+
+
+def finish_forecaster(network: Forecaster, data: Any, parts: Any) -> None:
+    """The autoregression is fitted anew, now to the validation part too: the latest values tell most of what comes.
+
+    RMSE of daily_min_temperatures: 2.211 -> 2.204; the network's part stays as it was."""
+    x, y = windows(data, np.concatenate([parts.train, parts.validation]))
+    rest = predict(network, x, probabilities=False) - network.linear_part(x)
+    network.fit_linear(x, y[:, None] - rest)
 
 
 def forecaster_shape(s: Any, data: Any) -> str:
@@ -453,7 +469,7 @@ NETWORKS: dict[str, dict[str, Network]] = {
     },
     "forecast": {
         kind: Network(make_forecaster, forecaster_shape, why, SERIES, SEQUENCE_USES,
-                      {"adamw": 3e-4, "adam": 3e-4})
+                      {"adamw": 3e-4, "adam": 3e-4}, finish=finish_forecaster)
         for kind, why in RECURRENCE.items()
     },
     "regress": TABLES["regress"],

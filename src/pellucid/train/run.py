@@ -201,6 +201,8 @@ def train_run(
             shape = (data.n_features,)
         if isinstance(data, Table) and data.class_weights is not None:
             restore_shares(kept, data.class_weights)
+        if made.row.finish is not None:
+            made.row.finish(network, data, parts)
         # First the network: to measure it beside other methods can take longer than to train it.
         save_model(folder, kept, data, made.settings(), shape=shape)
         measured = measure(made, network, data, parts)
