@@ -1,9 +1,11 @@
 """The training loop and what surrounds it.
 
 recipe.py data -> network, loss, optimizer; networks.py its rows, decisions.py its reasons
-loop.py fit   objectives.py what a step makes smaller   evaluation.py   events.py   checkpoint.py   lock.py
+balance.py a rare class   rates.py a learning rate by a test   estimate.py what a run will take   tune.py a search
+setup.py what a run begins with   loop.py fit   objectives.py what a step makes smaller
+evaluation.py   events.py   checkpoint.py   lock.py
 measure.py what a network is worth, beside baselines.py   metrics.py   samples.py   diagnose.py where NaN began
-scores.py with intervals   report.py a run on one page, of report_tasks.py, report_parts.py, charts.py
+scores.py with intervals of resampling.py   report.py a run on one page, of report_tasks.py, report_parts.py, charts.py
 run.py a run folder"""
 
 from .evaluation import evaluate, predict

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from .metrics import Metrics
 
 
@@ -74,3 +76,30 @@ class Finished:
 
 
 Event = Started | Progress | EpochDone | Checkpointed | Stopped | Finished
+
+
+def history_array(history: list[EpochDone]) -> np.ndarray:
+    """(epochs, 6 or more) what a checkpoint keeps of each epoch; NaN where there is no validation or no accuracy."""
+    rows = []
+    for e in history:
+        v = e.validation or Metrics(np.nan, None, 0)
+        numbers = [e.train.loss, e.train.accuracy, v.loss, v.accuracy]
+        known = [np.nan if n is None else n for n in numbers]
+        rows.append([*known, float(e.is_best), e.train.n, *e.train.others.values()])
+    return np.array(rows, np.float64)
+
+
+def history_events(
+    array: np.ndarray, epochs: int, n_validation: int, names: tuple[str, ...] = ()
+) -> list[EpochDone]:
+    """The epochs of a checkpoint's array; names are those of further losses."""
+    events = []
+    for i, row in enumerate(array.tolist()):
+        loss, accuracy, v_loss, v_accuracy, is_best, n, *others = row
+        accuracy = None if np.isnan(accuracy) else accuracy
+        train = Metrics(loss, accuracy, int(n), dict(zip(names, others, strict=True)))
+        validation = None
+        if not np.isnan(v_loss):
+            validation = Metrics(v_loss, None if np.isnan(v_accuracy) else v_accuracy, n_validation)
+        events.append(EpochDone(i + 1, epochs, train, validation, bool(is_best), 0.0, 0.0))
+    return events
