@@ -732,5 +732,5 @@ def test_S_G5_early_stopping_restores_the_best_weights_and_names_the_epoch():
     losses = [e.validation.loss for e in history]
     best = int(np.argmin(losses)) + 1
     assert stopped.epochs == best + 5 < 200 and stopped.best_epoch == best
-    assert f"not improved for 5 epochs; the weights of epoch {best} are restored" in stopped.reason
+    assert f"not improved for 5 epochs; the weights of epoch {best}, the best, are restored" in stopped.reason
     assert evaluate(network, data, few.validation).loss == losses[best - 1]
