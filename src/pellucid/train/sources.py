@@ -18,6 +18,7 @@ from ..data import animals
 from ..data.dataset import Split
 from ..data.digits import load_digits
 from ..data.frame import Column
+from ..data.lines import is_list, mixed_lines
 from ..data.sequence import Series, Text, encode, split_series, split_text
 from ..data.series import load_series, scaled_series
 from ..data.split import split
@@ -27,6 +28,7 @@ from . import own_pictures, streamed, tables
 from .tables import READING, reading
 
 FEWEST_CHARACTERS = 100  # of a text
+LEARNED = 6_000_000  # characters of a long text, over all epochs
 FEWEST_VALUES = 20  # of a series: 13 to learn, 3 to validate, 4 to test
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
 TABLE_SETTINGS = ("kind", "target", "columns", "group", "class_weights", "memory", *READING)
@@ -119,20 +121,27 @@ def read_text(file: str | Path) -> str:
 
 
 def load_own_text(made: Any) -> Text:
-    """The characters of a file; the vocabulary is every character that it has."""
-    text = read_text(made.data)
+    """The characters of a file; the vocabulary is every character that it has. The lines of a list are mixed."""
+    text, source = read_text(made.data), made.data
     if len(text) < FEWEST_CHARACTERS:
         raise DataError(
             f"{made.data}: {len(text)} characters are too few to learn from; give {FEWEST_CHARACTERS} or more."
         )
+    if is_list(text):
+        text = mixed_lines(text, made.validation, made.test, made.seed)
+        source += "; a list, one entry on each line: its lines are mixed, equal ones stay together"
     classes = tuple(sorted(set(text)))
-    return Text(made.data, encode(text, classes, made.data), classes, made.window, made.data)
+    return Text(made.data, encode(text, classes, made.data), classes, made.window, source)
 
 
 def text_defaults(data: str, values: Mapping[str, Any]) -> dict:
-    """A short text has short windows: the parts to validate and to test must hold some."""
+    """A short text has short windows: the parts to validate and to test must hold some; a long one fewer epochs.
+
+    6 million characters in all are learned from: some minutes of training, and more than 20 epochs of a text of
+    300,000 would only be learned by heart."""
     n = len(read_text(data))
-    return {"window": max(1, min(64, n // 40))}
+    suited = {"window": max(1, min(64, n // 40))}
+    return {**suited, "epochs": max(1, LEARNED // n)} if n > LEARNED // 20 else suited
 
 
 # A person's own series
@@ -327,7 +336,7 @@ SOURCES: dict[str, Source] = {
         own_pictures.load,
         own_pictures.split,
         ("classify", "regress"),
-        ("kind", "target", "columns", *READING, *PICTURE_SETTINGS),
+        ("kind", "target", "columns", "group", *READING, *PICTURE_SETTINGS),
         own_pictures.table_defaults,
     ),
 }
