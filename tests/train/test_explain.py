@@ -251,6 +251,30 @@ def test_the_words_that_mattered_are_named(letters, capsys):
     assert len(lines[2].strip().splitlines()) == 3
 
 
+def test_a_row_whose_number_is_a_word_is_explained(tmp_path, capsys):
+    rng = np.random.default_rng(5)
+    cells = [[f"{v:.3f}", "yes" if v > 0 else "no"] for v in rng.normal(size=60)]
+    for i in range(0, 60, 12):
+        cells[i][0] = ("none", "unclear", "?", "old", "lost")[i // 12]
+    file, run = tmp_path / "t.csv", tmp_path / "run"
+    file.write_text("size,kind\n" + "".join(f"{a},{b}\n" for a, b in cells))
+    line = [
+        "train",
+        file,
+        "--target",
+        "kind",
+        "--column",
+        "size=number",
+        "--net",
+        "4",
+        "--epochs",
+        "2",
+    ]
+    assert command([*map(str, line), "--quiet", "--out", str(run)]) == 0
+    found = told(capsys, "explain", run, file, "--row", "13")
+    assert list(found["parts"]) == ["size"]
+
+
 def test_words_for_one_class_are_those_of_all_rows(letters, capsys):
     run, file = letters
     found = told(capsys, "explain", run, file, "--class", "spam")["words"]["text"]

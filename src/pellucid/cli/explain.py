@@ -11,7 +11,7 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError
 from ..formats.atomic import write_atomic
-from ..train.answer import encoded, read_frame, read_pictures
+from ..train.answer import asked_of, read_frame, read_pictures
 from ..train.explain import Words, amount_of, chance_of, integrated_gradients, words_of
 from ..train.run import SavedModel, load_model
 from .explain_sequence import of_series, of_text
@@ -77,22 +77,28 @@ def of_table(
     """The part of each column: of one row with its sign, or the mean size over the rows."""
     if out is not None:
         raise OptionError("--out is for the picture of a picture; a table is explained in words.")
-    x, notes = encoded(model, read_frame(model, file))
-    for note in notes:
+    frame = read_frame(model, file)
+    n, asked = len(frame), asked_of(model, frame)
+    if row is not None and row > n:
+        raise DataError(f"{file}: there is no row {row}; it has {n:,}.")
+    some = evenly(n)
+    # With others: a row alone whose number is a word would look like a column without numbers.
+    at = some if row is None else np.array([*some, row - 1])
+    x = model.encoder.transform(asked.take(at))
+    for note in (*frame.notes, *model.encoder.report(asked)):
         click.echo(f"{file}: {note}", err=True)
-    if row is not None and row > len(x):
-        raise DataError(f"{file}: there is no row {row}; it has {len(x):,}.")
-    rows = evenly(len(x)) if row is None else np.array([row - 1])
-    is_average = len(x) >= FEW
-    baseline = x.mean(0) if is_average else np.zeros(x.shape[1], np.float32)
-    parts, gaps, answers, values = parts_of(model, x[rows], baseline, of)
+    baseline, compared = x[: len(some)].mean(0), "the average row of the file"
+    if len(some) < n:
+        compared = f"the average of {len(some):,} rows of the file"
+    if len(some) < FEW:
+        baseline, compared = 0 * baseline, "the average of what was learned from"
+    x = x if row is None else x[-1:]
+    parts, gaps, answers, values = parts_of(model, x, baseline, of)
     columns = {name: parts[:, s].sum(1) for name, s in model.encoder.groups.items()}
-    texts = words_of(model.encoder, x[rows], parts)
+    texts = words_of(model.encoder, x, parts)
     told: dict[str, Any] = {
         "file": str(file),
-        "compared_with": "the average row of the file"
-        if is_average
-        else "the average of what was learned from",
+        "compared_with": compared,
         "unit": "probability" if model.task == "classify" else model.target.name,
         "target": model.target.name,
         "largest_gap": float(np.abs(gaps).max()),
@@ -102,7 +108,7 @@ def of_table(
         told["parts"] = {name: float(p[0]) for name, p in columns.items()}
         told["words"] = {t.column: words_of_row(t) for t in texts}
     else:
-        told["rows"], told["of_rows"] = len(rows), len(x)
+        told["rows"], told["of_rows"] = len(x), n
         told["mean_size"] = {name: float(np.abs(p).mean()) for name, p in columns.items()}
         told["words"] = {t.column: words_of_answers(t, answers) for t in texts}
     return {k: v for k, v in told.items() if k != "words" or v}
