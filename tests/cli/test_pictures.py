@@ -110,6 +110,9 @@ def test_the_plan_says_which_column_has_the_pictures(shapes, capsys):
     assert said["pictures"].startswith("column file: most of its texts are paths")
     assert said["dropped"].startswith("radius, note: only the picture")
     assert said["task"].startswith("classify")
+    columns = told_by(capsys, "info", shapes / "labels.csv", "--json").out
+    uses = {c["column"]: c["use"] for c in json.loads(columns)["columns"]}
+    assert uses["file"] == "picture" and uses["kind"] == "category"
     named = [*plan, "--column", "file=picture"]
     said = decided(told_by(capsys, "train", shapes / "labels.csv", *named).err)
     assert said["pictures"].startswith("column file: as you said")
@@ -167,6 +170,27 @@ def test_missing_and_damaged_files_are_named_and_counted(shapes, tmp_path, capsy
     whole = rows_of(told_by(capsys, "predict", out, shapes / "labels.csv").out)
     assert [*answers[:10], *answers[13:]] == whole
     assert "gone.png (new.csv, line 13): there is no such file; no answer" in found.err
+
+
+def test_the_pictures_of_one_group_stay_in_one_part(shapes, capsys):
+    from pellucid.train.recipe import recipe
+
+    rows = rows_of((shapes / "labels.csv").read_text())
+    patients = [i % 16 for i in range(48)]
+    named = [(r["file"], r["kind"], p) for r, p in zip(rows, patients, strict=True)]
+    # A copy of the first picture with another patient: both patients are one then.
+    named.append((rows[0]["file"], rows[0]["kind"], 5))
+    table = write_table(shapes / "patients.csv", named, ("file", "kind", "patient"))
+    for seed in range(4):
+        made = recipe(str(table), target="kind", group="patient", seed=seed, size=16)
+        parts = made.split(made.dataset())
+        of = [{[*patients, 5][i] for i in p} for p in (parts.train, parts.validation, parts.test)]
+        assert all(of) and sum(map(len, of)) == 16 and len(set.union(*of)) == 16
+        assert any({0, 5} <= part for part in of)
+    plan = ["--target", "kind", "--group", "patient", "--dry-run"]
+    assert "one group" in decided(told_by(capsys, "train", table, *plan).err)["rows"]
+    code, err = refused(capsys, "train", table, *plan[:3], "patent")
+    assert code == 2 and "Did you mean 'patient'" in err
 
 
 def test_a_path_that_leads_out_of_the_folder_is_refused(shapes, tmp_path, capsys):

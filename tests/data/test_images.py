@@ -29,6 +29,7 @@ from pellucid.data.images import (
     split_pictures,
 )
 from pellucid.data.picture_file import decode
+from pellucid.data.pictures import commonest
 from pellucid.nn import Flatten, Linear, ReLU, Sequential
 from pellucid.optim import AdamW
 from pellucid.tensor import random
@@ -555,6 +556,11 @@ def test_a_network_learns_the_same_bits_from_pictures_on_disk(tmp_path):
         assert np.shares_memory(data.arrays()[0], data.pixels)
     for name, value in weights[0].items():
         assert (value == weights[1][name]).all()
+
+
+def test_the_class_of_a_group_is_that_of_most_of_it():
+    group, y = np.array([1, 0, 1, 0, 1, 2, 0]), np.array([2, 1, 2, 0, 0, 1, 1])
+    assert commonest(group, y, 3).tolist() == [1, 2, 1]  # 1 1 0, 2 2 0, 1
 
 
 # Tables

@@ -15,6 +15,7 @@ from ..base.errors import DataError
 from ..data.columns import LEARNED, Feature, as_numbers, as_texts, candidates, decide, decide_task
 from ..data.encoder import mean_and_deviation
 from ..data.frame import Column, Frame
+from ..data.images import picture_column
 from ..train.sources import DATA_SETS, gaps, kind_of, names, read_text
 from ..train.tables import quoted
 from ..train.tables import read as read_frame
@@ -78,6 +79,12 @@ def of_table(data: str, frame: Frame) -> dict:
     """Each column, and the likeliest targets with what could be done with each."""
     schema = decide(frame)
     plans = {f.name: f for f in (*schema.features, *schema.dropped)}
+    paths = picture_column(frame, Path(data).parent)
+    if paths is not None:
+        why = (
+            "most of its texts are paths of pictures: they are learned from, not the other columns"
+        )
+        plans[paths] = Feature(paths, "picture", why)
     targets = []
     for name in candidates(frame)[:SHOWN]:
         task, why = decide_task(frame, name)
@@ -97,7 +104,7 @@ def of_column(frame: Frame, column: Column, plan: Feature) -> dict:
         "column": column.name,
         "use": plan.use,
         "why": plan.why,
-        "is_left_out": plan.use not in LEARNED,
+        "is_left_out": plan.use not in (*LEARNED, "picture"),
         "missing": int(column.missing.sum()),
     }
     if column.kind == "date":

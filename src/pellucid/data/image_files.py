@@ -57,6 +57,7 @@ def read_files_as_pictures(
     notes: list[str],
     source: str,
     parts: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
 ) -> Pictures:
     """The pictures of these files, with a label each; what cannot be read is left out and named."""
     headers, damaged = read_headers([f.path for f in files])
@@ -107,7 +108,8 @@ def read_files_as_pictures(
     made = Pictures(
         name, pixels, labels, classes, preparation, source=source, choices=tuple(choices), damaged=listed,
         paths=tuple(files[i].shown for i in kept.tolist()),
-        parts=None if parts is None else parts[kept], notes=tuple(notes),
+        parts=None if parts is None else parts[kept], groups=None if groups is None else groups[kept],
+        notes=tuple(notes),
     )  # fmt: skip
     return _with_copies_noted(made)
 

@@ -15,6 +15,7 @@ from .decoding import MEMORY, Told
 from .frame import Frame
 from .image_files import File, Wishes, class_order, printable, read_files_as_pictures
 from .pictures import Pictures
+from .split import groups_of
 
 LOOKED_AT = 50  # texts of a column, to know whether they are paths of pictures
 
@@ -28,6 +29,7 @@ def read_image_table(
     channels: int | None = None,
     *,
     task: str = "classify",
+    group: str | None = None,
     background: int | None = None,
     strict: bool = False,
     threads: int | None = None,
@@ -37,6 +39,7 @@ def read_image_table(
     """The pictures that a table names, a row each, with the target column as class or amount.
 
     base   the folder that the paths start from; a path that leads out of it is refused
+    group  column whose rows of equal value stay in one part
     task   classify (each different target is a class) or regress (the target is a number)
 
     Rows without a path or a target are left out and counted. Otherwise as read_image_folder."""
@@ -72,8 +75,16 @@ def read_image_table(
                 f"classes."
             )
     wishes = Wishes(size, channels, background, strict, threads, memory, told)
+    groups = None if group is None else groups_of(frame, group)[rows]
     return read_files_as_pictures(
-        Path(frame.name).stem, files, labels, names, wishes, notes, source=frame.name
+        Path(frame.name).stem,
+        files,
+        labels,
+        names,
+        wishes,
+        notes,
+        source=frame.name,
+        groups=groups,
     )
 
 

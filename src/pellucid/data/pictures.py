@@ -20,7 +20,7 @@ from .encoder import Target
 from .picture_file import Preparation
 from .pixels import in_place, release
 from .shuffle import permutation
-from .split import split
+from .split import joined, split
 
 PARTS = ("train", "validation", "test")
 
@@ -50,6 +50,7 @@ class Pictures:
     choices       what was decided, with reasons     notes   what was left out or repaired, a sentence each
     damaged       (file, reason) of each picture that was left out because it could not be read
     weights       (N,) what each picture counts in the loss, as in a Dataset; None: all the same
+    groups        (N,) numbers: pictures of one number stay in one part (of one patient, say); None: each by itself
     target        what amounts mean: y = (amount - shift) / scale (encoder.py); None: y is as it was read"""
 
     name: str
@@ -69,6 +70,7 @@ class Pictures:
     notes: tuple[str, ...] = ()
     damaged: tuple[tuple[str, str], ...] = ()
     weights: np.ndarray | None = None
+    groups: np.ndarray | None = None
     target: Target | None = None
 
     def __post_init__(self):
@@ -80,7 +82,11 @@ class Pictures:
             )
         # One number stands for each row: whole bytes are always finite.
         check_rows(self.name, np.zeros((len(x), 1), np.float32), self.y, len(self.classes))
-        for what, values in (("paths", self.paths or None), ("parts", self.parts)):
+        for what, values in (
+            ("paths", self.paths or None),
+            ("parts", self.parts),
+            ("groups", self.groups),
+        ):
             if values is not None and len(values) != len(x):
                 raise DataError(f"{self.name}: {len(x)} pictures came with {len(values)} {what}.")
         weights_of(self)
@@ -157,6 +163,7 @@ class Pictures:
             paths=tuple(self.paths[i] for i in rows.tolist()) if self.paths else (),
             parts=None if self.parts is None else self.parts[rows],
             weights=None if self.weights is None else self.weights[rows],
+            groups=None if self.groups is None else self.groups[rows],
         )
 
     def flat(self) -> "Pictures":
@@ -237,11 +244,13 @@ class Inputs:
 def split_pictures(
     data: Pictures, validation: float = 0.15, test: float = 0.15, seed: int = 0
 ) -> Split:
-    """A stratified split in which pictures with the same pixels stay together.
+    """A stratified split in which pictures with the same pixels, or of one group, stay together.
 
     Where the data came divided (folders train and test), the division stands, and only parts that are missing are
     cut from the training part; a picture that lies in several given parts is where a person has put it."""
     alike = data.first_alike()
+    if data.groups is not None:
+        alike = joined(alike, data.groups)
     if data.parts is None:
         return _split_rows(data, np.arange(len(data)), alike, validation, test, seed)
     given = [np.flatnonzero(data.parts == i).astype(np.int32) for i in range(3)]
@@ -260,20 +269,33 @@ def split_pictures(
     )
 
 
+def commonest(group: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:
+    """(K,) int32: of each of the groups 0 to K - 1 the class that most of its rows have; of several the first."""
+    pairs, counts = np.unique(group.astype(np.int64) * n_classes + y, return_counts=True)
+    order = np.lexsort((pairs, -counts, pairs // n_classes))
+    _, first = np.unique(pairs[order] // n_classes, return_index=True)
+    return (pairs[order][first] % n_classes).astype(np.int32)
+
+
 def _split_rows(
     data: Pictures, rows: np.ndarray, alike: np.ndarray, validation: float, test: float, seed: int
 ) -> Split:
     _, firsts, group = np.unique(alike[rows], return_index=True, return_inverse=True)
-    distinct = rows[firsts]
-    if data.classes and (data.y[distinct] == data.y[distinct[0]]).all():
+    y = data.y[rows]
+    if data.classes and (y == y[0]).all():
         raise DataError(f"{data.name}: the pictures to learn from are all of one class.")
-    # The division looks at labels alone.
-    labels = Dataset(
-        data.name, np.zeros((len(distinct), 1), np.float32), data.y[distinct], data.classes
-    )
+    # The division looks at labels alone; pictures that stay together count as the class that most of them have.
+    of_units = commonest(group, y, len(data.classes)) if data.classes else y[firsts]
+    labels = Dataset(data.name, np.zeros((len(firsts), 1), np.float32), of_units, data.classes)
     parts = split(labels, validation, test, seed)
-    part_of = np.zeros(len(distinct), np.uint8)
+    part_of = np.zeros(len(firsts), np.uint8)
     for i, chosen in enumerate((parts.train, parts.validation, parts.test)):
         part_of[chosen] = i
     of_rows = part_of[group]
+    learned = y[of_rows == 0]
+    if data.classes and (learned == learned[0]).all():
+        raise DataError(
+            f"{data.name}: the part to learn from has pictures of one class alone. Give more pictures, or groups that "
+            f"are smaller."
+        )
     return Split(*(np.sort(rows[of_rows == i]).astype(np.int32) for i in range(3)))

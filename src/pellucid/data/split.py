@@ -79,7 +79,7 @@ def split_table(
     if unit.max() + 1 < REPEATED and n >= 10 * (unit.max() + 1):
         unit = np.arange(n)
     if group is not None:
-        unit = _joined(unit, _groups(frame, group))
+        unit = joined(unit, groups_of(frame, group))
     order = permutation(n, seed, "split")
     n_units = int(unit.max()) + 1
     first = np.full(n_units, n)  # where a unit comes first in the shuffled order
@@ -148,7 +148,7 @@ def numbered(values: np.ndarray) -> np.ndarray:
     return rank[inverse.reshape(-1)]
 
 
-def _groups(frame: Frame, name: str) -> np.ndarray:
+def groups_of(frame: Frame, name: str) -> np.ndarray:
     """(N,) group numbers; a row without a group is a group of its own."""
     column = frame[name]
     found = numbered(cell_codes(column))
@@ -157,7 +157,7 @@ def _groups(frame: Frame, name: str) -> np.ndarray:
     return numbered(found)
 
 
-def _joined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def joined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Units of rows that are linked by equal numbers in either, directly or through others."""
     unit = np.arange(len(a))
     while True:

@@ -206,6 +206,8 @@ def _picture_lines(data: Pictures, counts: list[int], task: str) -> list[Line]:
         text = f"{data.target.name}: amounts from {amounts.min():g} to {amounts.max():g}"
         lines.append(("target", text, "what is learned", "target"))
     why = "the same share of each class, equal pictures stay together; test rows are seen once, at the end"
+    if data.groups is not None:
+        why = "the pictures of one group, and equal ones, stay together; test rows are seen once, at the end"
     if task == "generate":
         why = "equal pictures stay together; made pictures are compared with the test rows, at the end"
     if data.parts is not None:

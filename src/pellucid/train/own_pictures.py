@@ -92,7 +92,7 @@ def read(path: str, values: Mapping[str, Any]) -> Pictures:
 
     wishes = {n: values[n] for n in READING if values.get(n) is not None}
     if values.get("kind") == "picture_table":
-        told = {n: values.get(n) for n in ("task", "target", "columns", *tables.READING)}
+        told = {n: values.get(n) for n in ("task", "target", "columns", "group", *tables.READING)}
         key = (path, repr((wishes, told)))
         return tables.once(_PICTURES, key, lambda: _read_table(path, values, wishes))
     if is_idx(path):
@@ -129,10 +129,13 @@ def _read_table(path: str, values: Mapping[str, Any], wishes: Mapping[str, Any])
             f"{path}: no column holds paths of pictures that are there. Say which one does: --column NAME=picture"
         )
     target = tables.known_column(frame, values["target"], "target")
-    others = [n for n in frame.names if n not in (column, target)]
+    group = values.get("group")
+    if group is not None:
+        tables.known_column(frame, group, "--group")
+    others = [n for n in frame.names if n not in (column, target, group)]
     base, (task, why_task) = Path(path).parent, tables.task_of(frame, values)
     wishes = {"memory": memory_free(), **wishes}
-    found = read_image_table(frame, column, target, base, task=task, **wishes)
+    found = read_image_table(frame, column, target, base, task=task, group=group, **wishes)
     why = "as you said"
     if (values.get("columns") or {}).get(column) != "picture":
         why = f"most of its texts are paths of pictures in {base}"
