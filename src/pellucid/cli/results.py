@@ -57,6 +57,7 @@ def report_text(result: dict, run: str) -> list[str]:
         f"{baseline['unigram']['perplexity']:.2f}. Counting pairs: {baseline['bigram']['loss']:.3f}, "
         f"perplexity {baseline['bigram']['perplexity']:.2f}.",
     ]
+    lines += sure("perplexity", test.get("perplexity_interval"), "text")
     return lines + warning(test["loss"], {k: v["loss"] for k, v in baseline.items()})
 
 
@@ -75,6 +76,7 @@ def report_series(result: dict, run: str) -> list[str]:
         f"One step ahead over the last {test['n']} values, in {unit or 'the unit of the series'}:",
         f"{'':{width}}  {'MAE':>8}  {'RMSE':>8}",
         *(f"{name:{width}}  {e['mae']:8.3f}  {e['rmse']:8.3f}" for name, e in rows),
+        *sure("MAE one step ahead", ours.get("mae_interval"), "values"),
         "",
         "Mean absolute error further ahead, from forecasts of forecasts:",
         "steps  " + "  ".join(name for name, _ in rows),
@@ -157,6 +159,7 @@ def report_rows(result: dict, run: str) -> list[str]:
     if rare:
         # Who never raises an alarm is right nearly always.
         key = "rare_pr_auc"
+        lines += sure("PR AUC", ours.get("rare_pr_auc_interval"), "rows")
         lines += ["", *alarm_table(rare)]
     better = {n: -e[key] for n, e in rows[1:] if e[key] is not None}
     return lines + (warning(-ours[key], better) if ours[key] is not None else [])
@@ -247,6 +250,16 @@ def report_enhanced(result: dict, run: str) -> list[str]:
         *(f"{name:{width}}  {e['psnr']:6.2f}" for name, e in rows),
     ]
     return lines + warning(-ours["psnr"], {n: -e["psnr"] for n, e in rows[1:]})
+
+
+def sure(what: str, interval: Sequence[float] | None, of: str) -> list[str]:
+    """A line that says between what a figure would lie on other rows; nothing where that is not known."""
+    if interval is None:
+        return []
+    low, high = interval
+    return [
+        f"The network's {what} on other such {of}: {low:.4g} to {high:.4g}, with 95 % confidence."
+    ]
 
 
 def warning(ours: float, others: dict[str, float]) -> list[str]:
