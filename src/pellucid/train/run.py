@@ -163,10 +163,11 @@ def train_run(
         known = data_sha256(made, data)
         parts = made.split(data)
         network = made.network(data)
-        if not resume:  # only now: data that are refused leave nothing behind that would be in the way
+        if not resume:
+            # Only now: data that are refused leave nothing behind that would be in the way.
+            stored = {"recipe": made.settings(), "given": list(made.given)}
             model_json.write_json(
-                folder / RUN,
-                {"format": RUN_FORMAT, "version": RUN_VERSION, "recipe": made.settings()},
+                folder / RUN, {"format": RUN_FORMAT, "version": RUN_VERSION, **stored}
             )
         options = Options(
             epochs=made.epochs,
@@ -482,8 +483,10 @@ def weights_sha256(state: Mapping[str, np.ndarray]) -> str:
     return digest.hexdigest()
 
 
-def stored_settings(folder: Path) -> dict:
-    """The settings that a run began with. Raises RunError where there is no run, FormatError for a damaged one."""
+def stored_settings(folder: Path) -> tuple[dict, tuple[str, ...]]:
+    """The settings that a run began with, and which of them a person gave.
+
+    Raises RunError where there is no run, FormatError for a damaged one."""
     if not (folder / RUN).exists():
         raise RunError(f"{folder}: there is no run to continue. Start it without --resume.")
     found = model_json.read_json(folder / RUN)
@@ -495,14 +498,16 @@ def stored_settings(folder: Path) -> dict:
     settings = found.get("recipe")
     if not isinstance(settings, dict) or not isinstance(settings.get("data"), str):
         raise FormatError(f"{folder / RUN}: field 'recipe' is missing. The file is damaged.")
-    return settings
+    given = found.get("given")
+    return settings, tuple(n for n in settings if isinstance(given, list) and n in given)
 
 
 def resumed_recipe(folder: Path, data: str, given: Mapping[str, Any]) -> Recipe:
     """The recipe of an existing run from what a person says of it: `given` may leave out what the run has stored.
 
     Raises as stored_recipe does."""
-    stored, given = stored_settings(folder), {n: v for n, v in given.items() if v is not None}
+    stored, _ = stored_settings(folder)
+    given = {n: v for n, v in given.items() if v is not None}
     if Path(data).name != Path(stored["data"]).name:
         raise RunError(f"{folder}: this run learns from {stored['data']}, not from {data}.")
     own = {n: stored[n] for n in (*OWN_SETTINGS, "task") if n in stored and n not in given}
@@ -515,7 +520,7 @@ MAY_CHANGE = ("epochs", "patience", "steps")  # when a run goes on
 
 def stored_recipe(folder: Path, asked: Recipe) -> Recipe:
     """The recipe of an existing run; epochs and steps may be raised, anything else that was given must be equal."""
-    settings = stored_settings(folder)
+    settings, given = stored_settings(folder)
     try:
         found = recipe(**settings)
     except (TypeError, OptionError) as error:
@@ -548,7 +553,8 @@ def stored_recipe(folder: Path, asked: Recipe) -> Recipe:
                 f"{folder}: the learning rate of this run follows a schedule over {planned}, which cannot become "
                 f"{changed[name]} {name}. Leave --epochs and --steps out to continue it."
             )
-    return recipe(**{**settings, **changed})
+    made = recipe(**{**settings, **changed})
+    return dataclasses.replace(made, given=tuple(dict.fromkeys((*given, *asked.given))))
 
 
 def free_folder(base: str | Path = "runs", name: str = "digits") -> Path:
