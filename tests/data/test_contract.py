@@ -10,7 +10,7 @@ from table_frames import column, frame
 
 from pellucid.base.errors import DataError
 from pellucid.data.columns import decide
-from pellucid.data.encoder import Encoder, Target
+from pellucid.data.encoder import Encoder, Oddities, Target
 from pellucid.data.frame import Frame
 
 N = 60
@@ -120,6 +120,18 @@ def test_11_some_cells_of_a_number_column_are_words():
 
 def test_12_a_number_column_is_all_words():
     refused(changed(age=["old", "young"] * 30), "'age'", "'old' is not a number")
+
+
+def test_12_words_in_a_part_of_a_table_are_missing_until_there_is_nothing_else():
+    words, numbers = changed(age=["old", "young"] * 30), changed()
+    found = Oddities(ENCODER)
+    x = ENCODER.transform(words, is_part=True)
+    assert np.isfinite(x).all()
+    found.add(words)
+    with pytest.raises(DataError, match="'old' is not a number, nor is any other cell"):
+        found.notes()
+    found.add(numbers)
+    assert found.notes()[0] == "'age': 60 cells are no number ('old'), taken as missing"
 
 
 def test_13_a_number_column_holds_dates():

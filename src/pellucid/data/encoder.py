@@ -112,7 +112,7 @@ class NumberCode:
         return [self.name, *steps, *([f"{self.name} is missing"] if self.marked else [])]
 
     def write(self, where: str, column: Column, out: np.ndarray) -> None:
-        values, _, _ = self._numbers(where, column)
+        values, _, _ = as_numbers(where, column)
         gone = np.isnan(values)
         values[gone] = self.fill
         out[:, 0] = self.score(values)
@@ -136,17 +136,17 @@ class NumberCode:
             rows[np.arange(len(step)), step] = place[start : start + BLOCK]
             out[start : start + BLOCK] = rows
 
-    def _numbers(self, where: str, column: Column) -> tuple[np.ndarray, int, str]:
-        found = values, n_bad, first = as_numbers(where, column)
-        if n_bad and np.isnan(values).all():
+    def refuse(self, where: str, odd: "Odd", n: int) -> None:
+        """Raises DataError where none of n cells is a number, and some are words."""
+        (n_bad, first), (gone, _) = odd["bad"], odd["gone"]
+        if n_bad and gone == n:
             raise DataError(
                 f"{where}, column {self.name!r}: {first!r} is not a number, nor is any other cell; this model "
                 f"takes numbers there."
             )
-        return found
 
     def odd(self, where: str, column: Column) -> "Odd":
-        values, n_bad, first = self._numbers(where, column)
+        values, n_bad, first = as_numbers(where, column)
         gone, infinite = int(np.isnan(values).sum()), int(np.isinf(values).sum())
         return {"bad": (n_bad, first), "gone": (gone, ""), "infinite": (infinite, "")}
 
@@ -489,11 +489,16 @@ class Encoder:
             start = stop
         return found
 
-    def transform(self, frame: Frame) -> np.ndarray:
+    def transform(self, frame: Frame, is_part: bool = False) -> np.ndarray:
         """(N, F) float32, finite. Columns are found by name; surplus ones are ignored (see `report`).
+
+        is_part  whether the frame is a part of a table: that no cell of a column is a number is left to Oddities
 
         Raises DataError for a missing column and for one that cannot be read as in training."""
         columns = self._columns(frame)
+        for code, column in zip(self.codes, columns, strict=True):
+            if isinstance(code, NumberCode) and column.kind == "text" and not is_part:
+                code.refuse(frame.name, code.odd(frame.name, column), len(column))
         groups = self.groups
         out = np.empty((len(frame), sum(len(c.names()) for c in self.codes)), np.float32)
         for code, column in zip(self.codes, columns, strict=True):
@@ -550,11 +555,13 @@ class Oddities:
 
     def __init__(self, encoder: Encoder):
         self.encoder = encoder
+        self.name, self.n = "", 0
         self.surplus: list[str] = []
         self.found: list[Odd] = [{} for _ in encoder.codes]
 
     def add(self, frame: Frame) -> None:
         """One more part."""
+        self.name, self.n = frame.name, self.n + len(frame)
         known = {code.name for code in self.encoder.codes}
         self.surplus = [n for n in frame.names if n not in known]
         columns = self.encoder._columns(frame)
@@ -564,8 +571,11 @@ class Oddities:
                 odd[what] = (before + n, first or one)
 
     def notes(self) -> tuple[str, ...]:
-        """A sentence for each thing."""
+        """A sentence for each thing. Raises DataError for a column of numbers that has words alone."""
         found = []
+        for code, odd in zip(self.encoder.codes, self.found, strict=True):
+            if isinstance(code, NumberCode) and odd:
+                code.refuse(self.name, odd, self.n)
         if self.surplus:
             shown_names = ", ".join(map(repr, self.surplus[:10]))
             more = f" and {len(self.surplus) - 10} more" if len(self.surplus) > 10 else ""

@@ -87,7 +87,7 @@ class Rows:
             assert found.frame is not None
             return found.frame, found.x
         asked = asked_of(self.model, frame)
-        x = self.model.encoder.transform(asked)
+        x = self.model.encoder.transform(asked, is_part=True)
         self.odd.add(asked)
         return frame, x
 
