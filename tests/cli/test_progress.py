@@ -6,12 +6,15 @@ from pellucid.cli.progress import (
     SECONDS_BETWEEN_STEPS,
     Bar,
     Lines,
+    Reading,
     Silent,
     duration,
     line,
     progress,
     step_line,
 )
+from pellucid.data.decoding import heard
+from pellucid.data.images import read_image_folder
 from pellucid.train.events import EpochDone, Progress
 from pellucid.train.metrics import Metrics
 
@@ -96,3 +99,36 @@ def test_the_bar_moves_inside_an_epoch(capsys):
         assert bar.progress.tasks[0].completed == pytest.approx(2 + 1 / 3)
         bar.show(done(3))
     assert "epoch   3/200" in capsys.readouterr().err
+
+
+def test_reading_of_pictures_is_told_now_and_then(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("pellucid.cli.progress.time.monotonic", lambda: now[0])
+    told = Reading(is_quiet=False)
+    for seconds, done in ((1, 10), (5, 50), (6, 60), (10, 100), (19, 190), (20, 200)):
+        now[0] = float(seconds)
+        told(done, 200)
+    # Ten a second: 150 left take 15 s, 100 take 10, 10 take 1; at the end there is nothing more to say.
+    assert capsys.readouterr().err.splitlines() == [
+        "reading pictures: 50 of 200, about 15 s left",
+        "reading pictures: 100 of 200, about 10 s left",
+        "reading pictures: 190 of 200, about 1.0 s left",
+    ]
+    quiet = Reading(is_quiet=True)
+    now[0] = 100.0
+    quiet(1, 2)
+    assert capsys.readouterr().err == ""
+
+
+def test_who_listens_hears_of_every_picture(tmp_path):
+    Image = pytest.importorskip("PIL.Image")
+    for kind in ("a", "b"):
+        (tmp_path / kind).mkdir()
+        for i in range(4):
+            Image.new("L", (8, 8), i * 9).save(tmp_path / kind / f"{i}.png")
+    heard_of = []
+    with heard(lambda done, n: heard_of.append((done, n))):
+        read_image_folder(tmp_path)
+    assert heard_of[-1] == (8, 8)
+    read_image_folder(tmp_path)
+    assert heard_of.count((8, 8)) == 1

@@ -131,6 +131,23 @@ class Bar(Silent):
         self.progress.update(self.task, completed=done, description=text)
 
 
+class Reading:
+    """A line now and then while pictures are decoded: how many, and how long it will take."""
+
+    def __init__(self, is_quiet: bool, seconds_between: float = 5.0):
+        self.is_quiet, self.seconds_between = is_quiet, seconds_between
+        self.began = self.last = time.monotonic()
+
+    def __call__(self, done: int, n: int) -> None:
+        now = time.monotonic()
+        if self.is_quiet or now - self.last < self.seconds_between or done == n:
+            return
+        left = duration((now - self.began) * (n - done) / max(1, done))
+        text = f"reading pictures: {done:,} of {n:,}, about {left} left"
+        print(text, file=sys.stderr, flush=True)
+        self.last = now
+
+
 def progress(quiet: bool) -> Silent:
     """The right one for this standard error."""
     if quiet:

@@ -13,6 +13,7 @@ import click
 
 from ..base.errors import OptionError, RunError
 from ..data.dataset import Split
+from ..data.decoding import heard
 from ..formats.atomic import write_atomic
 from ..train.estimate import Estimate, estimate
 from ..train.events import EpochDone, Finished, Progress, Stopped
@@ -22,7 +23,7 @@ from ..train.run import RUN, free_folder, resumed_recipe, train_run
 from ..train.settings import check_settings
 from .curve import Panel, draw
 from .options import FIND, Duration
-from .progress import duration, progress
+from .progress import Reading, duration, progress
 from .results import report
 
 CURVE, FORECAST, RATES = "curve.png", "forecast.png", "lr.png"
@@ -60,11 +61,14 @@ def train(
         if resume:
             raise OptionError("--lr find is for a new run; the one that goes on has its rate.")
         del given["lr"]
-    made = resumed_recipe(folder, data, given) if resume else recipe(data, **given)
     if threads is not None:
         from ..runtime.team import set_threads
 
         set_threads(threads)
+    with heard(Reading(quiet)):
+        made = resumed_recipe(folder, data, given) if resume else recipe(data, **given)
+        if made.kind in ("pictures", "picture_table"):
+            made.dataset()  # kept for what comes: what takes long is told here
     test = None
     if is_lr_wanted:
         rows = made.dataset()

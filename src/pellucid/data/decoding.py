@@ -6,7 +6,8 @@ array, so the result does not depend on how many there are."""
 import threading
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,17 @@ SMALL = (
 TOLD_SECONDS = 0.1
 
 Told = Callable[[int, int], None]  # (pictures decoded, pictures in all), at most every TOLD_SECONDS
+_HEARING: list[Told] = []
+
+
+@contextmanager
+def heard(told: Told) -> Iterator[None]:
+    """Within it `told` hears of all pictures that are decoded, wherever that is asked for."""
+    _HEARING.append(told)
+    try:
+        yield
+    finally:
+        _HEARING.remove(told)
 
 
 def read_headers(paths: Sequence[Path]) -> tuple[list[Header | None], dict[int, str]]:
@@ -93,7 +105,7 @@ def decode_all(
     n_pixels = sum(h.height * h.width for h in headers if h is not None)
     if n_pixels < SMALL * len(paths):
         threads = 1
-    in_threads(len(paths), work, threads, told)
+    in_threads(len(paths), work, threads, told or (_HEARING[-1] if _HEARING else None))
     return pixels, has_colour, damaged
 
 
