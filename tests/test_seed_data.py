@@ -198,7 +198,7 @@ def test_S_E18_new_rows_are_answered_and_what_is_odd_about_them_is_said(animals,
         ["tusks", "trunk", "legs", "colour", "mass_kg", "name"],
         [["yes", "yes", 4, "grey", 4200, "A"], ["no", "no", 2, "plaid", 3, "B"]],
     )
-    out, err = tell("predict", animals, new, "--out", tmp_path / "answers.csv")
+    err = tell("predict", animals, new, "--out", tmp_path / "answers.csv")[1]
     rows = list(csv.DictReader(io.StringIO((tmp_path / "answers.csv").read_text())))
     assert [r["elephant"] for r in rows] == ["yes", "no"]
     assert {"probability of yes", "probability of no"} <= set(rows[0])
