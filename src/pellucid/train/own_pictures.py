@@ -26,7 +26,7 @@ from . import tables
 
 READING = ("size", "channels", "background", "strict", "memory")  # how pictures are read
 LOOK_BYTES = 2**16  # of a text, in which the name of a picture must occur
-MOST_BYTES = 2**28  # of a table that is not a text, to look into it
+MOST_BYTES = 2**28  # of a table, to look into it
 SHARE = 0.5  # of the memory that is free
 FEWEST_MADE_OF = 50  # pictures, to make new ones
 STEPS_TO_MAKE = 3000  # of a generator and its critic
@@ -51,16 +51,18 @@ def is_picture_table(path: str, values: Mapping[str, Any]) -> bool:
     given = values.get("columns") or {}
     if "picture" in given.values():
         return True
-    return may_name_pictures(path) and _column(path, values) is not None
+    return may_name_pictures(path, values.get("memory")) and _column(path, values) is not None
 
 
-def may_name_pictures(path: str) -> bool:
-    """Whether it is worth while to read a table for that: a large table of numbers is not read twice."""
+def may_name_pictures(path: str, memory: int | None = None) -> bool:
+    """Whether it is worth while to read a table for that: none that is large, and no text without such a name."""
+    if os.path.getsize(path) > min(MOST_BYTES, memory or MOST_BYTES):
+        return False
     with open(path, "rb") as file:
         head = file.read(LOOK_BYTES)
     # No plain text: a workbook, Parquet, gzip, UTF-16.
     if b"\0" in head or head.startswith(b"\x1f\x8b"):
-        return os.path.getsize(path) <= MOST_BYTES
+        return True
     return re.search(rb"\.(png|jpe?g?|gif|bmp|webp|jfif|dib|apng)", head, re.IGNORECASE) is not None
 
 
