@@ -56,10 +56,13 @@ def is_picture_table(path: str, values: Mapping[str, Any]) -> bool:
 
 def may_name_pictures(path: str, memory: int | None = None) -> bool:
     """Whether it is worth while to read a table for that: none that is large, and no text without such a name."""
-    if os.path.getsize(path) > min(MOST_BYTES, memory or MOST_BYTES):
+    try:
+        if os.path.getsize(path) > min(MOST_BYTES, memory or MOST_BYTES):
+            return False
+        with open(path, "rb") as file:
+            head = file.read(LOOK_BYTES)
+    except OSError:  # whoever reads it says why
         return False
-    with open(path, "rb") as file:
-        head = file.read(LOOK_BYTES)
     # No plain text: a workbook, Parquet, gzip, UTF-16.
     if b"\0" in head or head.startswith(b"\x1f\x8b"):
         return True
