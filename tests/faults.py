@@ -23,6 +23,13 @@ from pathlib import Path
 
 import pellucid
 
+# `python -m pellucid`, and Ctrl-C reaches it also where its parent runs in the background and ignores it.
+PLAIN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from pellucid.__main__ import main
+main()
+"""
 FOLDER_WORD = f"{os.sep}run-"  # a run folder's name begins so: its calls are counted
 
 
@@ -241,7 +248,7 @@ class Process:
             return
         command = [__file__, json.dumps(order)]
         if processes.is_plain:
-            command = ["-m", "pellucid", *order["arguments"]]
+            command = ["-c", PLAIN, *order["arguments"]]
         with open(processes.output, "w", encoding="utf-8") as output:
             self.own = subprocess.Popen(
                 [sys.executable, *command],

@@ -190,8 +190,14 @@ def train_run(
                 if isinstance(event, Stopped):
                     stopped = event
                 elif isinstance(event, EpochDone):
-                    samples.draw(event.epoch)
-                    plots.add(event)
+                    try:
+                        samples.draw(event.epoch)
+                    except KeyboardInterrupt:
+                        # Once more: the checkpoint that is written now will say that this epoch is done.
+                        samples.draw(event.epoch)
+                        raise
+                    finally:
+                        plots.add(event)
                 yield event
         assert stopped is not None
         kept, shape = network, data.shape
