@@ -10,6 +10,7 @@ from PIL import Image
 
 from pellucid.cli.columns import usual_step
 from pellucid.cli.main import run as command
+from pellucid.train import streamed
 from pellucid.train.recipe import recipe
 
 
@@ -86,6 +87,25 @@ def test_the_reading_options_are_those_of_train(tmp_path, capsys):
     assert found["columns"][1]["missing"] == 2
     assert command(["info", str(tmp_path / "y.csv")]) == 1
     assert "y.csv" in capsys.readouterr().err
+
+
+def test_a_table_that_is_too_large_is_told_from_a_sample(tmp_path, capsys, monkeypatch):
+    rng = np.random.default_rng(0)
+    n = 6000
+    table = pd.DataFrame(
+        {"x": rng.normal(10, 2, n), "kind": rng.choice(["a", "b"], n, p=[0.8, 0.2])}
+    )
+    path = tmp_path / "large.csv"
+    table.to_csv(path, index=False)
+    monkeypatch.setattr(streamed, "memory_for", lambda data, values, said: 100_000)
+    found = told(capsys, "info", path)
+    assert found["rows"] == n
+    x, kind = found["columns"]
+    seen = sum(kind["commonest"].values())
+    assert 500 < seen < n and f"those of {seen:,} rows" in found["notes"][-1]
+    # five standard errors of a sample's mean, and of its share
+    assert abs(x["mean"] - table.x.mean()) < 5 * 2 / seen**0.5
+    assert abs(kind["commonest"]["a"] / seen - 0.8) < 5 * 0.4 / seen**0.5
 
 
 def test_every_table_that_can_be_read_is_told_and_no_other(tmp_path, capsys):

@@ -1,6 +1,7 @@
 """What `pellucid info DATA` says of data before anything is learned: of a table each column, what it would be used
 for and why, what it holds, and which columns could be learned; of a text, a series and pictures likewise."""
 
+import os
 import shlex
 import shutil
 import textwrap
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError
+from ..data.animals import table_file
 from ..data.columns import LEARNED, Feature, as_numbers, as_texts, candidates, decide, decide_task
 from ..data.encoder import mean_and_deviation
 from ..data.frame import Column, Frame
 from ..data.images import picture_column
+from ..train import streamed
 from ..train.sources import DATA_SETS, gaps, kind_of, names, read_text
 from ..train.tables import quoted
 from ..train.tables import read as read_frame
@@ -41,7 +44,13 @@ def document(data: str, reading: Mapping[str, Any]) -> dict:
         return {"data": data, **of_pictures(path)}
     if data not in DATA_SETS and kind_of(data, {}) == "text":
         return {"data": data, **of_text(read_text(data))}
-    return {"data": data, **of_table(data, read_frame(data, reading))}
+    memory = streamed.memory_for(os.fspath(table_file(data)), {}, reading)
+    if memory is None:
+        return {"data": data, **of_table(data, read_frame(data, reading))}
+    found = streamed.surveyed(data, memory, reading)
+    few = f"the figures are those of {len(found.sample):,} rows, drawn by chance: all take too much memory"
+    told = of_table(data, found.sample)
+    return {"data": data, **told, "rows": found.n, "notes": [*found.notes, few]}
 
 
 def of_carried(data: str) -> dict:
