@@ -6,7 +6,7 @@ digit is lost: 007 and 20-digit identifiers stay text. Each distinct cell is loo
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from shlex import quote
 
@@ -38,7 +38,7 @@ def marks_of(missing: Sequence[str] | None) -> tuple[frozenset[str], frozenset[s
 
 def columns_of(
     names: Sequence[str],
-    columns: Sequence[Sequence[str | None]],
+    columns: Sequence[Sequence[str | None] | Cells],
     place: Callable[[int], str],
     missing: Sequence[str] | None = None,
     decimal: str | None = None,
@@ -59,7 +59,10 @@ def columns_of(
     numbers, and for numbers that can be read in two ways; Unsure where that depends on facts of `others` that were
     not looked at."""
     marks = marks_of(missing)
-    cells = [Cells(name, list(texts)) for name, texts in zip(names, columns, strict=True)]
+    cells = [
+        texts if isinstance(texts, Cells) else Cells.of(name, texts)
+        for name, texts in zip(names, columns, strict=True)
+    ]
     for thorough in (False, True):
         facts = dict(others or {})
         facts.update((c.name, written(c, marks[1], place, thorough)) for c in cells)
@@ -123,27 +126,24 @@ def column_of(
 ) -> tuple[Column, Repairs]:
     """The column as it was decided to be read. Raises DataError for a number too large, or a cell that is none."""
     known = marks[reading.kind != "text"]
-    missing = np.zeros(len(c.texts), bool)
-    n_marked, first = 0, ""
-    if any(t in known for t in c.distinct):
-        missing = np.fromiter((t in known for t in c.texts), bool, len(c.texts))
-        rows = [i for i in np.flatnonzero(missing).tolist() if c.texts[i]]
-        n_marked, first = len(rows), place(rows[0]) if rows else ""
+    is_mark = np.array([t in known for t in c.distinct], bool)
+    missing = is_mark[c.codes]
+    said = np.array([bool(t) for t in c.distinct], bool) & is_mark
+    rows = said[c.codes] if said.any() else missing[:0]
+    repairs = Repairs(c.name, int(rows.sum()), place(int(rows.argmax())) if rows.any() else "")
     if reading.kind == "text":
-        values = np.empty(len(c.texts), object)
-        values[:] = c.texts
-        values[missing] = ""
-        return Column(c.name, "text", values, missing), Repairs(c.name, n_marked, first)
-    present = [t for t in c.distinct if t not in known]
-    make = _numbers if reading.kind == "number" else _dates
-    value_of = make(c, present, reading, place)
-    value_of.update(dict.fromkeys(known, np.float64(0) if make is _numbers else EPOCH))
-    dtype = np.float64 if make is _numbers else "datetime64[us]"
-    values = np.array([value_of[t] for t in c.texts], dtype)
-    infinite = np.isinf(values) if make is _numbers else missing & ~missing
-    n = int(infinite.sum())
-    where = place(int(infinite.argmax())) if n else ""
-    return Column(c.name, reading.kind, values, missing), Repairs(c.name, n_marked, first, n, where)
+        texts = ["" if m else t for t, m in zip(c.distinct, is_mark.tolist(), strict=True)]
+        return Column.of_codes(c.name, c.codes, texts, missing), repairs
+    is_number = reading.kind == "number"
+    present = [t for t, m in zip(c.distinct, is_mark.tolist(), strict=True) if not m]
+    value_of = (_numbers if is_number else _dates)(c, present, reading, place)
+    nothing = 0.0 if is_number else EPOCH
+    dtype = np.float64 if is_number else "datetime64[us]"
+    values = np.array([value_of.get(t, nothing) for t in c.distinct], dtype)[c.codes]
+    if is_number and (infinite := np.isinf(values)).any():
+        n, where = int(infinite.sum()), place(int(infinite.argmax()))
+        repairs = replace(repairs, infinite=n, first_infinite=where)
+    return Column(c.name, reading.kind, values, missing), repairs
 
 
 EPOCH = np.datetime64(0, "us")
@@ -160,12 +160,12 @@ def _numbers(c: Cells, present: list[str], reading: Reading, place: Callable) ->
             value = np.nan
         if value != value or sign != reading.sign:
             raise DataError(
-                f"{place(c.texts.index(text))}, column {c.name!r}: {text!r} is not a number. If it means missing: "
+                f"{place(c.first(text))}, column {c.name!r}: {text!r} is not a number. If it means missing: "
                 f"--missing {quote(text)}"
             )
         if np.isinf(value) and not INFINITE.fullmatch(cut):
             raise DataError(
-                f"{place(c.texts.index(text))}, column {c.name!r}: {text[:40]} is beyond the largest number, 1.8e308. "
+                f"{place(c.first(text))}, column {c.name!r}: {text[:40]} is beyond the largest number, 1.8e308. "
                 f"Correct it, or read it as missing: --missing {quote(text[:40])}"
             )
         value_of[text] = value
@@ -189,7 +189,7 @@ def _dates(c: Cells, present: list[str], reading: Reading, place: Callable) -> d
         when = date_of(text, reading.day_first)
         if when is None:
             raise DataError(
-                f"{place(c.texts.index(text))}, column {c.name!r}: {text!r} is not a date that can be read in one "
+                f"{place(c.first(text))}, column {c.name!r}: {text!r} is not a date that can be read in one "
                 f"way. Write dates as 2020-01-31."
             )
         value_of[text] = when

@@ -6,6 +6,7 @@ N rows."""
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -37,9 +38,32 @@ class Column:
     def __len__(self) -> int:
         return len(self.values)
 
+    @staticmethod
+    def of_codes(
+        name: str, codes: np.ndarray, texts: Sequence[str], missing: np.ndarray
+    ) -> "Column":
+        """A column of text: row i holds texts[codes[i]]. Different codes of present cells have different texts."""
+        different = np.empty(len(texts), object)
+        different[:] = texts
+        made = Column(name, "text", different[codes], missing)
+        made.__dict__["coded"] = codes, tuple(texts)
+        return made
+
+    @cached_property
+    def coded(self) -> tuple[np.ndarray, tuple[str, ...]]:
+        """(codes (N,), texts) of a column of text: row i holds texts[codes[i]], where it is not missing.
+
+        Different codes of present cells have different texts; not every text need come."""
+        texts = self.values.tolist()
+        place = {t: i for i, t in enumerate(dict.fromkeys(texts))}
+        return np.fromiter(map(place.__getitem__, texts), np.int32, len(texts)), tuple(place)
+
     def take(self, rows: np.ndarray) -> "Column":
         """The same column of these rows."""
-        return Column(self.name, self.kind, self.values[rows], self.missing[rows])
+        made = Column(self.name, self.kind, self.values[rows], self.missing[rows])
+        if "coded" in self.__dict__:
+            made.__dict__["coded"] = self.coded[0][rows], self.coded[1]
+        return made
 
 
 @dataclass(frozen=True, eq=False)

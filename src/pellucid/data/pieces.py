@@ -303,7 +303,9 @@ def cut_piece(
     tally.add_blank(rows)
     tally.add("comment", rows.comments)
     columns = zip(*rows.cells, strict=True) if rows.cells else [()] * len(names)
-    return Cut(np.array(rows.lines, np.int64), {i: list(c) for i, c in enumerate(columns)})
+    return Cut(
+        np.array(rows.lines, np.int64), {i: Cells.of(names[i], c) for i, c in enumerate(columns)}
+    )
 
 
 def check_text(data: bytes, name: str, line: int) -> None:
@@ -355,7 +357,11 @@ def _sizes(path: Path, options: Mapping[str, Any]) -> tuple[float, float]:
     total = 8.0 * n  # of the lines
     for i, cells in texts.items():
         # A number or a date, or a Python object and what points to it; and whether it is missing.
-        total += 9 * n if i in layout.numbers else 66 * n + sum(len(t or "") for t in cells)
+        total += (
+            9 * n
+            if i in layout.numbers
+            else 66 * n + int(cells.counts() @ np.array([len(t) for t in cells.distinct]))
+        )
     return total / n, len(data) / n
 
 
@@ -405,8 +411,9 @@ def made(
     """A column of a piece, as it was decided to be read."""
     if i in cut.numbers:
         return cut.numbers[i]
-    cells = Cells(layout.names[i], cut.texts[i])
-    return column_of(cells, readings[i], marks, lambda row: f"{layout.name}, line {cut.lines[row]}")
+    return column_of(
+        cut.texts[i], readings[i], marks, lambda row: f"{layout.name}, line {cut.lines[row]}"
+    )
 
 
 def is_plain(reading: Reading) -> bool:
@@ -469,7 +476,9 @@ def _surveyed(
     tally, drawn, n = Tally(), Sample(most), 0
     is_suspect = layout.dialect == Dialect("\t") and not may_swallow
     for cut in cuts(layout, size, numbers, tally):
-        if is_suspect and any(map(swallows_lines, chain.from_iterable(cut.texts.values()))):
+        if is_suspect and any(
+            map(swallows_lines, chain.from_iterable(c.distinct for c in cut.texts.values()))
+        ):
             raise _Swallowed
         for i, w in facts_of(layout, cut, marks[1], written_out).items():
             try:
@@ -515,8 +524,7 @@ def facts_of(
     place = lambda row: f"{layout.name}, line {cut.lines[row]}"  # noqa: E731
     found = cut.facts()
     is_comma = layout.options.get("decimal") == ","
-    for i, texts in cut.texts.items():
-        cells = Cells(layout.names[i], texts)
+    for i, cells in cut.texts.items():
         found[i] = written(cells, marks, place, is_comma or i in thorough)
     return found
 
@@ -540,16 +548,17 @@ class Drawn:
             self.hashes[at],
             self.lines[at],
             {i: c.take(at) for i, c in self.columns.items()},
-            {i: together(t.split(NUL), at) for i, t in self.texts.items()},
+            {i: chosen(t, at) for i, t in self.texts.items()},
         )
 
 
 NUL = "\0"  # stands in no cell
 
 
-def together(texts: Sequence[str | None], rows: np.ndarray) -> str:
+def chosen(texts: str, rows: np.ndarray) -> str:
     """The cells of these rows."""
-    return NUL.join([texts[r] or "" for r in rows.tolist()])
+    cells = texts.split(NUL)
+    return NUL.join([cells[r] for r in rows.tolist()])
 
 
 class Sample:
@@ -570,7 +579,7 @@ class Sample:
         if not len(at):
             return
         columns = {i: column.take(at) for i, (column, _) in cut.numbers.items()}
-        texts = {i: together(texts, at) for i, texts in cut.texts.items()}
+        texts = {i: NUL.join(c.texts(at)) for i, c in cut.texts.items()}
         self.pieces.append(Drawn(numbers[at], hashes[at], cut.lines[at], columns, texts))
         if sum(len(p.numbers) for p in self.pieces) > 2 * self.most:
             self.finish()
@@ -595,14 +604,12 @@ class Sample:
         out = []
         for i in columns:
             name, kind = layout.names[i], readings[i].kind
-            one: dict[str, str] = {}  # equal cells are one object
             parts = []
             for p in self.pieces:
                 if i in p.columns:
                     parts.append(p.columns[i])
                     continue
-                cells = p.texts.pop(i).split(NUL)
-                cut = Cut(p.lines, {i: [one.setdefault(t, t) for t in cells]})
+                cut = Cut(p.lines, {i: Cells.of(name, p.texts.pop(i).split(NUL))})
                 parts.append(made(layout, readings, cut, i, marks)[0])
             values = np.concatenate([c.values for c in parts])
             missing = np.concatenate([c.missing for c in parts])

@@ -20,11 +20,12 @@ from ..runtime.team import get_threads
 from .cells import Repairs, columns_of, marks_of
 from .dialect import Dialect
 from .frame import Column, Frame
-from .written import EXACT, NUMBER, Unsure, Written, plain_numbers
+from .written import EXACT, NUMBER, Cells, Unsure, Written, plain_numbers
 
 CHUNK = 1 << 20  # bytes looked at together: a few arrays of that many stay in the cache
 MOST_COLUMNS = 2000  # DuckDB plans a query in a time that grows faster than its columns
 LF, QUOTE = 10, 34
+FEW = 10_000  # different texts of a column that are fetched once each
 MARK = -1.2345678901234567e300  # stands for a mark of a missing value: no one's number
 
 
@@ -37,13 +38,13 @@ class Cut:
     texts    column -> its cells as they are written, None where there is none"""
 
     lines: np.ndarray
-    texts: dict[int, list]
+    texts: dict[int, Cells]
     numbers: dict[int, tuple[Column, Repairs]] = field(default_factory=dict)
 
     def facts(self) -> dict[int, Written]:
         """How the numbers are written."""
         return {
-            i: plain_numbers(int((~c.missing).sum()), bool((c.values[~c.missing] % 1).any()))
+            i: plain_numbers(int((~c.missing).sum()), bool((c.values != np.floor(c.values)).any()))
             for i, (c, _) in self.numbers.items()
         }
 
@@ -158,7 +159,7 @@ def cut_regular(
             if more is None:
                 return None
             got.update(more)
-    cut = Cut(lines, {i: _texts(got.pop(i)) for i in sorted(got)})
+    cut = Cut(lines, {i: query.cells(names[i], got.pop(i), i) for i in sorted(got)})
     cut.numbers = {i: m for i, m in made.items() if m is not None}
     if marked is not None:
         marked |= {i for i, (_, repairs) in cut.numbers.items() if repairs.marks}
@@ -183,13 +184,18 @@ def _number_column(name: str, values: np.ndarray, place) -> tuple[Column, Repair
     return Column(name, "number", plain, missing | marked), repairs
 
 
-def is_header_again(header: Sequence[str], columns: dict[int, list]) -> bool:
+def is_header_again(header: Sequence[str], columns: dict[int, Cells]) -> bool:
     """Whether a row is the line of names once more."""
-    first = header[0] or None
-    rows = [row for row, cell in enumerate(columns[0]) if (cell or None) == first]
-    return any(
-        all((columns[i][row] or "") == name for i, name in enumerate(header)) for row in rows
-    )
+    names = [name.strip() for name in header]
+    rows = np.arange(len(columns[0]))
+    for i, name in enumerate(names):
+        cells = columns[i]
+        if name not in cells.distinct:
+            return False
+        rows = rows[cells.codes[rows] == cells.distinct.index(name)]
+        if not len(rows):
+            return False
+    return True
 
 
 def _texts(values: np.ndarray) -> list:
@@ -210,6 +216,7 @@ class _Query:
         self.is_odd = is_odd
         self.path, self.dialect, self.width, self.header = path, dialect, width, header
         self.marks = sorted(m for m in marks if m)
+        self.distinct: dict[int, list[str]] = {}
 
     def fetch(
         self, numbers: Sequence[int], texts: Sequence[int], marked: set[int]
@@ -230,16 +237,55 @@ class _Query:
         d, quote = _quoted(self.dialect.delimiter), "'\"'" if self.dialect.quotes else "''"
         columns = ", ".join(f"'c{i}': '{kinds.get(i, 'VARCHAR')}'" for i in range(self.width))
         shown = ", ".join(f"{(as_ or {}).get(i, f'c{i}')} AS c{i}" for i in wanted)
+        source = (
+            f"SELECT {shown} FROM read_csv({_quoted(str(self.path))}, delim={d}, quote={quote}, escape={quote}, "
+            f"header={self.header}, columns={{{columns}}}, auto_detect=false, strict_mode=true, null_padding=false, "
+            f"ignore_errors=false)"
+        )
+        texts = [i for i in wanted if i not in kinds and i not in (as_ or {})]
         with connect() as connection:
             try:
-                result = connection.execute(
-                    f"SELECT {shown} FROM read_csv({_quoted(str(self.path))}, delim={d}, quote={quote}, "
-                    f"escape={quote}, header={self.header}, columns={{{columns}}}, auto_detect=false, "
-                    f"strict_mode=true, null_padding=false, ignore_errors=false)"
-                ).fetchnumpy()
+                if not texts:
+                    result = connection.execute(source).fetchnumpy()
+                else:
+                    connection.execute(f"CREATE OR REPLACE TEMP TABLE t AS {source}")
+                    self.distinct.update(self.few(connection, texts))
+                    seen = ", ".join(
+                        self.code(i) if i in self.distinct else f"c{i}" for i in wanted
+                    )
+                    result = connection.execute(f"SELECT {seen} FROM t").fetchnumpy()
             except duckdb.Error:
                 return None
         return {i: result[f"c{i}"] for i in wanted}
+
+    def few(self, connection, texts: Sequence[int]) -> dict[int, list[str]]:
+        """The different texts of the columns that have few: their cells come as numbers, not as Python's strings."""
+        counts = ", ".join(f"approx_count_distinct(c{i})" for i in texts)
+        found = connection.execute(f"SELECT count(*), {counts} FROM t").fetchone()
+        most = min(FEW, found[0] // 4)
+        few = [i for i, n in zip(texts, found[1:], strict=True) if 0 < n <= most]
+        if not few:
+            return {}
+        lists = ", ".join(f"list(DISTINCT c{i})" for i in few)
+        return dict(zip(few, connection.execute(f"SELECT {lists} FROM t").fetchone(), strict=True))
+
+    def code(self, i: int) -> str:
+        """The cell's place among the different texts."""
+        known = ", ".join(_quoted(t) for t in self.distinct[i] if t is not None)
+        return f"enum_code(c{i}::ENUM({known})) AS c{i}"
+
+    def cells(self, name: str, values: np.ndarray, i: int) -> Cells:
+        """The cells of a column that was asked for as text."""
+        if i not in self.distinct:
+            return Cells.of(name, _texts(values))
+        texts = [*(t for t in self.distinct[i] if t is not None), None]
+        codes = np.ma.filled(values.astype(np.int32), len(texts) - 1)
+        # In the order in which they come, as that of other columns.
+        seen, first = np.unique(codes.astype(np.uint16), return_index=True)
+        order = seen[np.argsort(first)].astype(np.int32)
+        place = np.zeros(len(texts), np.int32)
+        place[order] = np.arange(len(order))
+        return Cells.of_codes(name, place[codes], [texts[t] for t in order.tolist()])
 
     def number(self, c: str) -> str:
         """The cell as a number, MARK for a mark of a missing value; NaN for words and for what is not written plainly:

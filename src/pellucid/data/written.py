@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from shlex import quote
 
+import numpy as np
+
 from ..base.errors import DataError, OptionError
 from .frame import KINDS
 
@@ -72,18 +74,44 @@ RARE = 0.05  # share of the cells that strays may have
 
 @dataclass
 class Cells:
-    """The cells of one column as they are written, without the blanks around them, None where there is none."""
+    """The cells of one column: row i holds distinct[codes[i]].
+
+    distinct  the different texts, without the blanks around them, in the order in which they come; "" for none"""
 
     name: str
-    texts: list
-    distinct: list[str] = field(default_factory=list)
+    codes: np.ndarray
+    distinct: list[str]
 
-    def __post_init__(self):
-        found = dict.fromkeys(self.texts)
-        if None in found or any(t != t.strip() for t in found):
-            self.texts = ["" if t is None else t.strip() for t in self.texts]
-            found = dict.fromkeys(self.texts)
-        self.distinct = list(found)
+    @staticmethod
+    def of(name: str, texts: Sequence[str | None]) -> "Cells":
+        """From the cells as they are written, None where there is none."""
+        place = {t: i for i, t in enumerate(dict.fromkeys(texts))}
+        codes = np.fromiter(map(place.__getitem__, texts), np.int32, len(texts))
+        return Cells.of_codes(name, codes, list(place))
+
+    @staticmethod
+    def of_codes(name: str, codes: np.ndarray, texts: Sequence[str | None]) -> "Cells":
+        """From numbers of these different texts."""
+        place: dict[str, int] = {}
+        same = [place.setdefault("" if t is None else t.strip(), len(place)) for t in texts]
+        if len(place) < len(texts):
+            codes = np.array(same, np.int32)[codes]
+        return Cells(name, codes, list(place))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def first(self, text: str) -> int:
+        """The first row that holds it."""
+        return int((self.codes == self.distinct.index(text)).argmax())
+
+    def counts(self) -> np.ndarray:
+        """How many rows hold each of the texts."""
+        return np.bincount(self.codes, minlength=len(self.distinct))
+
+    def texts(self, rows: np.ndarray) -> list[str]:
+        """The cells of some rows."""
+        return [self.distinct[i] for i in self.codes[rows].tolist()]
 
 
 class Unsure(Exception):
@@ -219,7 +247,7 @@ def written(
         return Written()
 
     def at(text: str) -> Place:
-        return place(c.texts.index(text)), text
+        return place(c.first(text)), text
 
     bare, sign = bare_of(present)
     plain = _fit(NUMBER, bare)
@@ -231,10 +259,8 @@ def written(
     is_number = plain or comma or thousands
     kept = next((t for t in present if _why_text(t)), None) if is_number else None
     marked = next((t for t in present if "," in t or "." in t), None) if is_number else None
-    n = len(c.texts)
-    if len(present) < len(c.distinct):
-        known = set(present)
-        n = sum(t in known for t in c.texts)
+    n_each = c.counts()
+    n = int(sum(n_each[i] for i, t in enumerate(c.distinct) if t not in marks))
     odd = Strays() if plain and not sign else _strays(c, present, NUMBER.fullmatch, place)
     return Written(
         n,
@@ -277,8 +303,9 @@ def _strays(c: Cells, present: list[str], fits: Callable, place: Callable[[int],
         if not fits(text):
             found.append(text)
             if len(found) > STRAYS:
-                return Strays(tuple((t, 0, place(c.texts.index(t))) for t in found))
-    return Strays(tuple((t, c.texts.count(t), place(c.texts.index(t))) for t in found))
+                return Strays(tuple((t, 0, place(c.first(t))) for t in found))
+    n_each = c.counts()
+    return Strays(tuple((t, int(n_each[c.distinct.index(t)]), place(c.first(t))) for t in found))
 
 
 def _dates(present: list[str]) -> Dates | None:
