@@ -20,6 +20,7 @@ from ..data.series import read_series
 from ..train.answer import (
     Rows,
     going_on,
+    named_pictures,
     next_chances,
     read_frame,
     read_pictures,
@@ -183,17 +184,17 @@ def asks_for_rows(model: SavedModel, files: Sequence[Path]) -> bool:
 
 def picture_answers(model: SavedModel, file: Path, keep: Sequence[str]) -> Answers:
     """The network's answer to every picture; empty for a row of a table whose picture cannot be read."""
-    found = read_pictures(model, file)
+    frame = read_frame(model, file) if is_table(file) else None
+    found = read_pictures(model, file) if frame is None else named_pictures(model, file, frame)
     for note in found.notes:
         click.echo(f"{file}: {note}", err=True)
     values, chances = model.answers(found.x)
     target = model.target.name if model.target is not None else "class"
-    if found.frame is None or found.rows is None:
+    if frame is None or found.frame is None or found.rows is None:
         if keep:
             raise OptionError(f"{file}: --keep belongs to tables.")
         names = Column("file", "text", np.array(found.files, object), np.zeros(len(values), bool))
         return Answers(str(file), target, model.classes, values, chances, (names,))
-    frame = read_frame(model, file)
     kept = tuple(frame[known_column(frame, name, "--keep")] for name in keep or frame.names[:1])
     if model.target is not None:
         judge = Judge(model)
