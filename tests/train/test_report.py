@@ -8,6 +8,7 @@ import json
 import math
 import re
 import shlex
+from dataclasses import fields
 from html.parser import HTMLParser
 
 import numpy as np
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from pellucid.base.errors import RunError
 from pellucid.train import charts, report, report_parts, scores
-from pellucid.train.recipe import recipe
+from pellucid.train.recipe import Recipe, recipe
 from pellucid.train.run import train_run
 
 TAGS = set(
@@ -433,6 +434,21 @@ def test_the_command_of_a_table_says_how_it_is_read():
     assert list(given["missing"]) == asked["missing"]
     for name in ("target", "header", "decimal", "delimiter", "validation", "test", "patience"):
         assert given[name] == asked[name]
+
+
+def test_every_setting_of_a_recipe_is_an_option_of_the_command():
+    from pellucid.cli.main import cli
+
+    options = {o for p in cli.commands["train"].params for o in (*p.opts, *p.secondary_opts)}
+    for field in fields(Recipe):
+        if field.name in ("data", "kind", "given", "lr_why"):
+            continue
+        line = report.command(
+            {"data": "x.csv", field.name: True if "bool" in str(field.type) else "1"}
+        )
+        if field.name in ("columns", "net", "missing"):  # of their own form, as above
+            continue
+        assert shlex.split(line)[3] in options, line
 
 
 def test_the_command_that_is_shown_is_the_command():

@@ -56,13 +56,7 @@ TITLES = {
     "generate": "making pictures",
     "enhance": "mending pictures",
 }
-# The options of `pellucid train` that a recipe's settings stand for, and those with another name.
-FLAGS = (
-    "target", "columns", "group", "delimiter", "encoding", "header", "missing", "decimal", "sheet", "size", "channels",
-    "background", "strict", "augment", "fault", "task", "net",
-    "members", "activation", "width", "layers", "window", "dropout", "optimizer", "lr", "schedule", "epochs",
-    "patience", "batch", "validation", "test", "seed",
-)  # fmt: skip
+NO_OPTIONS = ("data", "kind")  # settings of a recipe that no option of `pellucid train` gives
 OPTION_OF = {"columns": "column"}
 
 STYLE = """
@@ -483,8 +477,10 @@ def _words(line: str) -> list[Any]:
 def command(settings: Mapping[str, Any]) -> str:
     """The command line of these settings: `pellucid train DATA --net 128-64 ...`, quoted for a shell."""
     words = ["pellucid", "train", str(settings.get("data", ""))]
-    for name in FLAGS:
-        value, option = settings.get(name), f"--{OPTION_OF.get(name, name)}"
+    for name, value in settings.items():
+        option = f"--{OPTION_OF.get(name, name).replace('_', '-')}"
+        if name in NO_OPTIONS:
+            continue
         if isinstance(value, bool):
             words.append(option if value else f"--no-{option[2:]}")
         elif isinstance(value, Mapping):
