@@ -8,6 +8,7 @@ def main() -> None:
     try:
         from .cli.main import main as command
     except KeyboardInterrupt:
+        print("pellucid: stopped.", file=sys.stderr)
         sys.exit(130)
     command()
 
