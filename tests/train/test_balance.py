@@ -12,14 +12,14 @@ from pellucid.cli.results import report_rows
 from pellucid.models import Committee
 from pellucid.nn import Linear, ReLU, Sequential
 from pellucid.tensor import random
-from pellucid.train.balance import alarms, best_threshold, class_weights, decide, restore_shares
+from pellucid.train.balance import alarms, best_threshold, class_weights, is_rare, restore_shares
 from pellucid.train.evaluation import predict
 from pellucid.train.events import EpochDone, Finished
 from pellucid.train.recipe import recipe
 from pellucid.train.run import load_model, train_run
 from pellucid.train.scores import classification
 
-SMALL: Any = {"net": (16,), "epochs": 12, "batch": 64}
+SMALL: Any = {"net": (16,), "epochs": 12, "batch": 64, "class_weights": "root"}
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +50,15 @@ def trained(made, folder, resume=False) -> dict:
 @pytest.mark.parametrize(
     ("counts", "expected"),
     [
-        ((950, 50), "root"),
-        ((99, 901), "root"),
-        ((100, 900), "none"),  # a tenth is not less than a tenth
-        ((991, 9), "none"),  # too few rows to be made much of
-        ((900, 50, 50), "none"),  # of three classes each may be rare
+        ((950, 50), True),
+        ((99, 901), True),
+        ((100, 900), False),  # a tenth is not less than a tenth
+        ((1000, 0), False),  # a class without rows
+        ((900, 50, 50), False),  # of three classes each may be rare
     ],
 )
-def test_one_rare_class_of_two_counts_more(counts, expected):
-    assert decide(np.array(counts)) == expected
+def test_of_two_classes_one_may_be_rare(counts, expected):
+    assert is_rare(np.array(counts)) is expected
 
 
 def test_weights_are_those_that_balance_or_their_roots():
@@ -127,9 +127,9 @@ def test_the_area_of_the_rare_class_is_that_of_scikit_learn():
     assert found["rare_pr_auc"] == pytest.approx(expected, rel=1e-12)
 
 
-def test_a_rare_class_is_weighed_and_its_chances_are_those_of_the_true_shares(fraud, finished):
+def test_chances_of_a_weighed_class_are_those_of_the_true_shares(fraud, finished):
     made = recipe(fraud, target="kind", **SMALL)
-    assert made.class_weights == "root" and made.settings()["class_weights"] == "root"
+    assert made.settings()["class_weights"] == "root"
     data = made.dataset()
     parts = made.split(data)
     share = float(np.mean(data.y == 0))
@@ -150,10 +150,12 @@ def test_a_rare_class_is_weighed_and_its_chances_are_those_of_the_true_shares(fr
 
 
 def test_the_person_may_decide(fraud):
-    plain = recipe(fraud, target="kind", class_weights="none")
-    assert plain.dataset().weights is None and plain.given == ("target", "class_weights")
-    told = plain.decisions(plain.dataset(), plain.split(plain.dataset()))
-    assert next(d for d in told if d.name == "balance").is_given
+    for given in ({}, {"class_weights": "none"}):
+        plain = recipe(fraud, target="kind", **given)
+        data = plain.dataset()
+        assert data.weights is None and data.class_weights is None
+        told = next(d for d in plain.decisions(data, plain.split(data)) if d.name == "balance")
+        assert told.value == "rows count the same" and told.is_given == bool(given)
     data = recipe(fraud, target="kind", class_weights="balanced").dataset()
     train = data.parts.train
     in_all = [data.weights[train][data.y[train] == c].sum() for c in (0, 1)]
@@ -199,7 +201,7 @@ def test_alarms_are_shown_with_what_they_cost(fraud, finished):
 def test_the_option_reaches_the_recipe(fraud, tmp_path, capsys):
     words = ["train", fraud, "--target", "kind", "--class-weights", "none", "--dry-run"]
     assert command(words) == 0
-    assert "balance     none: as you said" in capsys.readouterr().err
+    assert "balance     rows count the same: as you said" in capsys.readouterr().err
 
 
 def test_comparing_may_be_left_out(fraud, tmp_path, capsys):

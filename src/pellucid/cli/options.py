@@ -16,7 +16,7 @@ NETWORKS = ("mlp", "committee", "cnn", "dcgan", "gpt", "lstm", "gru", "rnn")
 ACTIVATIONS = ("relu", "leaky_relu", "gelu", "sigmoid", "tanh")
 OPTIMIZERS = ("adamw", "adam", "nadam", "rmsprop", "lion", "momentum", "sgd")
 SCHEDULES = ("constant", "cosine", "linear", "step", "exponential", "one-cycle")
-CLASS_WEIGHTS = ("root", "balanced", "none")
+CLASS_WEIGHTS = ("none", "root", "balanced")
 
 FAULTS = ("small", "noise")
 
@@ -272,7 +272,7 @@ TABLE_OPTIONS = (
     click.option(
         "--class-weights",
         type=OneOf("a kind of class weights", CLASS_WEIGHTS),
-        help="Whether rows of a rare class count more.",
+        help="Whether rows of a rare class count more.  [default: none]",
     ),
     *READING_OPTIONS,
 )

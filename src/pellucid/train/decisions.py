@@ -11,7 +11,7 @@ from ..data.patches import NOISE, Patches
 from ..data.pictures import Pictures
 from ..data.sequence import Series, Text
 from ..optim.schedules import Schedule
-from .balance import RARE
+from .balance import is_rare
 from .networks import initialisation
 from .tables import Table, some
 
@@ -257,31 +257,28 @@ def _table_lines(made: Any, data: Table, parts: Split, each: bool) -> list[Line]
     together = (
         f"rows of one {made.group!r} stay together" if made.group else "equal rows stay together"
     )
-    if made.class_weights is not None:
-        lines.append(("balance", *_class_weights(made, data, parts), "class-weights"))
+    lines += _balance(made, data, parts)
     lines.append(("rows", _parts(counts), f"{why}, {together}; test rows are seen once, at the end",
                   "test"))  # fmt: skip
     return lines
 
 
-def _class_weights(made: Any, data: Table, parts: Split) -> tuple[str, str]:
-    """(what each class counts, why)."""
-    shares = np.bincount(data.y[parts.train], minlength=len(data.classes)) / len(parts.train)
-    least = int(shares.argmin())
-    if data.class_weights is None:
-        why = f"of two classes none has less than {RARE:.0%} of the rows"
-        if len(data.classes) > 2:
-            why = "only of two classes is one taken for rare"
-        elif shares[least] < RARE:
-            why = f"{data.classes[least]!r} has too few rows"
-        return "none", why
-    most = np.argsort(-data.class_weights, kind="stable")[:3]
-    counts = ", ".join(f"{data.classes[c]!r} {data.class_weights[c]:.3g}" for c in most)
-    why = (
-        f"{data.classes[least]!r} has {shares[least]:.2%} of the rows to learn, less than {RARE:.0%}: its rows count "
-        f"more; the answers are brought back to the true shares"
-    )
-    return f"{made.class_weights} ({counts})", why
+def _balance(made: Any, data: Table, parts: Split) -> list[Line]:
+    """What is done about a rare class, or about classes that a person wants to be weighed."""
+    if not data.classes:
+        return []
+    counts = np.bincount(data.y[parts.train], minlength=len(data.classes))
+    least = int(counts.argmin())
+    share = f"{data.classes[least]!r} has {counts[least] / max(1, counts.sum()):.2%} of the rows to learn"
+    if data.class_weights is not None:
+        most = np.argsort(-data.class_weights, kind="stable")[:3]
+        shown = ", ".join(f"{data.classes[c]!r} {data.class_weights[c]:.3g}" for c in most)
+        why = f"{share}; the answers are brought back to the true shares"
+        return [("balance", f"{made.class_weights} ({shown})", why, "class-weights")]
+    if not is_rare(counts):
+        return []
+    why = f"{share}; weights find no more of them. PR AUC is judged, and what alarms cost from each probability on"
+    return [("balance", "rows count the same", why, "class-weights")]
 
 
 PLURAL = {"number": "numbers", "category": "categories", "text": "texts", "date": "dates"}

@@ -89,7 +89,7 @@ class Recipe:
     kind    of a file of one's own: table, text, series (sources.py); None for what the package carries
     target, columns, group   of a table: what is learned, uses of columns by name, whose rows stay together
     memory          bytes that a table may take; a larger one is streamed (streamed.py)
-    class_weights   root or balanced: rows of a rare class count more (balance.py); none
+    class_weights   root or balanced: rows of a rare class count more (balance.py)
     time, horizon   of a series: the column that tells the order; how many steps ahead it is measured
     delimiter, encoding, header, missing, decimal, sheet   how it is read (data/reading.py)
     size, channels   of pictures: pixels of a side; 1 grey, 3 colour (data/images.py)

@@ -8,7 +8,6 @@ import difflib
 import hashlib
 import json
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +20,6 @@ from ..data.dataset import Dataset
 from ..data.frame import Frame
 from ..data.split import split_table
 from .balance import class_weights
-from .balance import decide as decide_weights
 
 FEWEST = 10  # rows: with fewer a part to validate or to test says nothing
 MOST_CLASSES = 1000
@@ -137,8 +135,6 @@ def defaults(data: str, values: Mapping[str, Any]) -> dict:
     if n <= COMMITTEE_ROWS and values.get("net", "committee") == "committee":
         # Few rows make few steps an epoch: some tables need more epochs then.
         suited |= {"net": "committee", "epochs": int(min(150, max(60, 300_000 // n)))}
-    if task == "classify":
-        suited["class_weights"] = decide_weights(class_counts(frame, values["target"]))
     return suited
 
 
@@ -148,15 +144,6 @@ def wanted_task(frame: Frame, values: Mapping[str, Any]) -> str:
         raise OptionError(no_target(frame))
     known_column(frame, values["target"], "target")
     return task_of(frame, values)[0]
-
-
-def class_counts(frame: Frame, target: str) -> np.ndarray:
-    """(C,) the rows of each class."""
-    from ..data.columns import as_texts
-
-    names = Counter(as_texts(frame[target]))
-    names.pop(None, None)
-    return np.array([*names.values()], np.int64)
 
 
 def batch_for(n: int) -> int:
