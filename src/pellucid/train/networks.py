@@ -392,9 +392,10 @@ DCGAN_ROW = Network(
     {"batch": 64, "epochs": 200, "patience": 0, "validation": 0.0, "test": 0.2,
      "width": 16, "optimizer": "adam"},
     ("width",),
-    {"adam": 5e-4, "adamw": 5e-4},
-    # Radford et al. (2016), section 4: 0.9 made training unstable.
-    {"betas": (0.5, 0.999)},
+    {"adam": 1e-3, "adamw": 1e-3},
+    # No momentum, as Mescheder et al. (2018) with their penalty. Coverage of the digits 89 %, with 0.5 and half the
+    # rate 84 %; of 6,000 digits of MNIST 15.9 %, 13.6 %.
+    {"betas": (0.0, 0.999)},
 )  # fmt: skip
 PICTURE_CNN = Network(
     make_picture_cnn,
