@@ -389,3 +389,21 @@ def test_the_exit_codes_are_in_the_page_for_people():
     for line in command.EXIT_CODES.splitlines()[2:]:
         code = line.split()[0]
         assert f"`{code}`" in page, code
+
+
+def test_ctrl_c_that_something_has_wrapped_is_still_ctrl_c(monkeypatch, capsys):
+    def wrapped(**options):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as error:  # as Python 3.11 does in a class that is being made
+            raise RuntimeError("Error calling __set_name__") from error
+
+    monkeypatch.setattr(command.cli.commands["info"], "callback", wrapped)
+    assert tell(capsys, "info", "nowhere") == (130, "pellucid: stopped.\n")
+
+    def failed(**options):
+        raise RuntimeError("a mistake of ours")
+
+    monkeypatch.setattr(command.cli.commands["info"], "callback", failed)
+    with pytest.raises(RuntimeError, match="a mistake of ours"):
+        command.run(["info", "nowhere"])

@@ -502,6 +502,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(run(arguments))
 
 
+def interrupt_in(error: BaseException | None) -> BaseException | None:
+    """The Ctrl-C that this error was made of, by click, by Python or by a library that wraps what it meets."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def stopped(stop: BaseException) -> int:
+    """Says so; the exit code."""
+    click.echo(f"pellucid: {str(stop) or 'stopped.'}", err=True)
+    return 143 if Terminated.came else 130
+
+
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code. A user's mistake prints its message, no traceback."""
     try:
@@ -509,10 +522,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (KeyboardInterrupt, click.Abort) as abort:
-        stop = abort.__cause__ or abort  # click makes one of its own of what it meets
-        click.echo(f"pellucid: {str(stop) or 'stopped.'}", err=True)
-        return 143 if Terminated.came else 130
+    except (KeyboardInterrupt, click.Abort) as error:
+        return stopped(interrupt_in(error) or error)
     except PellucidError as error:
         click.echo(f"pellucid: {error}", err=True)
         return 2 if isinstance(error, OptionError) else 1
@@ -526,3 +537,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         told = f"{where}{error.strerror or error}. Repair that and try again."
         click.echo(f"pellucid: {told}", err=True)
         return 1
+    except Exception as error:
+        if stop := interrupt_in(error):
+            return stopped(stop)
+        raise
