@@ -16,7 +16,7 @@ from pellucid.data.frame import Column, Frame
 from pellucid.data.parts import parts_of, row_hashes
 from pellucid.data.pieces import survey
 from pellucid.data.reading import read_table
-from pellucid.data.row_file import BLOCK, RowWriter, nearby_order
+from pellucid.data.row_file import RowWriter, nearby_order
 
 # ---- Pieces ----
 
@@ -247,14 +247,15 @@ def test_rows_come_back_once_each_in_their_part_and_by_chance(monkeypatch):
 
 
 def test_an_epoch_visits_each_row_once_and_few_places_at_a_time():
-    rows = np.arange(100, 100 + 20 * BLOCK + 17, dtype=np.int32)
+    block = 64
+    rows = np.arange(100, 100 + 20 * block + 17, dtype=np.int32)
     orders = []
     for epoch in (0, 1):
         out = np.empty(len(rows), np.int32)
-        nearby_order(rows, 3, epoch, 4, out)
+        nearby_order(rows, 3, epoch, block, 4, out)
         np.testing.assert_array_equal(np.sort(out), rows)
-        for start in range(0, 20 * BLOCK, 4 * BLOCK):
-            blocks = (out[start : start + 4 * BLOCK - BLOCK] - 100) // BLOCK
+        for start in range(0, 20 * block, 4 * block):
+            blocks = (out[start : start + 3 * block] - 100) // block
             assert len(set(blocks.tolist())) <= 5
         orders.append(out)
     assert (orders[0] != orders[1]).mean() > 0.9

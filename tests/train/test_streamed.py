@@ -91,7 +91,8 @@ def test_rows_of_a_group_stay_together(visits):
     assert not (ages[0] & ages[1] or ages[0] & ages[2] or ages[1] & ages[2])
 
 
-def test_it_learns_as_well_as_in_memory(visits, tmp_path):
+def test_it_learns_as_well_as_in_memory(visits, tmp_path, monkeypatch):
+    monkeypatch.setattr(streamed, "SAMPLE", 2)  # 5,000 rows or more, as there are for larger tables
     scores = {}
     for memory in (MEMORY, None):
         made = made_of(visits, memory=memory, epochs=4)

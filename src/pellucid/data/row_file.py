@@ -7,6 +7,7 @@ rows that are learned from together lie together, and the first rows of a part a
 
 The files have no name: the system removes them whatever happens. N rows, F features, K buckets"""
 
+import contextlib
 import hashlib
 import mmap
 import os
@@ -27,7 +28,9 @@ N_MAPS = 3  # of the rows, their answers and their numbers
 PARTS = 3  # to learn, to validate, to test
 MOST_BUCKETS = 4096
 CHUNK = 4096  # rows that are written together
-BLOCK = 256  # rows that stay together when an epoch shuffles what it reads
+BLOCK = (
+    1 << 20
+)  # bytes of rows that stay together when an epoch shuffles what it reads: a look at one maps many
 
 
 def scratch_folder() -> str:
@@ -185,7 +188,12 @@ def write(file, rows: np.ndarray, folder: str) -> None:
 
 def mapped(file, n_bytes: int) -> mmap.mmap:
     """The file's bytes, read as they are looked at; it may be closed."""
-    return mmap.mmap(file.fileno(), n_bytes)
+    found = mmap.mmap(file.fileno(), n_bytes)
+    if hasattr(mmap, "MADV_NOHUGEPAGE"):
+        # A look at one row would else map 2 MB.
+        with contextlib.suppress(OSError):  # a system without huge pages
+            found.madvise(mmap.MADV_NOHUGEPAGE)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,10 +232,12 @@ class RowFile:
             self.maps.append(mapped(file, 4 * n))
         return np.frombuffer(self.maps[-1], np.int32)
 
-    def order(self, rows: np.ndarray, seed: int, epoch: int, window: int) -> np.ndarray:
-        """nearby_order, on disk; that of the epoch before is forgotten."""
+    def order(self, rows: np.ndarray, seed: int, epoch: int, n_bytes: int) -> np.ndarray:
+        """nearby_order, on disk, within so many bytes of rows; that of the epoch before is forgotten."""
         del self.maps[N_MAPS:]
-        return nearby_order(rows, seed, epoch, window, self.array(len(rows)), self.release)
+        block = max(1, BLOCK // (4 * self.x.shape[1]))
+        window = max(4, n_bytes // BLOCK)
+        return nearby_order(rows, seed, epoch, block, window, self.array(len(rows)), self.release)
 
     def release(self) -> None:
         """Gives the memory of the rows back; they are read from the file when they are looked at again."""
@@ -240,6 +250,7 @@ def nearby_order(
     rows: np.ndarray,
     seed: int,
     epoch: int,
+    block: int,
     window: int,
     out: np.ndarray,
     release: Callable[[], None] = lambda: None,
@@ -248,12 +259,12 @@ def nearby_order(
 
     Blocks of them are put in another order, and the rows of `window` blocks that then stand together are mixed."""
     n = len(rows)
-    n_blocks = -(-n // BLOCK)
+    n_blocks = -(-n // block)
     blocks = permutation(n_blocks, seed, "epoch", epoch)
     at = 0
     for w, start in enumerate(range(0, n_blocks, window)):
         chosen = blocks[start : start + window].astype(np.int64)
-        taken = (chosen[:, None] * BLOCK + np.arange(BLOCK)).reshape(-1)
+        taken = (chosen[:, None] * block + np.arange(block)).reshape(-1)
         taken = taken[taken < n]
         order = permutation(len(taken), seed, "epoch", ((epoch + 1) << 24) + w)
         out[at : at + len(taken)] = rows[taken[order]]

@@ -23,7 +23,7 @@ from ..base.errors import DataError, OptionError
 from ..base.machine import available_memory
 from ..data.dataset import Split
 from ..data.frame import Column, Frame
-from ..data.row_file import BLOCK, RowFile, RowWriter, said_bytes
+from ..data.row_file import RowFile, RowWriter, said_bytes
 from . import tables
 from .tables import (
     DECIDED_BY,
@@ -64,13 +64,12 @@ class Streamed(Table):
 
     def order(self, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
         """The rows shuffled so that such that come together lie near each other."""
-        window = int(self.memory * WINDOW) // (BLOCK * 4 * self.n_features)
-        return self.rows.order(rows, seed, epoch, max(16, window))
+        return self.rows.order(rows, seed, epoch, int(self.memory * WINDOW))
 
     @property
     def most_rows(self) -> int:
         """That are looked at between two releases."""
-        return int(self.memory * WINDOW) // (4 * self.n_features)
+        return int(self.memory * WINDOW / 2) // (4 * self.n_features)
 
     def release(self) -> None:
         """Gives the memory of rows that were looked at back."""
