@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -148,3 +149,21 @@ def test_what_cannot_be_mended_is_said(arguments, code, words, mender, scenes, c
     places = {"RUN": mender[1], "FOLDER": scenes, "FILE": scenes / "00.png"}
     got, err = refused(capsys, *(places.get(a, a) for a in arguments))
     assert got == code and words in err
+
+
+def test_small_and_damaged_pictures_are_left_out_and_named(scenes, tmp_path, capsys):
+    folder = tmp_path / "some"
+    shutil.copytree(scenes, folder)
+    Image.new("RGB", (5, 40)).save(folder / "icon.png")
+    (folder / "cut.png").write_bytes((folder / "00.png").read_bytes()[:90])
+    plan = ["train", folder, "--task", "enhance", "--dry-run"]
+    said = " ".join(told_by(capsys, *plan).err.split())
+    assert "1 picture is smaller than 32 pixels: left out, as icon.png" in said
+    assert "1 picture left out that cannot be read: cut.png: the file is cut" in said
+    assert "29 different pictures" in said and "19 to learn, 4 to validate, 6 to test" in said
+    code, err = refused(capsys, *plan, "--strict")
+    assert code == 1 and "1 of 32 pictures cannot be read: cut.png" in err
+    for file in sorted(folder.iterdir())[4:]:
+        file.unlink()
+    code, err = refused(capsys, *plan)
+    assert code == 1 and "4 pictures of 32 pixels a side or more are too few" in err

@@ -252,6 +252,29 @@ def test_how_pictures_are_varied_can_be_chosen(shapes, capsys):
     assert code == 2 and "Did you mean 'flip'" in err
 
 
+def test_pictures_that_memory_has_no_room_for_are_learned_to_the_same_bits(
+    shapes, tmp_path, capsys
+):
+    line = [
+        "train",
+        shapes,
+        "--size",
+        "16",
+        "--width",
+        "4",
+        "--epochs",
+        "2",
+        "--batch",
+        "16",
+        "--json",
+    ]
+    said = told_by(capsys, *line, "--memory", "20kB", "--out", tmp_path / "a")
+    assert "36.9 kB of pixels lie on disk" in decided(said.err)["streamed"]  # 48 x 16 x 16 x 3
+    whole = json.loads(told_by(capsys, *line, "--out", tmp_path / "b").out)
+    assert json.loads(said.out)["weights_sha256"] == whole["weights_sha256"]
+    assert json.loads(said.out)["metrics"] == whole["metrics"]
+
+
 # Grey pictures of 16 bits, two classes
 
 

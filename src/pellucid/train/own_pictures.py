@@ -2,8 +2,10 @@
 
 `read` decodes them once for each set of settings; a run looks at them to decide, to tell and to learn."""
 
+import hashlib
 import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -89,6 +91,23 @@ def _column(path: str, values: Mapping[str, Any]) -> str | None:
 # Reading
 
 
+def state_of(path: str) -> str:
+    """What changes when a file in the folder does, or the file itself: what was read then is read anew."""
+    digest = hashlib.sha256()
+    waiting = [os.path.abspath(path)]
+    while waiting:
+        here = waiting.pop()
+        try:
+            found = os.stat(here)
+            if stat.S_ISDIR(found.st_mode):
+                waiting += sorted(e.path for e in os.scandir(here) if not e.is_symlink())
+        except OSError:  # whoever reads it says why
+            continue
+        told = (here, found.st_size, found.st_mtime_ns)
+        digest.update(repr(told).encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()
+
+
 def read(path: str, values: Mapping[str, Any]) -> Pictures:
     """The pictures of a folder, of idx files or of a table, decoded once.
 
@@ -98,16 +117,16 @@ def read(path: str, values: Mapping[str, Any]) -> Pictures:
     wishes = {n: values[n] for n in READING if values.get(n) is not None}
     if values.get("kind") == "picture_table":
         told = {n: values.get(n) for n in ("task", "target", "columns", "group", *tables.READING)}
-        key = (path, repr((wishes, told)))
+        key = (path, state_of(path), repr((wishes, told)))
         return tables.once(_PICTURES, key, lambda: _read_table(path, values, wishes))
     if is_idx(path):
         for name in set(wishes) - {"strict"}:
             raise OptionError(
                 f"{path}: --{name} is no setting of idx files; their pictures stay as they are."
             )
-        return tables.once(_PICTURES, (path,), lambda: read_idx(path))
+        return tables.once(_PICTURES, (path, state_of(path)), lambda: read_idx(path))
     is_made = values.get("task") == "generate"
-    key = (path, repr((wishes, is_made)))
+    key = (path, state_of(path), repr((wishes, is_made)))
     return tables.once(_PICTURES, key, lambda: _read_folder(path, is_made, wishes))
 
 
@@ -179,7 +198,7 @@ def table_defaults(data: str, values: Mapping[str, Any]) -> dict:
 
 def load(made: Any) -> Pictures | Patches:
     """Pictures scaled by the training part, varied where that does no harm; or patches, to mend a fault."""
-    key = (made.data, repr(sorted(made.settings().items())))
+    key = (made.data, state_of(made.data), repr(sorted(made.settings().items())))
     make = _patches if made.task == "enhance" else _prepared
     return tables.once(_PREPARED, key, lambda: make(made))
 
