@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pellucid.cli.main import run as command
+from pellucid.cli.train import megabytes_of
 from pellucid.tensor import random
 from pellucid.train.estimate import arena, estimate
 from pellucid.train.loop import Fit, Options
@@ -84,3 +85,10 @@ def test_every_kind_of_network_can_be_estimated(tmp_path):
         data = made.dataset()
         found = estimate(made, data, made.split(data))
         assert found.seconds > 0 and found.activations > 0
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "words"), [(68_900, "0.069"), (4_240_000, "4.2"), (1_159_000_000, "1,159")]
+)
+def test_bytes_in_words(n_bytes, words):
+    assert megabytes_of(n_bytes) == words

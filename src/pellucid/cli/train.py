@@ -146,7 +146,7 @@ def expected(made: Recipe, parts: Split, found: Estimate, limit: float | None) -
     """Time and memory that training will take, as lines of the decisions."""
     seconds = min(found.seconds, limit or found.seconds)
     megabytes = ", ".join(
-        f"{n / 1e6:.2g} {name}"
+        f"{megabytes_of(n)} {name}"
         for name, n in (
             ("parameters", found.parameters),
             ("optimizer", found.optimizer),
@@ -163,11 +163,17 @@ def expected(made: Recipe, parts: Split, found: Estimate, limit: float | None) -
         ),
         Decision(
             "memory",
-            f"about {found.bytes / 1e6:.0f} MB",
+            f"about {megabytes_of(found.bytes)} MB",
             f"in MB {megabytes}; the rest are Python, its libraries, and copies to go on from",
             "",
         ),
     ]
+
+
+def megabytes_of(n_bytes: int) -> str:
+    """0.069, 4.2, 1,159: two digits, or all before the point."""
+    megabytes = n_bytes / 1e6
+    return f"{megabytes:,.0f}" if megabytes >= 10 else f"{megabytes:.2g}"
 
 
 def tell(decisions: Sequence[Decision]) -> None:
