@@ -3,8 +3,8 @@
     from pellucid.sklearn import PellucidClassifier
     PellucidClassifier(random_state=0).fit(X, y).predict_proba(X)
 
-They are networks of linear layers for tables of numbers, and go where estimators go: pipelines, grid searches,
-clone, pickle. Columns are standardised inside, and so is an amount to be predicted.
+They are committees of small networks for tables of numbers, as `pellucid train` makes them, and go where estimators
+go: pipelines, grid searches, clone, pickle. Columns are standardised inside, and so is an amount to be predicted.
 
 Equal rows are one row that counts more, and the rows are put in an order that their values fix (data/weights.py).
 So a weight of 0 is an absent row and a weight of k is k copies, to the bit, in batches and with rows held out, whatever
@@ -14,7 +14,7 @@ N rows, F features, C classes"""
 
 import math
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -34,12 +34,9 @@ from .base.errors import DataError, NonFiniteError, OptionError
 from .data.dataset import Dataset, Split
 from .data.split import split
 from .data.weights import balanced, merged, visits
-from .nn.activation import activation
-from .nn.build import build, describe
-from .nn.container import Sequential
-from .nn.dropout import Dropout
+from .models.build import build, describe
+from .models.committee import Committee
 from .nn.init import nearest
-from .nn.linear import Linear
 from .nn.module import Module
 from .tensor import functions as F
 from .tensor import random
@@ -63,8 +60,9 @@ class _Estimator(BaseEstimator):
 
     def __init__(
         self,
-        net: Iterable[int] | int = (128, 64),
+        net: Iterable[int] | int = (64, 32),
         *,
+        members: int = 8,
         activation: str = "gelu",
         dropout: float = 0.0,
         optimizer: str = "adamw",
@@ -78,6 +76,7 @@ class _Estimator(BaseEstimator):
         random_state: Any = None,
     ):
         self.net = net
+        self.members = members
         self.activation = activation
         self.dropout = dropout
         self.optimizer = optimizer
@@ -108,7 +107,7 @@ class _Estimator(BaseEstimator):
         before = random.get_state()
         random.seed(seed)
         try:
-            network = _network(settings, x.shape[1], len(classes) or 1)
+            network = _network(settings, x.shape[1], classes)
             rows = split(Dataset("X", x, y, classes), settings.validation, 0.0, seed)
             class_weights = self._class_weights(y, counts)
             if class_weights is not None:
@@ -194,7 +193,8 @@ class _Estimator(BaseEstimator):
 class PellucidClassifier(ClassifierMixin, _Estimator):
     """A network that tells classes apart, as a scikit-learn classifier.
 
-    net           widths of the hidden layers: (128, 64), or one number; () for logistic regression
+    net           widths of the hidden layers: (64, 32), or one number; () for logistic regression
+    members       so many such networks learn beside each other (models/committee.py); the answer is their mean
     activation    gelu, relu, leaky_relu, sigmoid or tanh, after every hidden layer
     dropout       part of the hidden values that is dropped in training, 0 up to 1
     optimizer     adamw, adam, nadam, rmsprop, lion, momentum, sgd
@@ -214,8 +214,9 @@ class PellucidClassifier(ClassifierMixin, _Estimator):
 
     def __init__(
         self,
-        net: Iterable[int] | int = (128, 64),
+        net: Iterable[int] | int = (64, 32),
         *,
+        members: int = 8,
         activation: str = "gelu",
         dropout: float = 0.0,
         optimizer: str = "adamw",
@@ -231,6 +232,7 @@ class PellucidClassifier(ClassifierMixin, _Estimator):
     ):
         super().__init__(
             net,
+            members=members,
             activation=activation,
             dropout=dropout,
             optimizer=optimizer,
@@ -350,8 +352,7 @@ def _settings(e: Any, n: int) -> SimpleNamespace:
     validation = _number("validation", validation, 0.0, 1.0)
     nearest(e.activation, HIDDEN_ACTIVATIONS, "activation")
     rule = OPTIMIZERS[nearest(e.optimizer, OPTIMIZERS, "optimizer")]
-    usual = 1e-3 if e.optimizer == "adamw" else rule.lr
-    lr = usual if e.lr is None else _number("lr", e.lr, 0.0)
+    lr = rule.lr if e.lr is None else _number("lr", e.lr, 0.0)
     options = {}
     if e.weight_decay is None:
         if e.optimizer == "adamw":
@@ -362,6 +363,7 @@ def _settings(e: Any, n: int) -> SimpleNamespace:
         options["weight_decay"] = _number("weight_decay", e.weight_decay, 0.0)
     return SimpleNamespace(
         net=net,
+        members=_whole("members", e.members, 1),
         activation=e.activation,
         dropout=float(e.dropout),
         validation=validation,
@@ -389,14 +391,16 @@ def _number(name: str, value: Any, low: float, below: float = math.inf) -> float
     return float(value)
 
 
-def _network(s: SimpleNamespace, n_features: int, n_outputs: int) -> Sequential:
-    """Linear layers, each but the last with an activation and dropout."""
-    scheme, layers, width = initialisation(s.activation), [], n_features
-    for n in s.net:
-        layers += [Linear(width, n, init=scheme), activation(s.activation)]
-        layers += [Dropout(s.dropout)] if s.dropout else []
-        width = n
-    return Sequential(*layers, Linear(width, n_outputs, init="glorot"))
+def _network(s: SimpleNamespace, n_features: int, classes: Sequence[str]) -> Committee:
+    """Members of linear layers, each but the last with an activation and dropout."""
+    return Committee(
+        (n_features, *s.net, len(classes) or 1),
+        s.members if s.net else 1,  # without hidden layers all would learn the same
+        s.activation,
+        s.dropout,
+        "chances" if classes else "amounts",
+        initialisation(s.activation),
+    )
 
 
 # Columns
