@@ -165,7 +165,7 @@ def use_of(column: Column) -> tuple[str, str]:
         if not n_missing and (present == present[0]).all():
             return "constant", f"every value is {present[0].astype('M8[s]')}"
         return "date", f"{present.min().astype('M8[D]')} to {present.max().astype('M8[D]')}"
-    return _use_of_text(column.name, present, n_missing)
+    return _use_of_text(column, present, n_missing)
 
 
 def _use_of_number(name: str, present: np.ndarray, n_missing: int) -> tuple[str, str]:
@@ -190,7 +190,7 @@ def _use_of_number(name: str, present: np.ndarray, n_missing: int) -> tuple[str,
     return "number", f"numbers of {low:.6g} to {high:.6g}{missing}"
 
 
-def _use_of_text(name: str, present: np.ndarray, n_missing: int) -> tuple[str, str]:
+def _use_of_text(column: Column, present: np.ndarray, n_missing: int) -> tuple[str, str]:
     n = len(present)
     seen = present[:: -(-n // SEEN)]
     if np.mean([bool(NUMBER.fullmatch(v)) for v in seen]) >= NUMERIC:
@@ -203,8 +203,7 @@ def _use_of_text(name: str, present: np.ndarray, n_missing: int) -> tuple[str, s
                 f"{len(bad):,} of {n:,} {cells} no number ({present[bad[0]][:30]!r} is the first) "
                 f"and taken as missing"
             )
-    counts = Counter(present.tolist())
-    different = len(counts)
+    different = len(counted(column)) - bool(n_missing)
     if different == 1:
         value = present[0][:40]
         if n_missing:
@@ -294,6 +293,30 @@ def as_texts(column: Column) -> list[str | None]:
     different, place = np.unique(column.values, return_inverse=True)
     names = np.array([shown(v) for v in different.tolist()], object)
     return _without(names[place.reshape(-1)], column.missing | np.isnan(column.values))
+
+
+def counted(column: Column) -> "Counter[str | None]":
+    """How often each of as_texts comes."""
+    if column.kind != "text":
+        return Counter(as_texts(column))
+    codes, texts = column.coded
+    n_missing = int(column.missing.sum())
+    n_each = np.bincount(codes[~column.missing] if n_missing else codes, minlength=len(texts))
+    found: dict[str | None, int] = {None: n_missing} if n_missing else {}
+    found.update((t, n) for t, n in zip(texts, n_each.tolist(), strict=True) if n)
+    return Counter(found)
+
+
+def looked_up(column: Column, place: Mapping[str | None, int], other: int) -> np.ndarray:
+    """(N,) int64, the place of each of as_texts; `other` for those that have none."""
+    if column.kind != "text":
+        found = as_texts(column)
+        every = {t: place.get(t, other) for t in dict.fromkeys(found)}
+        return np.fromiter(map(every.__getitem__, found), np.int64, len(found))
+    codes, texts = column.coded
+    at = np.array([place.get(t, other) for t in texts], np.int64)[codes]
+    at[column.missing] = place.get(None, other)
+    return at
 
 
 def _without(values: np.ndarray, gone: np.ndarray) -> list[str | None]:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, cast, get_args, get_type_hints
 import numpy as np
 
 from ..base.errors import DataError, FormatError
-from .columns import Schema, as_dates, as_numbers, as_texts, find, shown
+from .columns import Schema, as_dates, as_numbers, as_texts, counted, find, looked_up, shown
 from .frame import Column, Frame
 
 FORMAT, VERSION = "pellucid-encoder", 1
@@ -247,10 +247,9 @@ class CategoryCode:
     @staticmethod
     def fit(where: str, column: Column, most: int) -> "CategoryCode":
         """Levels of at least 1 % of the rows (2 to 20 of them), `most` at most."""
-        texts = as_texts(column)
-        counts = Counter(texts)
+        counts = counted(column)
         marked = counts.pop(None, 0) > 0
-        n = len(texts)
+        n = len(column)
         least = 1 if n < 50 else min(20, max(2, n // 100))
         known = cast("Counter[str]", counts)
         ranked = sorted((t for t, c in known.items() if c >= least), key=lambda t: (-known[t], t))
@@ -264,17 +263,15 @@ class CategoryCode:
     def write(self, where: str, column: Column, out: np.ndarray) -> None:
         n = len(self.levels)
         nowhere = n + self.other + self.marked
-        texts = as_texts(column)
-        place: dict[str | None, int] = dict.fromkeys(texts, n if self.other else nowhere)
-        place.update(zip(self.levels, range(n), strict=True))
+        place: dict[str | None, int] = {t: i for i, t in enumerate(self.levels)}
         place[None] = n + self.other if self.marked else nowhere
-        at = np.fromiter(map(place.__getitem__, texts), np.int64, len(texts))
+        at = looked_up(column, place, n if self.other else nowhere)
         rows = np.flatnonzero(at < nowhere)
         out[:] = 0
         out[rows, at[rows]] = 1
 
     def odd(self, where: str, column: Column) -> "Odd":
-        counts = Counter(as_texts(column))
+        counts = counted(column)
         gone = counts.pop(None, 0)
         unseen = {t: c for t, c in counts.items() if t not in self.levels}
         first = max(unseen, key=lambda t: (unseen[t], str(t)), default="")
@@ -617,7 +614,7 @@ class Target:
             )
         column = column.take(rows)
         if task == "classify":
-            names = set(as_texts(column)) - {None}
+            names = set(counted(column)) - {None}
             if len(names) < 2:
                 only = f"only {next(iter(names))!r}" if names else "no class"
                 raise DataError(
@@ -644,10 +641,8 @@ class Target:
 
         Not usable: missing, a class that the training rows do not have, no number, infinite."""
         if self.classes:
-            texts = as_texts(column)
-            place: dict[str | None, int] = dict.fromkeys(texts, -1)
-            place.update(zip(self.classes, range(len(self.classes)), strict=True))
-            y = np.fromiter(map(place.__getitem__, texts), np.int32, len(texts))
+            place: dict[str | None, int] = {c: i for i, c in enumerate(self.classes)}
+            y = looked_up(column, place, -1).astype(np.int32)
             usable = y >= 0
             y[~usable] = 0
             return y, usable

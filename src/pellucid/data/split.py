@@ -173,9 +173,7 @@ def joined(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def cell_codes(column: Column) -> np.ndarray:
     """(N,) uint64, equal where the cells are; missing equals missing."""
     if column.kind == "text":
-        texts = column.values.tolist()
-        place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-        found = np.fromiter(map(place.__getitem__, texts), np.uint64, len(texts))
+        found = column.coded[0].astype(np.uint64)
     else:
         values = column.values + 0.0 if column.kind == "number" else column.values  # -0 is 0
         found = np.ascontiguousarray(values).view(np.uint64).copy()
