@@ -69,6 +69,25 @@ def test_mended_pictures_are_nearer_to_the_truth_than_without_a_network(mender, 
     assert f"PSNR {ours:.4g}" in told_by(capsys, "runs", "--in", run.parent).out
 
 
+def test_a_sheet_shows_patches_with_the_fault_mended_and_without(mender, scenes):
+    from pellucid.train.recipe import recipe
+
+    _, run, result = mender
+    sheets = sorted((run / "samples").glob("epoch-*.png"))
+    assert len(sheets) == result["epochs"]
+    assert "three by three" in (run / "report.html").read_text()
+    data = recipe(**load_model(run).settings).dataset()
+    with Image.open(sheets[-1]) as picture:
+        drawn = np.asarray(picture)
+    assert drawn.shape == (4 * 34 + 2, 6 * 34 + 2, 3)  # 8 times three patches of 32, and gaps of 2
+    clean = drawn[2:34, 70:102]  # the third: one of the patches, as it was
+    (row,) = np.flatnonzero((data.clean == clean).all((1, 2, 3)))
+    given, mended = drawn[2:34, 2:34], drawn[2:34, 36:68]
+    assert (given == data.given[row]).all()
+    error = [np.square(p.astype(float) - clean).mean() for p in (given, mended)]
+    assert error[1] < error[0]
+
+
 def test_a_picture_of_any_size_is_mended_as_by_the_network_at_once(
     mender, scenes, tmp_path, capsys
 ):

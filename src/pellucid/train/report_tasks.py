@@ -379,10 +379,21 @@ def _pictures(result: Mapping, sheet: bytes | None) -> Sections:
     return [("pictures", "What it makes", join(body))] if parts else []
 
 
+def _mended(result: Mapping, sheet: bytes | None) -> Sections:
+    """The last sheet."""
+    if not sheet:
+        return []
+    source = f"data:image/png;base64,{base64.b64encode(sheet).decode()}"
+    image = tag("img", src=source, alt="Patches with a fault, mended, and without")
+    said = "Patches of pictures that were not learned from, three by three: with the fault, mended, and as they were."
+    return [("mended", "What it mends", figure(image, said))]
+
+
 DETAILS = {
     "classify": _classes,
     "regress": _amounts,
     "forecast": _series,
     "continue": _texts,
     "generate": _pictures,
+    "enhance": _mended,
 }

@@ -5,7 +5,7 @@ checkpoint.safetensors  the state of the run, replaced whole every few seconds
 model.safetensors       the best weights          model.json  what network they belong to
 metrics.json            the result and one row per epoch          report.html  the same for people
 tensorboard/            the losses of every epoch, for TensorBoard
-samples/epoch-0001.png  of a generator: the same noise after every epoch
+samples/epoch-0001.png  of a generator: the same noise after every epoch; of mended pictures the same patches
 lock                    held while a process works here"""
 
 import dataclasses
@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import FormatError, OptionError, PellucidError, RunError, ShapeError
+from ..data.dataset import Split
 from ..data.patches import Patches
 from ..data.picture_file import Preparation
 from ..data.pictures import Pictures
@@ -43,7 +44,7 @@ from .networks import OBJECTIVE_OF
 from .pack import unpacked
 from .recipe import Recipe, recipe
 from .report import write_report
-from .samples import COLUMNS, ROWS, Sampler, sheet
+from .samples import COLUMNS, ROWS, Mended, Sampler, sheet
 from .sources import OWN_SETTINGS, data_sha256
 from .tables import Table, preprocessing, told
 from .tensorboard import EventFile
@@ -118,23 +119,30 @@ class SavedModel:
 
 
 class Samples:
-    """The sheet of a generator's pictures after every epoch, from noise that stays the same; else nothing."""
+    """A sheet of pictures after every epoch: of a generator from noise that stays the same, of pictures that are mended
+    the same held-out patches; else nothing."""
 
-    def __init__(self, made: Recipe, network: Any, folder: Path):
-        self.is_wanted = made.task == "generate"
-        self.folder = folder / SAMPLES
-        if self.is_wanted:
+    def __init__(self, made: Recipe, network: Any, folder: Path, data: Any, parts: Split):
+        self.folder, self.draws = folder / SAMPLES, None
+        if made.task == "generate":
+            sampler, noise = (
+                Sampler(network),
+                fixed_noise(ROWS * COLUMNS, network.latent, made.seed),
+            )
+            self.draws = lambda: sheet(sampler(noise))
+        elif isinstance(data, Patches):
+            held_out = parts.validation if len(parts.validation) else parts.test
+            rows = held_out[np.linspace(0, len(held_out) - 1, ROWS).astype(int)]
+            mended = Mended(network, data.given[rows], data.clean[rows])
+            self.draws = lambda: sheet(mended(), columns=3 * 2)
+        if self.draws is not None:
             with writing(self.folder):
                 self.folder.mkdir(exist_ok=True)
-            remove_dead_temporaries(self.folder)
-            self.sampler = Sampler(network)
-            self.noise = fixed_noise(ROWS * COLUMNS, network.latent, made.seed)
 
     def draw(self, epoch: int) -> None:
         """Writes the sheet of this epoch, whole or not at all."""
-        if self.is_wanted:
-            path = self.folder / f"epoch-{epoch:04}.png"
-            write_atomic(path, [sheet(self.sampler(self.noise))])
+        if self.draws is not None:
+            write_atomic(self.folder / f"epoch-{epoch:04}.png", [self.draws()])
 
 
 def train_run(
@@ -182,7 +190,11 @@ def train_run(
             steps=made.steps,
             seconds=seconds,
         )
-        stopped, samples, plots = None, Samples(made, network, folder), EventFile(folder / EVENTS)
+        stopped, samples, plots = (
+            None,
+            Samples(made, network, folder, data, parts),
+            EventFile(folder / EVENTS),
+        )
         optimizer = made.make_optimizer(network, made.n_steps(parts))
         # closing: whatever ends this, the loop saves what was learned while the folder is still ours.
         with closing(fit(network, data, parts, optimizer, options)) as events:

@@ -39,6 +39,23 @@ class Sampler:
         return np.concatenate(parts)
 
 
+class Mended:
+    """Some patches with a fault, as a network mends them, and as they are without; the program is compiled once."""
+
+    def __init__(self, network: Module, given: np.ndarray, clean: np.ndarray):
+        """given, clean  (N, H, W, K) uint8"""
+        self.network, self.given, self.clean = network, given, clean
+        self.forward = compile(lambda x: network(x))
+
+    def __call__(self) -> np.ndarray:
+        """(3 N, H, W, K) values from -1 to 1: of each patch these three."""
+        x = self.given.astype(np.float32) / 255
+        with in_mode(self.network, training=False):
+            better = self.forward(x).numpy()
+        three = np.stack([x, better, self.clean.astype(np.float32) / 255], 1)
+        return 2 * three.reshape(-1, *x.shape[1:]) - 1
+
+
 @dataclass(frozen=True)
 class Nearest:
     """The nearest picture that was learned from, of each of N pictures.
