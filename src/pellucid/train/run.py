@@ -125,10 +125,8 @@ class Samples:
     def __init__(self, made: Recipe, network: Any, folder: Path, data: Any, parts: Split):
         self.folder, self.draws = folder / SAMPLES, None
         if made.task == "generate":
-            sampler, noise = (
-                Sampler(network),
-                fixed_noise(ROWS * COLUMNS, network.latent, made.seed),
-            )
+            sampler = Sampler(network)
+            noise = fixed_noise(ROWS * COLUMNS, network.latent, made.seed)
             self.draws = lambda: sheet(sampler(noise))
         elif isinstance(data, Patches):
             held_out = parts.validation if len(parts.validation) else parts.test
@@ -138,6 +136,7 @@ class Samples:
         if self.draws is not None:
             with writing(self.folder):
                 self.folder.mkdir(exist_ok=True)
+            remove_dead_temporaries(self.folder)
 
     def draw(self, epoch: int) -> None:
         """Writes the sheet of this epoch, whole or not at all."""
