@@ -28,7 +28,7 @@ from . import own_pictures, streamed, tables
 from .tables import READING, reading
 
 FEWEST_CHARACTERS = 100  # of a text
-LEARNED = 6_000_000  # characters of a long text, over all epochs
+LEARNED = 7_000_000  # characters of a long text, over all epochs
 FEWEST_VALUES = 20  # of a series: 13 to learn, 3 to validate, 4 to test
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".rst", ".log")
 TABLE_SETTINGS = ("kind", "target", "columns", "group", "class_weights", "memory", *READING)
@@ -137,8 +137,8 @@ def load_own_text(made: Any) -> Text:
 def text_defaults(data: str, values: Mapping[str, Any]) -> dict:
     """A short text has short windows: the parts to validate and to test must hold some; a long one fewer epochs.
 
-    6 million characters in all are learned from: some minutes of training, and more than 20 epochs of a text of
-    300,000 would only be learned by heart."""
+    7 million characters in all are learned from: some minutes of training, and more than 20 epochs of a text of
+    350,000 would only be learned by heart."""
     n = len(read_text(data))
     suited = {"window": max(1, min(64, n // 40))}
     return {**suited, "epochs": max(1, LEARNED // n)} if n > LEARNED // 20 else suited
