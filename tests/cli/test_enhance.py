@@ -121,6 +121,16 @@ def test_a_grey_picture_stays_grey(mender, scenes, tmp_path, capsys):
         assert np.ptp(channels, axis=2).max() <= 2  # webp has no grey; its colours round
 
 
+def test_what_becomes_of_transparent_places_is_said(mender, tmp_path, capsys):
+    _, run, _ = mender
+    Image.new("RGBA", (20, 20), (9, 9, 9, 0)).save(tmp_path / "clear.png")
+    out = tmp_path / "better.png"
+    said = told_by(capsys, "enhance", run, tmp_path / "clear.png", "--out", out)
+    assert "what is transparent shows grey 255" in said.err
+    with Image.open(out) as picture:
+        assert np.asarray(picture).mean() > 240  # white paper
+
+
 def test_equal_pictures_are_in_one_part(scenes):
     from pellucid.data.patches import read_patches, split_patches
 

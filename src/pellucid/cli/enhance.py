@@ -38,6 +38,9 @@ def enhance(run: Path, file: Path, out: Path | None, as_json: bool) -> None:
         picture = decode(read_bytes(file))
     except Damaged as why:
         raise DataError(f"{file}: {why}.") from why
+    if picture.has_transparency_data:
+        paper = model.preparation.background
+        click.echo(f"{file}: what is transparent shows grey {paper} of 0 to 255.", err=True)
     is_grey = len(picture.getbands()) == 1 and picture.mode != "P"
     given = pixels_of(picture, model.preparation)
     if model.preparation.channels == 1 and not is_grey:
