@@ -64,8 +64,8 @@ def estimate(made: Any, data: Any, parts: Split) -> Estimate:
     moments = sum(v.nbytes for v in fit.optimizer_state().values())
     kept = parameters + 2 * (2 * parameters + moments)
     # Data that lie on disk take no memory that is not given back.
-    rows = 0 if hasattr(data, "release") else sum(a.nbytes for a in data.arrays())
-    own = parameters + moments + rows
+    n_bytes = 0 if hasattr(data, "release") else sum(a.nbytes for a in data.arrays())
+    own = parameters + moments + n_bytes
     return Estimate(
         seconds=seconds,
         n_steps=measured,
@@ -73,7 +73,7 @@ def estimate(made: Any, data: Any, parts: Split) -> Estimate:
         parameters=parameters,
         optimizer=moments,
         activations=arena(fit.step),
-        data=rows,
+        data=n_bytes,
     )
 
 
