@@ -1,18 +1,29 @@
 """A rare class: what is decided, that chances stay those of the true shares, and what alarms cost."""
 
 import json
+import shutil
 from typing import Any
 
 import numpy as np
 import pytest
 
-from pellucid.base.errors import OptionError
+from pellucid.base.errors import FormatError, OptionError
 from pellucid.cli.main import run as command
 from pellucid.cli.results import report_rows
+from pellucid.data.dataset import Dataset, Split
 from pellucid.models import Committee
 from pellucid.nn import Linear, ReLU, Sequential
 from pellucid.tensor import random
-from pellucid.train.balance import alarms, best_threshold, class_weights, is_rare, restore_shares
+from pellucid.train.balance import (
+    Alarm,
+    alarms,
+    best_threshold,
+    class_weights,
+    decide_alarm,
+    decided,
+    is_rare,
+    restore_shares,
+)
 from pellucid.train.evaluation import predict
 from pellucid.train.events import EpochDone, Finished
 from pellucid.train.recipe import recipe
@@ -96,15 +107,14 @@ def test_restored_chances_are_divided_by_the_weights(make):
 def test_alarms_are_counted_from_each_probability_on():
     p = np.array([0.95, 0.6, 0.55, 0.3, 0.2, 0.04, 0.004])
     y = np.array([1, 1, 0, 1, 0, 0, 1])
-    found = alarms((p, y), (p, y), ("no", "yes"), 1)
+    found = alarms(p, y, ("no", "yes"), 1, best_threshold(p, y == 1))
     assert (found["class"], found["n"], found["n_class"]) == ("yes", 7, 4)
     counted = {r["threshold"]: (r["alarms"], r["right"]) for r in found["rows"]}
     # 0.75 raises the same alarm as 0.9, 0.05 those of 0.1 and 0.01 those of 0.02. F1 is highest with the first four:
     # 2 * 3 / (4 + 4); half way between 0.3 and 0.2
     assert counted == {0.9: (1, 1), 0.5: (3, 2), 0.25: (4, 3), 0.1: (5, 3), 0.02: (6, 3)}
     assert found["best"] == 0.25
-    none = alarms((p[:0], y[:0]), (p, y), ("no", "yes"), 1)
-    assert none["best"] is None
+    assert alarms(p, y, ("no", "yes"), 1, None)["best"] is None
 
 
 def test_the_best_threshold_is_that_of_scikit_learn():
@@ -210,3 +220,50 @@ def test_comparing_may_be_left_out(fraud, tmp_path, capsys):
     result = json.loads(capsys.readouterr().out)
     assert list(result["baselines"]) == ["majority"] and result["settings"]["baselines"] is False
     assert (tmp_path / "a" / "report.html").exists()
+
+
+def test_an_answer_is_the_rare_class_from_its_threshold_on(fraud, finished, tmp_path, capsys):
+    folder, result = finished
+    model, best = load_model(folder), result["alarms"]["best"]
+    data = recipe(fraud, target="kind", **SMALL).dataset()
+    parts = data.parts
+    assert model.alarm == Alarm(0, best)
+    # That with the highest F1 on the rows to validate, of all that there are.
+    sk = pytest.importorskip("sklearn.metrics")
+    chances = model.predict(data.x[parts.validation])[:, 0]
+    y = data.y[parts.validation] == 0
+    reached = sk.f1_score(y, chances >= best)
+    assert reached == pytest.approx(max(sk.f1_score(y, chances >= t) for t in chances))
+    names, chances = model.answers(data.x[parts.test])
+    assert (names == np.where(chances[:, 0] >= best, "fraud", "good")).all()
+    # The run's own table, `evaluate` and `predict` count the same answers.
+    y = data.y[parts.test]
+    counted = [[int(((y == i) & (names == n)).sum()) for n in model.classes] for i in (0, 1)]
+    assert result["confusion"] == result["scores"]["confusion"] == counted
+    assert result["metrics"]["test"]["accuracy"] == pytest.approx(np.trace(counted) / len(y))
+    assert command(["evaluate", str(folder), fraud, "--json"]) == 0
+    scores = json.loads(capsys.readouterr().out)["scores"]
+    assert command(["predict", str(folder), fraud, "--out", str(tmp_path / "a.csv")]) == 0
+    rows = (tmp_path / "a.csv").read_text().splitlines()[1:]
+    told = np.array(["fraud" in row for row in rows])
+    assert np.array(scores["confusion"])[:, 0].sum() == told.sum()
+
+
+def test_a_damaged_threshold_is_named(finished, tmp_path):
+    shutil.copytree(finished[0], tmp_path / "m")
+    path = tmp_path / "m" / "model.json"
+    for wrong in ({"class": 2, "from": 0.5}, {"class": 0, "from": 2}, {"class": 0}, 3):
+        model = json.loads(path.read_text())
+        model["output"]["alarm"] = wrong
+        path.write_text(json.dumps(model))
+        with pytest.raises(FormatError, match=r"field 'output\.alarm'"):
+            load_model(tmp_path / "m")
+
+
+def test_too_few_rows_to_validate_choose_no_threshold():
+    network, x = Sequential(Linear(1, 2)), np.zeros((100, 1), np.float32)
+    y = np.array([0] * 96 + [1] * 4, np.int32)
+    data, all_rows = Dataset("few", x, y, ("a", "b")), np.arange(100)
+    assert decide_alarm(network, data, Split(all_rows, all_rows)) is None
+    p = np.array([[0.9, 0.1], [0.4, 0.6]])
+    assert decided(p, None).tolist() == [0, 1] and decided(p, Alarm(1, 0.1)).tolist() == [1, 1]

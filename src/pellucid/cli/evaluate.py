@@ -53,7 +53,9 @@ def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
             f"{len(model.classes)}."
         )
     truth = np.array([model.classes.index(labels[i]) for i in known])
-    scores = classification(model.predict(found.x[known]), truth, model.classes, seed=0)
+    scores = classification(
+        model.predict(found.x[known]), truth, model.classes, seed=0, alarm=model.alarm
+    )
     return {"left_out": len(found.x) - len(known), "scores": scores}
 
 
@@ -83,7 +85,7 @@ def of_table(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     if model.task == "regress":
         scores = regression(given, model.target.decode_amounts(y))
     else:
-        scores = classification(given, y, model.classes, seed=0)
+        scores = classification(given, y, model.classes, seed=0, alarm=model.alarm)
     # Of a table in parts the rows are gone; its path tells then.
     is_learned = model.encoder is not None and len(x) == len(y) and has_learned_rows(model, x, y)
     return {"left_out": n - len(y), "scores": scores, "learned_from": is_learned}

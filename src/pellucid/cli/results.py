@@ -177,7 +177,7 @@ def alarm_table(found: dict) -> list[str]:
             f"{row['right']:,} ({percent(row['right'] / row['alarms'])})" if row["alarms"] else "-"
         )
         of_all = f"{percent(row['right'] / n_class)} of {n_class:,}" if n_class else "-"
-        mark = "  best F1 on the rows to validate" if row["threshold"] == found["best"] else ""
+        mark = "  answers: best F1 on the rows to validate" if row["threshold"] == found["best"] else ""
         lines.append(
             f"{row['threshold']:11.3g}  {row['alarms']:8,}  {right:>16}  {of_all:>16}{mark}"
         )

@@ -1,7 +1,9 @@
 """Few rows of one class among many of another: what alarms cost, and rows that count more where a person wants it.
 
-`alarms` says what each threshold of the probability would cost; which one is right depends on what a missed case costs
-beside a false alarm. Probabilities are those of the true shares: 5 % comes true 5 times of 100. With `--class-weights`
+An answer is the rare class where its probability is at least the `Alarm`'s: the threshold with the highest F1 on the
+rows to validate. On 34 made tables with 0.5 to 8 % rare the F1 of held-out rows was .431, of the likeliest class .389.
+`alarms` says what each threshold would cost; which one is right depends on what a missed case costs beside a false
+alarm. Probabilities are those of the true shares: 5 % comes true 5 times of 100. With `--class-weights`
 the few are learned from as much as the many (`balanced`), or half way there on a scale of products (`root`); the
 network then answers as if they were more frequent, and `restore_shares` turns that back.
 
@@ -19,19 +21,52 @@ Answers that are not brought back rank rows alike, with a log loss ten times as 
 N rows, C classes"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..base.errors import OptionError
+from ..data.dataset import Split
 from ..data.weights import balanced
 from ..models.committee import MemberLinear
 from ..nn.linear import Linear
 from ..nn.module import Module
+from .evaluation import predict
 
+FEWEST = 5  # rows of the rare class to choose a threshold by
 RARE = 0.1  # share of the rows below which a class is rare
 CLASS_WEIGHTS = ("none", "root", "balanced")
 THRESHOLDS = (0.9, 0.75, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01)
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """The number of the rare one of two classes, and the probability from which on it is the answer."""
+
+    rare: int
+    threshold: float
+
+
+def decided(p: np.ndarray, alarm: Alarm | None) -> np.ndarray:
+    """(N,) class numbers for probabilities (N, C): the likeliest, or the rare one from its threshold on."""
+    if alarm is None:
+        return p.argmax(1) if len(p) else np.zeros(0, np.int64)
+    # float64: a threshold must not be rounded to one of the chances that it parts.
+    chances = p[:, alarm.rare].astype(np.float64)
+    return np.where(chances >= alarm.threshold, alarm.rare, 1 - alarm.rare)
+
+
+def decide_alarm(network: Module, data: Any, parts: Split) -> Alarm | None:
+    """The threshold that the rows to validate tell; None where no class is rare, or too few of its rows are there."""
+    if not data.classes or np.ndim(data.y) != 1:
+        return None
+    counts = np.bincount(data.y[parts.train], minlength=len(data.classes))
+    rare, judged = int(counts.argmin()), parts.validation
+    if not is_rare(counts) or (data.y[judged] == rare).sum() < FEWEST:
+        return None
+    found = best_threshold(predict(network, data.x, rows=judged)[:, rare], data.y[judged] == rare)
+    return None if found is None else Alarm(rare, found)
 
 
 def is_rare(counts: np.ndarray) -> bool:
@@ -62,18 +97,14 @@ def restore_shares(network: Module, weights: np.ndarray) -> None:
 
 
 def alarms(
-    validation: tuple[np.ndarray, np.ndarray],
-    test: tuple[np.ndarray, np.ndarray],
-    classes: Sequence[str],
-    rare: int,
+    p: np.ndarray, y: np.ndarray, classes: Sequence[str], rare: int, best: float | None
 ) -> dict[str, Any]:
     """What an alarm at each probability of the rare class would have cost on the test rows.
 
-    validation, test  ((N,) probabilities of the rare class, (N,) class numbers)
-    returns           class, n (rows), n_class (of the class), best (the threshold with the highest F1 on the
-                      validation rows, None where these have none), and rows of threshold, alarms, right, found"""
-    p, is_one = test[0], test[1] == rare
-    best = best_threshold(validation[0], validation[1] == rare)
+    p, y     (N,) probabilities of the rare class, class numbers
+    best     the threshold of the answers; None: the likeliest class is
+    returns  class, n (rows), n_class (of the class), best, and rows of threshold, alarms, right"""
+    is_one = y == rare
     thresholds = sorted({*THRESHOLDS, *([best] if best is not None else [])}, reverse=True)
     rows = []
     for t in thresholds:
@@ -100,6 +131,7 @@ def best_threshold(p: np.ndarray, is_one: np.ndarray) -> float | None:
     f1 = 2 * right / (ends + 1 + is_one.sum())
     at = int(np.argmax(f1))
     low = float(p[order][ends[at]])
-    # Between this row and the next one: the middle is the safest guess for other rows.
+    # Between this row and the next one: the middle is the safest guess for other rows, with few digits if they do.
     after = float(p[order][ends[at + 1]]) if at + 1 < len(ends) else 0.0
-    return float(f"{(low + after) / 2:.3g}")
+    middles = (float(f"{(low + after) / 2:.{digits}g}") for digits in range(3, 18))
+    return next((t for t in middles if after < t <= low), low)

@@ -277,7 +277,7 @@ def _balance(made: Any, data: Table, parts: Split) -> list[Line]:
         return [("balance", f"{made.class_weights} ({shown})", why, "class-weights")]
     if not is_rare(counts):
         return []
-    why = f"{share}; weights find no more of them. PR AUC is judged, and what alarms cost from each probability on"
+    why = f"{share}; weights find no more. From which probability on it is the answer is told by the rows to validate"
     return [("balance", "rows count the same", why, "class-weights")]
 
 

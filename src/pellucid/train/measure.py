@@ -17,7 +17,7 @@ from ..data.sequence import Scales, Series, Text
 from ..models.samples import fixed_noise
 from . import baselines
 from . import metrics as m
-from .balance import alarms, is_rare
+from .balance import alarms, decide_alarm, decided, is_rare
 from .evaluation import Evaluator, evaluate, predict
 from .resampling import mean_interval
 from .samples import Sampler, nearest
@@ -92,16 +92,17 @@ def measure_classes_of_rows(made: Any, network: Any, data: Any, parts: Split, sc
     tested = parts.test
     p = predict(network, data.x, rows=tested) if len(tested) else np.zeros((0, len(data.classes)))
     counts = np.bincount(data.y[parts.train], minlength=len(data.classes))
+    alarm = decide_alarm(network, data, parts)
     if is_rare(counts) and len(tested):
-        rare = int(counts.argmin())
-        judged = parts.validation
-        chances = predict(network, data.x, rows=judged)[:, rare] if len(judged) else np.zeros(0)
-        found["alarms"] = alarms(
-            (chances, data.y[judged]), (p[:, rare], data.y[tested]), data.classes, rare
-        )
+        rare, y = int(counts.argmin()), data.y[tested]
+        best = alarm.threshold if alarm else None
+        found["alarms"] = alarms(p[:, rare], y, data.classes, rare, best)
+        answers = decided(p, alarm)
+        found["confusion"] = m.confusion(y, answers, len(data.classes)).tolist()
+        scores["test"]["accuracy"] = float(np.mean(answers == y))
     return {
         **found,
-        "scores": classification(p, data.y[tested], data.classes, made.seed),
+        "scores": classification(p, data.y[tested], data.classes, made.seed, alarm),
         "baselines": simple_methods(made, data, parts, p),
     }
 

@@ -33,7 +33,7 @@ from ..models.build import build, describe
 from ..models.samples import fixed_noise
 from ..nn.init import blank
 from ..tensor.tensor import Tensor
-from .balance import restore_shares
+from .balance import Alarm, decide_alarm, decided, restore_shares
 from .diagnose import overfitting_since
 from .evaluation import predict
 from .events import EpochDone, Event, Finished, Stopped
@@ -85,6 +85,7 @@ class SavedModel:
     kinds: Mapping[str, str] = field(default_factory=dict)
     preparation: Any = None
     rows_sha256: str = ""
+    alarm: Alarm | None = None
 
     @property
     def scales(self) -> Scales:
@@ -110,12 +111,12 @@ class SavedModel:
         return predict(self.network, x, probabilities=False)
 
     def answers(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """((N,) names of the likeliest classes, (N, C) chances of all) for rows that are scaled already; of a table's
-        amounts ((N,) float64 in their own unit, None)."""
+        """((N,) names of the likeliest classes, or of a rare one from its alarm on, (N, C) chances of all) for rows
+        that are scaled already; of a table's amounts ((N,) float64 in their own unit, None)."""
         if self.task == "regress":
             return self.target.decode_amounts(self.outputs(x).reshape(-1)), None
         chances = self.predict(x)
-        return np.array(self.classes, object)[chances.argmax(1)], chances
+        return np.array(self.classes, object)[decided(chances, self.alarm)], chances
 
 
 class Samples:
@@ -222,7 +223,8 @@ def train_run(
         if made.row.finish is not None:
             made.row.finish(network, data, parts)
         # First the network: to measure it beside other methods can take longer than to train it.
-        save_model(folder, kept, data, made.settings(), shape=shape)
+        alarm = decide_alarm(kept, data, parts) if made.task == "classify" else None
+        save_model(folder, kept, data, made.settings(), shape=shape, alarm=alarm)
         measured = measure(made, network, data, parts)
         result = {
             "run": str(folder),
@@ -264,10 +266,12 @@ def save_model(
     settings: Mapping,
     layout: str = "pellucid",
     shape: tuple[int, ...] | None = None,
+    alarm: Alarm | None = None,
 ) -> None:
     """model.safetensors, then model.json. layout='pytorch' stores the weights as PyTorch does.
 
-    shape  of one row as the network takes it, where it is not that of the data"""
+    shape  of one row as the network takes it, where it is not that of the data
+    alarm  from which probability on a rare class is the answer"""
     folder = Path(folder)
     metadata = {"format": "pt" if layout == "pytorch" else "pellucid"}
     safetensors.save(folder / WEIGHTS, network.state_dict(layout), metadata)
@@ -277,7 +281,11 @@ def save_model(
     description = {
         "layers": describe(network),
         "input": {"shape": list(shape or data.shape), **scales},
-        "output": {"classes": list(data.classes), **answers},
+        "output": {
+            "classes": list(data.classes),
+            **answers,
+            **({"alarm": {"class": alarm.rare, "from": alarm.threshold}} if alarm else {}),
+        },
         "settings": dict(settings),
     }
     if isinstance(data, Table):
@@ -356,6 +364,7 @@ def load_model(folder: str | Path) -> SavedModel:
         kinds=kinds,
         preparation=preparation,
         rows_sha256=found.rows_sha256(),
+        alarm=found.alarm(classes),
     )
 
 
@@ -438,6 +447,23 @@ class Fields:
             return Target.from_json(found)
         except PellucidError as error:
             raise FormatError(f"{self.path}: field 'preprocessing': {error}") from error
+
+    def alarm(self, classes: tuple[str, ...]) -> Alarm | None:
+        """From which probability on a rare class is the answer; None where the likeliest is."""
+        found = self.model["output"].get("alarm")
+        if found is None:
+            return None
+        if (
+            not isinstance(found, dict)
+            or len(classes) != 2
+            or found.get("class") not in (0, 1)
+            or type(found.get("from")) not in (int, float)
+            or not 0 <= found["from"] <= 1
+        ):
+            raise FormatError(
+                f"{self.path}: field 'output.alarm' must be one of two classes and a probability."
+            )
+        return Alarm(int(found["class"]), float(found["from"]))
 
     def preparation(self, found: Any, shape: tuple[int, ...]) -> Any:
         """How a file becomes pixels, as many as the network takes."""

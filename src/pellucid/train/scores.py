@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError, IndexRangeError, ShapeError
+from .balance import Alarm, decided
 from .resampling import area_intervals, interval, resampled
 
 Z = 1.959963984540054  # standard deviations to each side that hold 95 % of a normal distribution
@@ -40,10 +41,12 @@ def classification(
     labels: np.ndarray,
     classes: Sequence[str],
     seed: int | None = None,
+    alarm: Alarm | None = None,
 ) -> dict[str, Any]:
     """Scores of class probabilities against the right classes.
 
     seed           of the resamples for the intervals of the areas of two classes; None: there are none
+    alarm          the probability from which the rare class is the answer; None: the likeliest is
     probabilities  (N, C), rows sum to 1      labels  (N,) integers in [0, C)      classes  C names
     returns        accuracy and its 95 % interval (Wilson), per_class (precision, recall, f1, support, roc_auc,
                    pr_auc), macro_f1 over the classes that occur, balanced_accuracy, log_loss in nats,
@@ -55,7 +58,7 @@ def classification(
     Raises ShapeError, IndexRangeError or DataError for arrays that do not belong together."""
     p, y = _checked(probabilities, labels, classes)
     n, n_classes = p.shape
-    predicted = p.argmax(1) if n else np.zeros(0, np.int64)
+    predicted = decided(p, alarm)
     is_right = predicted == y
     true, answered = (np.bincount(v, minlength=n_classes) for v in (y, predicted))
     right = np.bincount(y[is_right], minlength=n_classes)
