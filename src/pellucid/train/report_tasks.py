@@ -142,7 +142,8 @@ def _alarms(result: Mapping) -> Markup | None:
     ]
     said = tag("p", "If an alarm is raised where the probability of ", data(found["class"]), " is at least so high, "
                f"among {found['n']:,} rows.", class_="quiet")  # fmt: skip
-    best = "* The highest F1 on the rows to validate: from here on it is the answer." if found["best"] is not None else None
+    said_of_best = "* The highest F1 on the rows to validate: from here on it is the answer."
+    best = said_of_best if found["best"] is not None else None
     table = wide(table_of(head, rows, range(len(head))), "Alarms")
     return join([said, table, tag("p", best, class_="quiet") if best else None])
 
