@@ -28,7 +28,7 @@ def report(finished: Finished) -> str:
         *shown(result, finished.run),
         "",
         *([overfitting(since)] if (since := result.get("overfitting_since")) else []),
-        f"{result['epochs']} epochs in {result['seconds']:.1f} s{early}; {kept}",
+        f"{result['epochs']} epoch{'' if result['epochs'] == 1 else 's'} in {result['seconds']:.1f} s{early}; {kept}",
     ]
     if sys.stdout.isatty():
         lines.append(f"Next: {NEXT['regress' if is_table else task].format(finished.run)}")
@@ -177,7 +177,11 @@ def alarm_table(found: dict) -> list[str]:
             f"{row['right']:,} ({percent(row['right'] / row['alarms'])})" if row["alarms"] else "-"
         )
         of_all = f"{percent(row['right'] / n_class)} of {n_class:,}" if n_class else "-"
-        mark = "  answers: best F1 on the rows to validate" if row["threshold"] == found["best"] else ""
+        mark = (
+            "  answers: best F1 on the rows to validate"
+            if row["threshold"] == found["best"]
+            else ""
+        )
         lines.append(
             f"{row['threshold']:11.3g}  {row['alarms']:8,}  {right:>16}  {of_all:>16}{mark}"
         )
