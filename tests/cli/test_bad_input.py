@@ -6,12 +6,14 @@ import html
 import json
 import random
 import re
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pellucid.cli import main as command
+from pellucid.cli import stopping
 from pellucid.train.metrics import perplexity
 
 SMALL = ["--net", "4", "--epochs", "1"]
@@ -407,3 +409,12 @@ def test_ctrl_c_that_something_has_wrapped_is_still_ctrl_c(monkeypatch, capsys):
     monkeypatch.setattr(command.cli.commands["info"], "callback", failed)
     with pytest.raises(RuntimeError, match="a mistake of ours"):
         command.run(["info", "nowhere"])
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_that_was_lost_in_a_callback_still_ends_a_run(
+    number, code, monkeypatch, tmp_path, capsys
+):
+    monkeypatch.setattr(stopping, "_came", [number])  # it came, and nothing was raised
+    found, err = tell(capsys, "train", "digits", *SMALL, "--quiet", "--out", tmp_path / "run")
+    assert found == code and "--resume" in err

@@ -3,7 +3,6 @@
 Results go to standard output, progress and errors to standard error. Only click is imported before
 a command runs, so that `pellucid --help` answers at once."""
 
-import signal
 import sys
 from collections.abc import Sequence
 
@@ -11,6 +10,7 @@ import click
 
 from .. import __version__
 from ..base.errors import OptionError, PellucidError
+from . import stopping
 from .options import (
     ACTIVATIONS,
     EXISTING,
@@ -485,20 +485,9 @@ def evaluate(**options) -> None:
     evaluate(**options)
 
 
-class Terminated(KeyboardInterrupt):
-    """SIGTERM: all that is done at Ctrl-C is done then, too. `came`: also where a library made something else of it."""
-
-    came = False
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit with its code (see EXIT_CODES)."""
-
-    def terminate(number, frame):
-        Terminated.came = True
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)
+    stopping.listen()
     sys.exit(run(arguments))
 
 
@@ -512,7 +501,7 @@ def interrupt_in(error: BaseException | None) -> BaseException | None:
 def stopped(stop: BaseException) -> int:
     """Says so; the exit code."""
     click.echo(f"pellucid: {str(stop) or 'stopped.'}", err=True)
-    return 143 if Terminated.came else 130
+    return stopping.exit_code()
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

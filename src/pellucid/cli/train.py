@@ -21,6 +21,7 @@ from ..train.rates import Found, find_rate, with_rate
 from ..train.recipe import Decision, Recipe, recipe
 from ..train.run import RUN, free_folder, resumed_recipe, train_run
 from ..train.settings import check_settings
+from . import stopping
 from .curve import Panel, draw
 from .options import FIND, Duration
 from .progress import Reading, duration, progress
@@ -96,9 +97,10 @@ def train(
             write_atomic(folder / RATES, [rate_picture(test)])
         if made.task == "forecast":
             write_atomic(folder / FORECAST, [forecast_picture(finished.result)])
-    except KeyboardInterrupt as stop:
+    except KeyboardInterrupt:
         if (folder / RUN).exists():
-            raise type(stop)(f"stopped; what was learned is saved. To go on: {again}") from None
+            told = f"stopped; what was learned is saved. To go on: {again}"
+            raise KeyboardInterrupt(told) from None
         raise
     except RunError as error:
         if isinstance(error.__cause__, OSError) and (folder / RUN).exists():  # a full disk
@@ -193,6 +195,7 @@ def follow(events, quiet: bool) -> tuple[Stopped, Finished]:
     # closing: an interrupt that arrives out here still lets the run save what was learned.
     with closing(events), progress(quiet) as display:
         for event in events:
+            stopping.ask()
             if isinstance(event, EpochDone):
                 display.show(event)
             elif isinstance(event, Progress):
