@@ -89,7 +89,8 @@ def cli() -> None:
 @click.option(
     "--width", type=click.IntRange(1), help="Filters of a cnn, numbers a layer of others."
 )
-@click.option("--layers", type=click.IntRange(1), help="Layers of a gpt, lstm, gru or rnn.")
+@click.option("--layers", type=click.IntRange(1), help="Layers of a gpt, lstm, gru, rnn or member.")
+@click.option("--members", type=click.IntRange(1), help="Networks of a committee.")
 @click.option("--window", type=click.IntRange(1), help="Characters or values seen at once.")
 @click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Part that is dropped.")
 @optimizer
