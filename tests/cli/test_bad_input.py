@@ -4,14 +4,18 @@ And what a person should know before training: seen in the printed plan, in metr
 
 import html
 import json
+import os
 import random
 import re
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import pellucid
 from pellucid.cli import main as command
 from pellucid.cli import stopping
 from pellucid.train.metrics import perplexity
@@ -418,3 +422,25 @@ def test_a_signal_that_was_lost_in_a_callback_still_ends_a_run(
     monkeypatch.setattr(stopping, "_came", [number])  # it came, and nothing was raised
     found, err = tell(capsys, "train", "digits", *SMALL, "--quiet", "--out", tmp_path / "run")
     assert found == code and "--resume" in err
+
+
+def test_ctrl_c_in_a_callback_is_remembered_and_prints_nothing():
+    code = (
+        "import os, signal, weakref\n"
+        "from pellucid.cli import stopping\n"
+        "stopping.listen()\n"
+        "class Thing: pass\n"
+        "thing = Thing()\n"
+        "kept = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))\n"
+        "del thing\n"
+        "try: stopping.ask()\n"
+        "except KeyboardInterrupt: print(stopping.exit_code())\n"
+    )
+    path = str(Path(pellucid.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stdout, done.stderr) == ("130\n", "")

@@ -4,6 +4,7 @@ Python raises wherever it happens to be, and what is raised in a callback is pri
 remembered, and long work asks."""
 
 import signal
+import sys
 
 _came: list[int] = []
 
@@ -15,6 +16,11 @@ def listen() -> None:
         _came.append(number)
         raise KeyboardInterrupt
 
+    def unraisable(what):
+        if not issubclass(what.exc_type, KeyboardInterrupt):
+            sys.__unraisablehook__(what)
+
+    sys.unraisablehook = unraisable
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
