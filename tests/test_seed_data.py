@@ -307,7 +307,7 @@ def test_S_H6_a_run_is_served_and_holds_its_settings_its_datas_hash_and_its_figu
     from starlette.testclient import TestClient
 
     from pellucid.cli import serve
-    from pellucid.train.run import load_model
+    from pellucid.train.saved import load_model
 
     hosts = serve.allowed_hosts(serve.LOOPBACK, 8000)
     app = serve.application(load_model(animals), str(animals), "token", hosts)

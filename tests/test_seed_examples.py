@@ -672,7 +672,7 @@ def test_S_E18_predictions_on_new_data_come_with_probabilities(trained, tmp_path
 
 def test_S_G1_pixels_are_scaled_to_0_1_and_the_scale_is_stored(tmp_path):
     from pellucid.formats import model_json
-    from pellucid.train.run import load_model, save_model
+    from pellucid.train.saved import load_model, save_model
 
     data = load_digits()
     assert data.x.min() == 0.0 and data.x.max() == 1.0 and data.scale == 16.0
@@ -732,5 +732,8 @@ def test_S_G5_early_stopping_restores_the_best_weights_and_names_the_epoch():
     losses = [e.validation.loss for e in history]
     best = int(np.argmin(losses)) + 1
     assert stopped.epochs == best + 5 < 200 and stopped.best_epoch == best
-    assert f"not improved for 5 epochs; the weights of epoch {best}, the best, are restored" in stopped.reason
+    assert (
+        f"not improved for 5 epochs; the weights of epoch {best}, the best, are restored"
+        in stopped.reason
+    )
     assert evaluate(network, data, few.validation).loss == losses[best - 1]

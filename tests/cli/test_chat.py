@@ -14,7 +14,7 @@ import pytest
 import pellucid as package
 from pellucid.cli.main import run as command
 from pellucid.models.generate import Reader
-from pellucid.train.run import load_model
+from pellucid.train.saved import load_model
 
 SMALL = "--width 16 --layers 1 --window 16 --epochs 1 --batch 64 --quiet".split()
 

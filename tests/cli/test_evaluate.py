@@ -7,7 +7,7 @@ import pytest
 
 from pellucid.cli.main import run as command
 from pellucid.data.digits import load_digits
-from pellucid.train.run import load_model
+from pellucid.train.saved import load_model
 
 
 def make(folder, name, *arguments):

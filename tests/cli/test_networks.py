@@ -22,7 +22,7 @@ from pellucid.data.text import read_alice
 from pellucid.formats.model_json import read_json
 from pellucid.train.networks import NETWORKS, OBJECTIVE_OF
 from pellucid.train.objectives import OBJECTIVES
-from pellucid.train.run import load_model
+from pellucid.train.saved import load_model
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(package.__file__).parents[1])}
 TEXT = ["text", "--width", "16", "--layers", "1", "--window", "16", "--batch", "256", "--epochs", "1"]  # fmt: skip

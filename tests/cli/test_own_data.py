@@ -10,7 +10,7 @@ import pytest
 from pellucid.cli import main as command
 from pellucid.train import answer
 from pellucid.train.explain import chance_of, integrated_gradients
-from pellucid.train.run import load_model
+from pellucid.train.saved import load_model
 
 TEXT = ["--width", "16", "--layers", "1", "--window", "16", "--epochs", "1", "--batch", "64"]
 

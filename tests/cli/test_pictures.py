@@ -12,7 +12,7 @@ import pytest
 
 from pellucid.cli import main as command
 from pellucid.train.answer import answer
-from pellucid.train.run import load_model
+from pellucid.train.saved import load_model
 
 Image = pytest.importorskip("PIL.Image")
 Draw = pytest.importorskip("PIL.ImageDraw")

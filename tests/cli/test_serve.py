@@ -18,7 +18,7 @@ from starlette.testclient import TestClient
 from pellucid.cli import serve
 from pellucid.cli.main import run as command
 from pellucid.data.digits import load_digits
-from pellucid.train.run import load_model
+from pellucid.train.saved import load_model
 
 TOKEN, PORT = "secret-of-the-test", 8123
 HOST = f"127.0.0.1:{PORT}"

@@ -8,7 +8,7 @@ import pytest
 from pellucid.cli.main import run as command
 from pellucid.data.reading import read_table
 from pellucid.train.recipe import recipe
-from pellucid.train.run import load_model
+from pellucid.train.saved import load_model
 
 metrics = pytest.importorskip("sklearn.metrics.pairwise")
 

@@ -45,7 +45,7 @@ from pellucid.data import load_digits
 from pellucid.formats import safetensors
 from pellucid.train import checkpoint
 from pellucid.train.recipe import recipe
-from pellucid.train.run import load_model, save_model
+from pellucid.train.saved import load_model, save_model
 folder = Path(sys.argv[1])
 network = recipe("digits", net=(4,)).network(load_digits())
 save_model(folder, network, load_digits(), {})

@@ -89,7 +89,7 @@ def test_losses_equal_torch(reduction, dtype):
 def test_a_network_saved_by_torch_gives_its_outputs(tmp_path):
     """The file of a PyTorch user: (out, in) weights, metadata 'pt'."""
     safetensors_torch = pytest.importorskip("safetensors.torch")
-    from pellucid.train.run import load_weights
+    from pellucid.train.saved import load_weights
 
     theirs = torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.GELU(), torch.nn.Linear(5, 3))
     safetensors_torch.save_model(theirs, tmp_path / "m.safetensors", metadata={"format": "pt"})

@@ -27,7 +27,8 @@ from pellucid.train.balance import (
 from pellucid.train.evaluation import predict
 from pellucid.train.events import EpochDone, Finished
 from pellucid.train.recipe import recipe
-from pellucid.train.run import load_model, train_run
+from pellucid.train.run import train_run
+from pellucid.train.saved import load_model
 from pellucid.train.scores import classification
 
 SMALL: Any = {"net": (16,), "epochs": 12, "batch": 64, "class_weights": "root"}

@@ -16,7 +16,7 @@ from pellucid.data.digits import load_digits
 from pellucid.models import GPT, CharRNN
 from pellucid.tensor import random
 from pellucid.train.explain import amount_of, chance_of, integrated_gradients, next_character
-from pellucid.train.run import load_model
+from pellucid.train.saved import load_model
 
 rng = np.random.default_rng(0)
 

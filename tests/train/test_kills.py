@@ -19,7 +19,8 @@ import pytest
 from pellucid.base.errors import FormatError
 from pellucid.cli.runs import find
 from pellucid.train import checkpoint as checkpoints
-from pellucid.train.run import CHECKPOINT, METRICS, RUN, WEIGHTS, load_model
+from pellucid.train.folder import CHECKPOINT, METRICS, RUN, WEIGHTS
+from pellucid.train.saved import load_model
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="fork, kill -9")
 ASKED = int(os.environ.get("PELLUCID_KILLS", "0"))

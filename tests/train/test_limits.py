@@ -15,7 +15,8 @@ from pellucid.tensor import random
 from pellucid.train.events import EpochDone, Stopped
 from pellucid.train.loop import Options, fit
 from pellucid.train.recipe import recipe
-from pellucid.train.run import train_run, weights_sha256
+from pellucid.train.run import train_run
+from pellucid.train.saved import weights_sha256
 
 DATA = load_digits()
 PARTS = split(DATA, 0.15, 0.2, 0)

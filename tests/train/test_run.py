@@ -12,9 +12,11 @@ from pellucid.data import load_digits
 from pellucid.formats import safetensors
 from pellucid.tensor.tensor import Tensor
 from pellucid.train.events import EpochDone, Finished, Started
+from pellucid.train.folder import free_folder
 from pellucid.train.metrics import Metrics, accuracy, confusion, confusion_text, majority_baseline
 from pellucid.train.recipe import HIDDEN_ACTIVATIONS, OPTIMIZERS, recipe
-from pellucid.train.run import free_folder, load_model, save_model, train_run, weights_sha256
+from pellucid.train.run import train_run
+from pellucid.train.saved import load_model, save_model, weights_sha256
 
 SMALL = {"net": (16,), "epochs": 4}
 

@@ -12,7 +12,8 @@ from pellucid.formats.model_json import read_json
 from pellucid.train.evaluation import predict
 from pellucid.train.events import EpochDone
 from pellucid.train.recipe import recipe
-from pellucid.train.run import load_model, train_run
+from pellucid.train.run import train_run
+from pellucid.train.saved import load_model
 from pellucid.train.tables import batch_for
 
 SMALL = {"net": (8,), "epochs": 4, "batch": 16}

@@ -11,7 +11,7 @@ import click
 from ..base.errors import DataError, OptionError
 from ..data.sequence import encode
 from ..models.generate import Reader, stream
-from ..train.run import SavedModel, load_model
+from ..train.saved import SavedModel, load_model
 from .options import WRITING
 from .sample import TEMPERATURE, TOP, table_of_chances
 

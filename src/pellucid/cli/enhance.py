@@ -12,7 +12,7 @@ from ..data.patches import FAULTS, pixels_of, resized
 from ..data.picture_file import Damaged, decode, pillow, read_bytes
 from ..formats.atomic import write_atomic
 from ..train.mend import mended
-from ..train.run import load_model
+from ..train.saved import load_model
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP"}
 MOST_PIXELS = 50_000_000  # of the picture that is written

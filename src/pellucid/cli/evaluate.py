@@ -19,7 +19,7 @@ from ..train.answer import (
 from ..train.baselines import errors
 from ..train.measure import roll
 from ..train.resampling import mean_interval
-from ..train.run import SavedModel, load_model
+from ..train.saved import SavedModel, load_model
 from ..train.scores import classification, regression
 from .predict import after, predict_text
 from .results import per_class, screened

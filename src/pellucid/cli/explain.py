@@ -13,7 +13,7 @@ from ..base.errors import DataError, OptionError
 from ..formats.atomic import write_atomic
 from ..train.answer import asked_of, read_frame, read_pictures
 from ..train.explain import Words, amount_of, chance_of, integrated_gradients, words_of
-from ..train.run import SavedModel, load_model
+from ..train.saved import SavedModel, load_model
 from .explain_sequence import of_series, of_text
 
 FEW = 20  # rows: with fewer the file has no average row worth comparing with

@@ -16,7 +16,7 @@ from ..models.gpt import GPT
 from ..tensor.tensor import Tensor
 from ..train.answer import going_on, look_back, next_chances
 from ..train.explain import amount_of, integrated_gradients, next_character
-from ..train.run import SavedModel
+from ..train.saved import SavedModel
 from ..train.sources import read_text
 from .curve import BLUE, GREY, INK
 from .predict import after

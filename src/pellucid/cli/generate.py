@@ -10,10 +10,11 @@ import numpy as np
 from ..base.errors import OptionError, PellucidError
 from ..formats.atomic import write_atomic
 from ..models.samples import fixed_noise
+from ..train.folder import SAMPLES
 from ..train.gallery import copies, gallery, name_of
 from ..train.recipe import recipe
-from ..train.run import SAMPLES, SavedModel, load_model
 from ..train.samples import COLUMNS, Nearest, Sampler, nearest, sheet
+from ..train.saved import SavedModel, load_model
 
 
 def generate(run: Path, n: int, out: Path | None, seed: int, as_json: bool) -> None:

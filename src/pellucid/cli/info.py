@@ -10,8 +10,9 @@ import click
 from ..base.errors import OptionError
 from ..formats.model_json import read_json
 from ..nn.module import Module
+from ..train.folder import METRICS, MODEL, RUN
 from ..train.pack import opened
-from ..train.run import METRICS, MODEL, RUN, SavedModel, load_model
+from ..train.saved import SavedModel, load_model
 from . import columns
 from .results import percent
 

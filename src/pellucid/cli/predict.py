@@ -31,7 +31,7 @@ from ..train.evaluation import evaluate
 from ..train.measure import perplexity_interval
 from ..train.metrics import perplexity
 from ..train.recipe import recipe
-from ..train.run import SavedModel, load_model
+from ..train.saved import SavedModel, load_model
 from ..train.sources import names, read_dated, read_text
 from ..train.tables import known_column, reading
 

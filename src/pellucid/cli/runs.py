@@ -12,8 +12,8 @@ import click
 from ..base.errors import FormatError, OptionError, RunError
 from ..formats.atomic import write_atomic
 from ..formats.model_json import read_json
+from ..train.folder import METRICS, RUN
 from ..train.pack import pack
-from ..train.run import METRICS, RUN
 from .history import amount, histories, lines, page
 
 KNOWN = {  # what is shown of a run's test rows: the first that it has

@@ -9,7 +9,7 @@ import click
 from ..base.errors import OptionError
 from ..data.sequence import encode
 from ..models.generate import Step, stream
-from ..train.run import SavedModel, load_model
+from ..train.saved import SavedModel, load_model
 from .results import percent
 
 LENGTH, TEMPERATURE, TOP = 400, 0.8, 10

@@ -22,7 +22,7 @@ import click
 from .. import __version__
 from ..base.errors import OptionError, PellucidError, RunError
 from ..train.answer import answer
-from ..train.run import SavedModel, load_model
+from ..train.saved import SavedModel, load_model
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette

@@ -17,9 +17,10 @@ from ..data.decoding import heard
 from ..formats.atomic import write_atomic
 from ..train.estimate import Estimate, estimate
 from ..train.events import EpochDone, Finished, Progress, Stopped
+from ..train.folder import RUN, free_folder, resumed_recipe
 from ..train.rates import Found, find_rate, with_rate
 from ..train.recipe import Decision, Recipe, recipe
-from ..train.run import RUN, free_folder, resumed_recipe, train_run
+from ..train.run import train_run
 from ..train.settings import check_settings
 from . import stopping
 from .curve import Panel, draw
@@ -83,8 +84,8 @@ def train(
         found = estimate(made, rows, parts)
         decisions += expected(made, parts, found, seconds)
         if as_json:
-            told = {"decisions": [vars(d) for d in decisions], "estimate": vars(found)}
-            click.echo(json.dumps(told, indent=2))
+            document = {"decisions": [vars(d) for d in decisions], "estimate": vars(found)}
+            click.echo(json.dumps(document, indent=2))
     if not quiet:
         tell(decisions)
     if dry_run:

@@ -27,7 +27,7 @@ from ..data.table import read_pixels
 from ..tensor import functions as F
 from ..tensor.tensor import Tensor
 from .measure import roll
-from .run import SavedModel
+from .saved import SavedModel
 from .streamed import WRITTEN, memory_for, surveyed
 from .tables import Table, reading
 

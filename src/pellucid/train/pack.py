@@ -1,7 +1,7 @@
 """NAME.pellucid: one file that holds all that is needed to predict from raw data elsewhere.
 
 A zip file without compression of pellucid.json, which lists the others with their sizes and SHA-256, then of files
-of a run folder (run.py): the network, its weights, how raw values become its inputs, settings, metrics. No code.
+of a run folder (folder.py): the network, its weights, how raw values become its inputs, settings, metrics. No code.
 
 Only a member that pellucid.json names is read; names are from a closed list, so nothing becomes a path."""
 

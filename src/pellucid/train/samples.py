@@ -1,20 +1,25 @@
-"""Pictures that a generator makes: sheets of them, and which pictures it has learned from are nearest to them.
+"""Pictures that a network makes: sheets of them, and which pictures it has learned from are nearest to them.
 
 A sheet comes from the same noise at every epoch, so that one sees each picture grow.
 N pictures of height H, width W and K channels, from Z numbers of noise each (models/samples.py)"""
 
 import io
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..data.dataset import Split
-from ..models.samples import image_grid
+from ..data.patches import Patches
+from ..formats.atomic import remove_dead_temporaries, write_atomic, writing
+from ..models.samples import fixed_noise, image_grid
 from ..nn.module import Module
 from ..tensor.trace import compile
 from .baselines import distances
 from .evaluation import in_mode
+from .folder import SAMPLES
+from .recipe import Recipe
 
 COLUMNS = ROWS = 8  # of a sheet
 LEAST_SIDE = 32  # small pictures are enlarged, in whole steps, to about so many pixels
@@ -113,3 +118,29 @@ def png(pixels: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels).save(file, format="PNG")
     return file.getvalue()
+
+
+class Samples:
+    """A sheet of pictures after every epoch: of a generator from noise that stays the same, of pictures that are mended
+    the same held-out patches; else nothing."""
+
+    def __init__(self, made: Recipe, network: Any, folder: Path, data: Any, parts: Split):
+        self.folder, self.draws = folder / SAMPLES, None
+        if made.task == "generate":
+            sampler = Sampler(network)
+            noise = fixed_noise(ROWS * COLUMNS, network.latent, made.seed)
+            self.draws = lambda: sheet(sampler(noise))
+        elif isinstance(data, Patches):
+            held_out = parts.validation if len(parts.validation) else parts.test
+            rows = held_out[np.linspace(0, len(held_out) - 1, ROWS).astype(int)]
+            mended = Mended(network, data.given[rows], data.clean[rows])
+            self.draws = lambda: sheet(mended(), columns=3 * 2)
+        if self.draws is not None:
+            with writing(self.folder):
+                self.folder.mkdir(exist_ok=True)
+            remove_dead_temporaries(self.folder)
+
+    def draw(self, epoch: int) -> None:
+        """Writes the sheet of this epoch, whole or not at all."""
+        if self.draws is not None:
+            write_atomic(self.folder / f"epoch-{epoch:04}.png", [self.draws()])

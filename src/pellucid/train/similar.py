@@ -16,7 +16,7 @@ from ..data.columns import as_texts
 from ..data.encoder import TextCode
 from ..data.frame import Column
 from .recipe import recipe
-from .run import SavedModel, load_model
+from .saved import SavedModel, load_model
 from .streamed import Streamed
 from .tables import Table
 
