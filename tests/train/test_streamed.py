@@ -26,6 +26,8 @@ MEMORY = 1_000_000
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch):
     monkeypatch.setattr(streamed, "LEAST", 1000)
+    streamed._SURVEYS.clear()  # a test may change what they are made with
+    streamed._TABLES.clear()
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +104,8 @@ def test_it_learns_as_well_as_in_memory(visits, tmp_path, monkeypatch):
             n = result["sampled"]["test"]
             assert n == result["scores"]["n"] < result["metrics"]["test"]["n"]
             assert any(f"a sample of {n:,} of" in note for note in result["notes"])
+            assert any("give --memory 250MB or more" in note for note in result["notes"])
+            assert list(result["baselines"]) == ["majority"]
             plan = {d["name"]: d["value"] for d in result["decisions"]}
             assert plan["streamed"].startswith("9,9") and plan["streamed"].endswith("on disk")
     assert scores[None] > 0.8

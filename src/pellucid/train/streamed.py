@@ -41,6 +41,7 @@ from .tables import (
 
 SHARE = 0.5  # of the memory that is there: what a table may take without being asked
 LEAST = 64_000_000  # bytes of memory: below, the samples are too small
+SKLEARN = 250_000_000  # bytes of memory: below, what scikit-learn takes would be more than half as much again
 ROOM = 2**29  # numbers on disk that optional features may fill: 2 GiB
 # Parts of the memory: a piece of the file (its cells take many times as much), the sample, and what is kept of the
 # encoded rows while they are written, read in an epoch and looked at by other methods.
@@ -91,12 +92,23 @@ class Streamed(Table):
     def said_of_scores(self) -> list[str]:
         """Of how many rows they are."""
         n, n_all = len(self.first_rows()[2]), self.rows.counts[2]
-        if n == n_all:
-            return []
-        return [
-            f"the scores, and those of simple methods, are of a sample of {n:,} of {n_all:,} held-out rows; loss and "
-            f"accuracy of each part are of all its rows"
-        ]
+        notes = []
+        if n < n_all:
+            notes.append(
+                f"the scores, and those of simple methods, are of a sample of {n:,} of {n_all:,} held-out rows; loss "
+                f"and accuracy of each part are of all its rows"
+            )
+        if not self.has_room_for_sklearn:
+            notes.append(
+                f"the methods of scikit-learn are left out: it takes 150 MB itself; give --memory "
+                f"{said_bytes(SKLEARN).replace(' ', '')} or more"
+            )
+        return notes
+
+    @property
+    def has_room_for_sklearn(self) -> bool:
+        """Whether its methods may be compared with."""
+        return self.memory >= SKLEARN
 
     def looked_at(self) -> tuple[Table, Split]:
         """A table in memory of the first rows of each part, and their numbers there."""
