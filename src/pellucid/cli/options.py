@@ -9,6 +9,14 @@ from typing import Any, ClassVar
 
 import click
 
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    it could not be done; the message says why and what to do
+  2    the command line was not understood
+  130  stopped by Ctrl-C; what was learned is saved
+  143  the same after SIGTERM, with which systems end a process"""
+
 # The names of train/recipe.py, which is too slow to import for a help page; a test compares them.
 DATA_SETS = ("digits", "text", "series", "animals")
 TASKS = ("classify", "generate", "continue", "forecast", "regress", "enhance")
