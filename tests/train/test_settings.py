@@ -19,6 +19,7 @@ from pellucid.train.settings import check_settings
         ("patience", [0, 5], [-1]),
         ("lr", [1e-9, 2], [0, -1.0, float("nan"), float("inf"), "0.1"]),
         ("validation", [0, 0.5], [1, -0.1, float("nan"), "0.2"]),
+        ("l2", [0, 0.01], [-1, "0"]),
         ("target", ["kind"], [3, ["kind"]]),
         ("header", [True, False], [1, "yes"]),
         ("missing", [["-"], ("-", "?")], ["-", [1]]),
@@ -38,4 +39,6 @@ def test_a_setting_is_used_or_refused_with_what_it_must_be(name, right, wrong):
 
 def test_every_field_of_a_recipe_is_known():
     known = {*settings.WHOLE, *settings.SHARES, *settings.WORDS, *settings.FLAGS}
-    assert known | {"lr", "net", "columns", "missing", "given"} >= {f.name for f in fields(Recipe)}
+    known |= {"lr", "l2", "net", "columns", "missing"}
+    known |= {"given", "lr_why"}  # told, not set
+    assert known >= {f.name for f in fields(Recipe)}
