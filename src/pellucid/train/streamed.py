@@ -42,6 +42,7 @@ from .tables import (
 SHARE = 0.5  # of the memory that is there: what a table may take without being asked
 LEAST = 64_000_000  # bytes of memory: below, the samples are too small
 SKLEARN = 250_000_000  # bytes of memory: below, what scikit-learn takes would be more than half as much again
+A_SCORE = 20_000  # bytes of memory for each row that is scored: intervals take 1,000 resamples, which is half of it
 ROOM = 2**29  # numbers on disk that optional features may fill: 2 GiB
 # Parts of the memory: a piece of the file (its cells take many times as much), the sample, and what is kept of the
 # encoded rows while they are written, read in an epoch and looked at by other methods.
@@ -85,7 +86,8 @@ class Streamed(Table):
 
     def first_rows(self) -> list[np.ndarray]:
         """Of each part as many as may be looked at together: a sample of it, as its order is by chance."""
-        most = max(1000, int(self.memory * LOOKED_AT) // (4 * self.n_features))
+        most = int(min(self.memory * LOOKED_AT / (4 * self.n_features), self.memory / A_SCORE))
+        most = max(1000, most)
         ends = np.cumsum((0, *self.rows.counts))
         return [np.arange(a, min(b, a + most)) for a, b in pairwise(ends)]
 
