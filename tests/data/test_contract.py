@@ -10,8 +10,9 @@ from table_frames import column, frame
 
 from pellucid.base.errors import DataError
 from pellucid.data.columns import decide
-from pellucid.data.encoder import Encoder, Oddities, Target
+from pellucid.data.encoder import Encoder, Oddities
 from pellucid.data.frame import Frame
+from pellucid.data.target import Target
 
 N = 60
 RNG = np.random.default_rng(0)

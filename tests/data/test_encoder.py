@@ -8,8 +8,10 @@ import pytest
 from table_frames import column, data_file, frame
 
 from pellucid.base.errors import DataError, FormatError
+from pellucid.data.codes import mean_and_deviation
 from pellucid.data.columns import Feature, Schema, decide
-from pellucid.data.encoder import Encoder, Target, mean_and_deviation
+from pellucid.data.encoder import Encoder
+from pellucid.data.target import Target
 
 
 def rng():

@@ -11,8 +11,9 @@ from table_frames import frame
 from pellucid.base.errors import DataError
 from pellucid.data.checks import check
 from pellucid.data.columns import decide, decide_task
-from pellucid.data.encoder import Encoder, Target
+from pellucid.data.encoder import Encoder
 from pellucid.data.split import same_rows, split_table
+from pellucid.data.target import Target
 
 
 def learn(columns: dict, target="y", group=None, **given):

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..base.errors import DataError
 from ..data.animals import table_file
+from ..data.codes import mean_and_deviation
 from ..data.columns import LEARNED, Feature, as_numbers, as_texts, candidates, decide, decide_task
-from ..data.encoder import mean_and_deviation
 from ..data.frame import Column, Frame
 from ..data.images import picture_column
 from ..train import streamed

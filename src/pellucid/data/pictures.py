@@ -16,11 +16,11 @@ from ..tensor import functions as F
 from ..tensor.tensor import Tensor
 from .augment import Augmentation
 from .dataset import Dataset, Split, check_rows, weights_of
-from .encoder import Target
 from .picture_file import Preparation
 from .pixels import in_place, release
 from .shuffle import permutation
 from .split import joined, split
+from .target import Target
 
 PARTS = ("train", "validation", "test")
 
@@ -51,7 +51,7 @@ class Pictures:
     damaged       (file, reason) of each picture that was left out because it could not be read
     weights       (N,) what each picture counts in the loss, as in a Dataset; None: all the same
     groups        (N,) numbers: pictures of one number stay in one part (of one patient, say); None: each by itself
-    target        what amounts mean: y = (amount - shift) / scale (encoder.py); None: y is as it was read"""
+    target        what amounts mean: y = (amount - shift) / scale (target.py); None: y is as it was read"""
 
     name: str
     pixels: np.ndarray

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..base.errors import OptionError, ShapeError
-from ..data.encoder import Encoder, TextCode
+from ..data.codes import TextCode
+from ..data.encoder import Encoder
 from ..nn.embedding import Embedding
 from ..nn.module import Module
 from ..tensor import functions as F

@@ -18,10 +18,10 @@ from ..base.machine import available_memory
 from ..data.augment import augmentation_for
 from ..data.dataset import Split
 from ..data.decoding import MEMORY
-from ..data.encoder import Target
 from ..data.frame import Column, Frame
 from ..data.patches import FAULTS, Patches, read_patches, split_patches
 from ..data.pictures import Choice, Pictures, split_pictures
+from ..data.target import Target
 from ..models.dcgan import scales
 from ..nn.init import nearest
 from . import tables

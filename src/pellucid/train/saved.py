@@ -275,7 +275,7 @@ class Fields:
 
     def target(self, found: Any) -> Any:
         """What the answers mean."""
-        from ..data.encoder import Target
+        from ..data.target import Target
 
         try:
             return Target.from_json(found)

@@ -12,8 +12,8 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError, RunError
 from ..data.animals import table_file
+from ..data.codes import TextCode
 from ..data.columns import as_texts
-from ..data.encoder import TextCode
 from ..data.frame import Column
 from .recipe import recipe
 from .saved import SavedModel, load_model

@@ -362,7 +362,7 @@ class Answers:
 
     def __init__(self, made: Any, column: Column, learned: np.ndarray):
         from ..data.columns import as_numbers
-        from ..data.encoder import Target
+        from ..data.target import Target
 
         self.name, self.task = made.target, made.task
         self.classes: dict[str, int] = {}
@@ -402,7 +402,7 @@ class Answers:
 
     def finish(self, writer: RowWriter, n: int, name: str) -> tuple[RowFile, Any]:
         """(the rows, the target), with classes in the order of their names."""
-        from ..data.encoder import Target
+        from ..data.target import Target
 
         if self.task == "regress":
             return writer.finished(), self.target

@@ -189,7 +189,8 @@ def encode(frame: Frame, made: Any) -> Table:
     """Decides the columns' uses, leaves out rows without target, divides, fits the encoder, encodes."""
     from ..data.checks import check
     from ..data.columns import as_numbers, decide
-    from ..data.encoder import Encoder, Target
+    from ..data.encoder import Encoder
+    from ..data.target import Target
 
     known_column(frame, made.target, "target")
     for name in made.columns or {}:
