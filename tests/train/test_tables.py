@@ -61,6 +61,16 @@ def test_equal_rows_and_rows_of_a_group_never_lie_on_both_sides(tmp_path):
         assert sorted(np.concatenate(list(vars(data.parts).values())).tolist()) == list(range(400))
 
 
+def test_a_column_that_counts_the_rows_is_left_out_where_rows_have_no_target_too(flowers):
+    lines = flowers.read_text().splitlines()
+    numbered = [f"number,{lines[0]}", *(f"{i},{line}" for i, line in enumerate(lines[1:], 1))]
+    flowers.write_text("\n".join(numbered) + "\n")
+    data = recipe(str(flowers), target="kind").dataset()
+    assert data.left_out == 1
+    assert [d.name for d in data.schema.dropped] == ["number"]
+    assert "number" not in data.encoder.groups
+
+
 @pytest.mark.parametrize(
     ("n", "batch"), [(10, 32), (900, 32), (7_000, 64), (20_000, 256), (10**6, 512)]
 )

@@ -204,7 +204,7 @@ def encode(frame: Frame, made: Any) -> Table:
             f"{frame.name}: {len(kept)} of {len(frame)} rows have a value of {made.target!r}; {FEWEST} or more are "
             f"needed to learn, to validate and to test."
         )
-    schema = decide(kept, made.target, made.columns or {})
+    schema = decide(frame, made.target, made.columns or {})  # by all rows: a row number has no gaps
     everything = np.arange(len(kept))
     labels = None
     if made.task == "classify":
