@@ -165,9 +165,10 @@ def words(told: dict) -> str:
         *([*columns.words_of_normalisation(told["columns"]), ""] if "columns" in told else []),
         "settings",
     ]
+    width = max(map(len, told["settings"]), default=0)
     for name, value in told["settings"].items():
         text = "-".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
-        lines.append(f"  {name:<12}{text}")
+        lines.append(f"  {name:<{width}}  {text}")
     if told.get("metrics"):
         lines += ["", f"results after {told['epochs']} epochs, weights of {told['best_epoch']}"]
         for name, m in told["metrics"].items():
