@@ -61,12 +61,19 @@ def decide_alarm(network: Module, data: Any, parts: Split) -> Alarm | None:
     """The threshold that the rows to validate tell; None where no class is rare, or too few of its rows are there."""
     if not data.classes or np.ndim(data.y) != 1:
         return None
-    counts = np.bincount(data.y[parts.train], minlength=len(data.classes))
+    counts = rows_to_learn(data, parts)
     rare, judged = int(counts.argmin()), parts.validation
     if not is_rare(counts) or (data.y[judged] == rare).sum() < FEWEST:
         return None
     found = best_threshold(predict(network, data.x, rows=judged)[:, rare], data.y[judged] == rare)
     return None if found is None else Alarm(rare, found)
+
+
+def rows_to_learn(data: Any, parts: Split) -> np.ndarray:
+    """(C,) of each class. Of rows on disk they were counted when these were written."""
+    if getattr(data, "class_rows", None) is not None:
+        return data.class_rows[0]
+    return np.bincount(data.y[parts.train], minlength=len(data.classes))
 
 
 def is_rare(counts: np.ndarray) -> bool:

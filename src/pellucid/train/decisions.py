@@ -11,7 +11,7 @@ from ..data.patches import NOISE, Patches
 from ..data.pictures import Pictures
 from ..data.sequence import Series, Text
 from ..optim.schedules import Schedule
-from .balance import is_rare
+from .balance import is_rare, rows_to_learn
 from .networks import initialisation
 from .tables import Table, some
 
@@ -267,7 +267,7 @@ def _balance(made: Any, data: Table, parts: Split) -> list[Line]:
     """What is done about a rare class, or about classes that a person wants to be weighed."""
     if not data.classes:
         return []
-    counts = np.bincount(data.y[parts.train], minlength=len(data.classes))
+    counts = rows_to_learn(data, parts)
     least = int(counts.argmin())
     share = f"{data.classes[least]!r} has {counts[least] / max(1, counts.sum()):.2%} of the rows to learn"
     if data.class_weights is not None:

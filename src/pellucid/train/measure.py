@@ -17,7 +17,7 @@ from ..data.sequence import Scales, Series, Text
 from ..models.samples import fixed_noise
 from . import baselines
 from . import metrics as m
-from .balance import alarms, decide_alarm, decided, is_rare
+from .balance import alarms, decide_alarm, decided, is_rare, rows_to_learn
 from .evaluation import Evaluator, evaluate, predict
 from .resampling import mean_interval
 from .samples import Sampler, nearest
@@ -93,7 +93,7 @@ def measure_classes_of_rows(made: Any, network: Any, data: Any, parts: Split, sc
     found = measure_classes(made, network, data, parts, scores)
     tested = parts.test
     p = predict(network, data.x, rows=tested) if len(tested) else np.zeros((0, len(data.classes)))
-    counts = np.bincount(data.y[parts.train], minlength=len(data.classes))
+    counts = rows_to_learn(data, parts)
     alarm = decide_alarm(network, data, parts)
     if is_rare(counts) and len(tested):
         rare, y = int(counts.argmin()), data.y[tested]
