@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from commands import refused, told_by
 
 from pellucid.cli import main as command
 from pellucid.tensor.tensor import Tensor
@@ -13,22 +14,6 @@ from pellucid.train.saved import load_model
 
 Image = pytest.importorskip("PIL.Image")
 Draw = pytest.importorskip("PIL.ImageDraw")
-
-
-def told_by(capsys, *arguments):
-    """(standard output, standard error) of a command that succeeds."""
-    capsys.readouterr()
-    assert command.run([str(a) for a in arguments]) == 0, capsys.readouterr().err
-    return capsys.readouterr()
-
-
-def refused(capsys, *arguments):
-    """(exit code, what is said) of a command that does not: one sentence, no traceback."""
-    capsys.readouterr()
-    code = command.run([str(a) for a in arguments])
-    err = capsys.readouterr().err
-    assert code and "Traceback" not in err
-    return code, err
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
+from commands import refused, told_by
 
 from pellucid.cli import main as command
 from pellucid.train.answer import answer
@@ -19,22 +20,6 @@ Draw = pytest.importorskip("PIL.ImageDraw")
 
 SMALL = ["--epochs", "1", "--width", "4", "--batch", "16", "--quiet"]
 SUFFIXES = ("png", "jpg", "bmp", "gif")
-
-
-def told_by(capsys, *arguments):
-    """(standard output, standard error) of a command that succeeds."""
-    capsys.readouterr()
-    assert command.run([str(a) for a in arguments]) == 0, capsys.readouterr().err
-    return capsys.readouterr()
-
-
-def refused(capsys, *arguments):
-    """(exit code, what is said) of a command that does not: one sentence, no traceback."""
-    capsys.readouterr()
-    code = command.run([str(a) for a in arguments])
-    err = capsys.readouterr().err
-    assert code and "Traceback" not in err
-    return code, err
 
 
 def drawn(kind, rng, sides=(18, 30)):
