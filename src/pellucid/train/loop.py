@@ -156,7 +156,7 @@ class Fit:
         if o.patience and self.best and self.epoch - self.best_epoch >= o.patience:
             return f"early stopping: the validation loss has not improved for {o.patience} epochs"
         if self.epoch >= o.epochs:
-            return f"all {o.epochs} epochs are done"
+            return f"all {o.epochs} epochs are done" if o.epochs > 1 else "the one epoch is done"
         if o.steps is not None and self.n_done >= o.steps:
             return f"all {o.steps} steps are done"
         if time.monotonic() >= self.end:
