@@ -192,7 +192,7 @@ for path in sys.argv[1:]:
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux")
 def test_the_memory_that_is_taken_does_not_grow_with_the_file(visits, tmp_path):
     lines = [line for line in visits.read_text().split("\n") if line]
-    files = {4: tmp_path / "small.csv", 13: tmp_path / "large.csv"}
+    files = {4: tmp_path / "small.csv", 22: tmp_path / "large.csv"}
     for copies, path in files.items():
         with open(path, "w") as file:
             file.write(lines[0] + "\n")
@@ -206,8 +206,8 @@ def test_the_memory_that_is_taken_does_not_grow_with_the_file(visits, tmp_path):
     )
     assert n > 115_000 and on_disk > 5
     in_memory = [bytes_in_memory(path) / 1e6 for path in files.values()]
-    assert in_memory[1] - in_memory[0] > 20  # MB
-    assert large - small < 8  # MB: samples are of one size; the allocator keeps a little
+    assert in_memory[1] - in_memory[0] > 40  # MB
+    assert large - small < 20  # MB: samples are of one size; what the allocator keeps varies by 4 to 14
 
 
 def test_what_cannot_be_streamed_is_said(visits, tmp_path, monkeypatch):
