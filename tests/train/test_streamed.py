@@ -207,7 +207,9 @@ def test_the_memory_that_is_taken_does_not_grow_with_the_file(visits, tmp_path):
     assert n > 115_000 and on_disk > 5
     in_memory = [bytes_in_memory(path) / 1e6 for path in files.values()]
     assert in_memory[1] - in_memory[0] > 40  # MB
-    assert large - small < 20  # MB: samples are of one size; what the allocator keeps varies by 4 to 14
+    assert (
+        large - small < 20
+    )  # MB: samples are of one size; what the allocator keeps varies by 4 to 14
 
 
 def test_what_cannot_be_streamed_is_said(visits, tmp_path, monkeypatch):
