@@ -1,5 +1,6 @@
 """The documents are true: their code prints what they show, and no name is left out."""
 
+import html
 import importlib.util
 import os
 import re
@@ -35,6 +36,24 @@ def test_the_documents_run_and_say_what_is_true():
     environment = {**os.environ, "PYTHONPATH": str(Path(pellucid.__file__).parents[1])}
     done = subprocess.run(check, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}\nRun `python docs/make.py`."
+
+
+def test_the_picture_of_a_run_shows_what_it_prints_now(tmp_path):
+    texts = re.findall(
+        r"<text[^>]*>([^<]*)<", (ROOT / "docs" / "train-digits.svg").read_text("utf-8")
+    )
+    shown = "".join(html.unescape("".join(texts)).split())  # a long line goes on in the next
+    command = [sys.executable, "-m", "pellucid", "train", "digits", "--out", str(tmp_path / "run")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(pellucid.__file__).parents[1])}
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environment
+    )
+    assert done.returncode == 0, done.stdout
+    for line in done.stdout.splitlines():
+        # Two lines say what the clock does.
+        if "steps/s" not in line and " s (early stopping)" not in line:
+            told = "".join(line.split())
+            assert told in shown, f"{line!r}: take the picture again: python docs/picture.py"
 
 
 def test_every_public_name_says_what_it_is(make):
