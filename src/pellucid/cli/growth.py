@@ -18,16 +18,11 @@ def curve(
     data: str,
     repeats: int,
     out: Path | None,
-    threads: int | None,
     as_json: bool,
     quiet: bool,
     **given: Any,
 ) -> None:
     """Run the command; the table and the sentence go to standard output, the picture to a file."""
-    if threads is not None:
-        from ..runtime.team import set_threads
-
-        set_threads(threads)
     made = recipe(data, **given_settings(given))
     score = SCORES.get(made.task, SCORES["classify"])
     points = []

@@ -193,8 +193,22 @@ a_data_set = click.argument("data", type=Data("a data set", DATA_SETS), metavar=
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON document."
 )
+
+
+def use_threads(ctx: click.Context, param: click.Parameter, n_threads: int | None) -> None:
+    """Sets what --threads asks for, before the command runs."""
+    if n_threads is not None and not ctx.resilient_parsing:
+        from ..runtime.team import set_threads
+
+        set_threads(n_threads)
+
+
 threads = click.option(
-    "--threads", type=click.IntRange(1), help="Cores to use; the result is the same."
+    "--threads",
+    type=click.IntRange(1),
+    callback=use_threads,
+    expose_value=False,
+    help="Cores to use; the result is the same.",
 )
 target = click.option("--target", help="Column of your table to learn, or to forecast.")
 task = click.option(

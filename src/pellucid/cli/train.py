@@ -36,7 +36,6 @@ def train(
     data: str,
     out: Path | None,
     resume: bool,
-    threads: int | None,
     as_json: bool,
     quiet: bool,
     why: bool = False,
@@ -63,10 +62,6 @@ def train(
         if resume:
             raise OptionError("--lr find is for a new run; the one that goes on has its rate.")
         del given["lr"]
-    if threads is not None:
-        from ..runtime.team import set_threads
-
-        set_threads(threads)
     with heard(Reading(quiet)):
         made = resumed_recipe(folder, data, given) if resume else recipe(data, **given)
         if made.kind in ("pictures", "picture_table"):

@@ -16,16 +16,11 @@ def search(
     data: str,
     seconds: float | None,
     tries: int | None,
-    threads: int | None,
     as_json: bool,
     quiet: bool,
     **given,
 ) -> None:
     """Run the command; results go to standard output, each try to standard error."""
-    if threads is not None:
-        from ..runtime.team import set_threads
-
-        set_threads(threads)
     given = {k: v for k, v in given_settings(given).items() if v is not None}
     found: list[Try] = []
     try:
