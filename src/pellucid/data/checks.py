@@ -106,16 +106,15 @@ def _leaks(frame: Frame, schema: Schema, split: Split) -> list[Finding]:
     frame = frame.take(np.concatenate([learn, held]))
     column = frame[schema.target]
     learn, held = np.arange(len(learn)), np.arange(len(learn), len(frame))
-    columns = {c.name: c for c in frame.columns}
     classes = as_texts(column) if task == "classify" else []
     found = []
     for f in schema.features:
         if f.use == "text":
             continue  # words may well say everything: that is what they are for
-        key = _bins(frame, columns[f.name], f.use, learn)
+        key = _bins(frame, frame[f.name], f.use, learn)
         numbers = None
         if f.use == "number":
-            numbers, _, _ = as_numbers(frame.name, columns[f.name])
+            numbers, _, _ = as_numbers(frame.name, frame[f.name])
         if task == "classify":
             is_leak, how = _class_leak(classes, key, numbers, learn, held)
         else:
@@ -235,11 +234,10 @@ def _amount_leak(
 def _repaired(frame: Frame, schema: Schema) -> list[Finding]:
     """Cells of a number column that are no numbers, and infinite ones."""
     found = []
-    columns = {c.name: c for c in frame.columns}
     for f in schema.features:
         if f.use != "number":
             continue
-        column = columns[f.name]
+        column = frame[f.name]
         values, n_bad, first = as_numbers(frame.name, column)
         if n_bad:
             row = int(np.argmax(np.isnan(values) & ~column.missing))

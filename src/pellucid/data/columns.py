@@ -139,7 +139,7 @@ def decide(
 
 def find(frame: Frame, name: str) -> Column:
     """The column; raises DataError that suggests the nearest name."""
-    if name not in frame.names:
+    if name not in frame.by_name:
         raise DataError(f"{frame.name}: there is no column {name!r}{_advice(name, frame.names)}")
     return frame[name]
 

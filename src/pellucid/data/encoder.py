@@ -46,10 +46,9 @@ class Encoder:
             ),
             "date": 0,
         }
-        columns = {c.name: c for c in frame.columns}
         codes = []
         for f in schema.features:
-            column = columns[f.name] if f.name in columns else find(frame, f.name)
+            column = find(frame, f.name)
             codes.append(CODES[f.use].fit(frame.name, column.take(rows), most[f.use]))
         return Encoder(tuple(codes))
 
@@ -92,8 +91,7 @@ class Encoder:
         return found.notes()
 
     def _columns(self, frame: Frame) -> list[Column]:
-        columns = {c.name: c for c in frame.columns}
-        missing = [c.name for c in self.codes if c.name not in columns]
+        missing = [c.name for c in self.codes if c.name not in frame.by_name]
         if missing:
             names = ", ".join(map(repr, missing[:10]))
             more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
@@ -104,7 +102,7 @@ class Encoder:
                 f"{frame.name}: the model needs the {which}. There are: {there}{and_more}. "
                 f"Columns are found by name: rename or add them."
             )
-        return [columns[c.name] for c in self.codes]
+        return [frame[c.name] for c in self.codes]
 
     def to_json(self) -> dict:
         """Plain JSON, for from_json."""

@@ -93,12 +93,16 @@ class Frame:
         return len(self.columns[0]) if self.columns else 0
 
     def __getitem__(self, name: str) -> Column:
-        for c in self.columns:
-            if c.name == name:
-                return c
-        raise DataError(
-            f"{self.name}: there is no column {name!r}. There are: {', '.join(c.name for c in self.columns)}."
-        )
+        if name not in self.by_name:
+            raise DataError(
+                f"{self.name}: there is no column {name!r}. There are: {', '.join(self.names)}."
+            )
+        return self.by_name[name]
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """The columns by their names."""
+        return {c.name: c for c in self.columns}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -31,9 +31,8 @@ def cell_hashes(column: Column) -> np.ndarray:
 def row_hashes(frame: Frame, columns: Sequence[str]) -> np.ndarray:
     """(N,) uint64, equal where rows are equal in all of these columns."""
     code = np.zeros(len(frame), np.uint64)
-    named = {c.name: c for c in frame.columns}
     for name in columns:
-        code = mixed((code + cell_hashes(named[name])) * GOLDEN)
+        code = mixed((code + cell_hashes(frame[name])) * GOLDEN)
     return code
 
 

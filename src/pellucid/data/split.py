@@ -132,11 +132,9 @@ def same_rows(frame: Frame, columns: Sequence[str]) -> np.ndarray:
     n = len(frame)
     if not columns:
         return np.arange(n)
-    named = {c.name: c for c in frame.columns}
     code = np.zeros(n, np.uint64)
     for name in columns:
-        column = named[name] if name in named else frame[name]
-        code = mixed((code + cell_codes(column)) * np.uint64(0x9E3779B97F4A7C15))
+        code = mixed((code + cell_codes(frame[name])) * np.uint64(0x9E3779B97F4A7C15))
     return numbered(code)
 
 
