@@ -230,6 +230,17 @@ def seed(default: int | None = None) -> Callable[[Any], Any]:
     )
 
 
+def all_of(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Several options as one, in this order."""
+
+    def give(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return give
+
+
 # How a network that writes chooses; `chat` takes them at its prompt, too
 WRITING: dict[str, click.ParamType] = {
     "temperature": click.FloatRange(0),
@@ -237,7 +248,7 @@ WRITING: dict[str, click.ParamType] = {
     "top-p": click.FloatRange(0, 1, min_open=True),
     "length": click.IntRange(1),
 }
-WRITING_OPTIONS = (
+of_writing = all_of(
     click.option(
         "--temperature",
         type=WRITING["temperature"],
@@ -252,15 +263,8 @@ WRITING_OPTIONS = (
 )
 
 
-def of_writing(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command all of WRITING_OPTIONS."""
-    for option in reversed(WRITING_OPTIONS):
-        command = option(command)
-    return command
-
-
 # How a table is read
-READING_OPTIONS = (
+of_reading = all_of(
     click.option("--delimiter", help="Between the cells of a table.  [default: found in the file]"),
     click.option("--encoding", help="Of a table's text.  [default: found in the file]"),
     click.option("--header/--no-header", default=None, help="Whether the first line has names."),
@@ -275,7 +279,7 @@ READING_OPTIONS = (
     click.option("--sheet", help="Of a workbook.  [default: the first]"),
 )
 # And what its columns are, how it is divided
-TABLE_OPTIONS = (
+of_a_table = all_of(
     target,
     click.option("--time", help="Column of dates or numbers that orders a series; it is forecast."),
     click.option(
@@ -296,26 +300,12 @@ TABLE_OPTIONS = (
         type=OneOf("a kind of class weights", CLASS_WEIGHTS),
         help="Whether rows of a rare class count more.  [default: none]",
     ),
-    *READING_OPTIONS,
+    of_reading,
 )
 
 
-def of_reading(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command all of READING_OPTIONS."""
-    for option in reversed(READING_OPTIONS):
-        command = option(command)
-    return command
-
-
-def of_a_table(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command all of TABLE_OPTIONS."""
-    for option in reversed(TABLE_OPTIONS):
-        command = option(command)
-    return command
-
-
 # How pictures are read and varied
-PICTURE_OPTIONS = (
+of_pictures = all_of(
     click.option(
         "--size", type=click.IntRange(1), help="Pixels of a side that pictures are brought to."
     ),
@@ -337,10 +327,3 @@ PICTURE_OPTIONS = (
         help="What is mended in pictures: halved size, or noise.  [default: small]",
     ),
 )
-
-
-def of_pictures(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Gives a command all of PICTURE_OPTIONS."""
-    for option in reversed(PICTURE_OPTIONS):
-        command = option(command)
-    return command
