@@ -6,6 +6,7 @@ Each function takes (recipe, network, data, parts) and gives the entries of the 
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from ..data.sequence import Scales, Series, Text
 from ..models.samples import fixed_noise
 from . import baselines
 from . import metrics as m
-from .balance import alarms, decide_alarm, decided, is_rare, rows_to_learn
+from .balance import Alarm, alarms, decided, is_rare, rows_to_learn
 from .evaluation import Evaluator, evaluate, predict
 from .resampling import mean_interval
 from .samples import Sampler, nearest
@@ -31,8 +32,10 @@ N_MADE = 500  # pictures that are judged
 MOST_JUDGED = 2000  # real ones that they are compared with: the distances of all pairs are held
 
 
-def measure(made: Any, network: Any, data: Any, parts: Split) -> dict:
-    """metrics of every part that has rows, and what MEASURES says for the task. Every row counts once."""
+def measure(made: Any, network: Any, data: Any, parts: Split, alarm: Alarm | None = None) -> dict:
+    """metrics of every part that has rows, and what MEASURES says for the task. Every row counts once.
+
+    alarm  from which probability on the network answers a rare class"""
     if getattr(data, "weights", None) is not None:
         data = replace(data, weights=None)
     scores = {}
@@ -52,14 +55,23 @@ def measure(made: Any, network: Any, data: Any, parts: Split) -> dict:
         found = {}
     measured = MEASURES[made.task]
     if made.task == "classify" and isinstance(data, (Table, Pictures)):
-        measured = measure_classes_of_rows
+        measured = partial(measure_classes_of_rows, alarm=alarm)
     return {"metrics": scores, **found, **measured(made, network, data, parts, scores)}
 
 
 def measure_classes(made: Any, network: Any, data: Dataset, parts: Split, scores: dict) -> dict:
     """The confusion table, and always answering the most frequent class."""
+    return confused(data, parts, chances(network, data, parts.test).argmax(1))
+
+
+def chances(network: Any, data: Dataset, rows: np.ndarray) -> np.ndarray:
+    """(n, C) probabilities of these rows, of which there may be none."""
+    return predict(network, data.x, rows=rows) if len(rows) else np.zeros((0, len(data.classes)))
+
+
+def confused(data: Dataset, parts: Split, predicted: np.ndarray) -> dict:
+    """The confusion table of these answers to the test rows, and always answering the most frequent class."""
     truth = data.y[parts.test]
-    predicted = predict(network, data.x, rows=parts.test).argmax(1) if len(truth) else truth
     majority, baseline = m.majority_baseline(data.y[parts.train], truth)
     return {
         "baseline": {"class": data.classes[majority], "accuracy": baseline},
@@ -88,23 +100,22 @@ def measure_amounts(made: Any, network: Any, data: Any, parts: Split, scores: di
     }
 
 
-def measure_classes_of_rows(made: Any, network: Any, data: Any, parts: Split, scores: dict) -> dict:
+def measure_classes_of_rows(
+    made: Any, network: Any, data: Any, parts: Split, scores: dict, alarm: Alarm | None
+) -> dict:
     """As measure_classes; and every score of the probabilities, beside those of simple methods."""
-    found = measure_classes(made, network, data, parts, scores)
     tested = parts.test
-    p = predict(network, data.x, rows=tested) if len(tested) else np.zeros((0, len(data.classes)))
+    p, y = chances(network, data, tested), data.y[tested]
+    answers = decided(p, alarm)
+    found = confused(data, parts, answers)
     counts = rows_to_learn(data, parts)
-    alarm = decide_alarm(network, data, parts)
     if is_rare(counts) and len(tested):
-        rare, y = int(counts.argmin()), data.y[tested]
-        best = alarm.threshold if alarm else None
+        rare, best = int(counts.argmin()), alarm.threshold if alarm else None
         found["alarms"] = alarms(p[:, rare], y, data.classes, rare, best)
-        answers = decided(p, alarm)
-        found["confusion"] = m.confusion(y, answers, len(data.classes)).tolist()
         scores["test"]["accuracy"] = float(np.mean(answers == y))
     return {
         **found,
-        "scores": classification(p, data.y[tested], data.classes, made.seed, alarm),
+        "scores": classification(p, y, data.classes, made.seed, alarm),
         "baselines": simple_methods(made, data, parts, p),
     }
 

@@ -123,7 +123,7 @@ def train_run(
         # First the network: to measure it beside other methods can take longer than to train it.
         alarm = decide_alarm(kept, data, parts) if made.task == "classify" else None
         save_model(folder, kept, data, made.settings(), shape=shape, alarm=alarm)
-        measured = measure(made, network, data, parts)
+        measured = measure(made, network, data, parts, alarm)
         result = {
             "run": str(folder),
             "seconds": round(time.perf_counter() - began, 3),
