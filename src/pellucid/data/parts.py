@@ -8,10 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from .frame import Column, Frame
-from .split import cell_codes
-from .weights import mixed
-
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+from .split import cell_codes, row_codes
+from .weights import GOLDEN, mixed
 
 
 def cell_hashes(column: Column) -> np.ndarray:
@@ -29,11 +27,8 @@ def cell_hashes(column: Column) -> np.ndarray:
 
 
 def row_hashes(frame: Frame, columns: Sequence[str]) -> np.ndarray:
-    """(N,) uint64, equal where rows are equal in all of these columns."""
-    code = np.zeros(len(frame), np.uint64)
-    for name in columns:
-        code = mixed((code + cell_hashes(frame[name])) * GOLDEN)
-    return code
+    """(N,) uint64, equal where rows are equal in all of these columns, whatever other rows there are."""
+    return row_codes(frame, columns, cell_hashes)
 
 
 def parts_of(

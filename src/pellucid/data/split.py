@@ -2,7 +2,7 @@
 
 `split` for data sets, `split_table` for tables, where equal rows and groups stay together. N rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from ..base.errors import DataError
 from .dataset import Dataset, Split
 from .frame import Column, Frame
 from .shuffle import permutation
-from .weights import mixed
+from .weights import GOLDEN, mixed
 
 
 def split(data: Dataset, validation: float = 0.15, test: float = 0.15, seed: int = 0) -> Split:
@@ -129,13 +129,19 @@ def same_rows(frame: Frame, columns: Sequence[str]) -> np.ndarray:
 
     Missing equals missing. No columns: every row is its own. (Rows are compared by 64-bit hashes: two of a million
     rows are taken for equal wrongly with a chance of 1 in 30 million, and then merely lie in one part.)"""
-    n = len(frame)
-    if not columns:
-        return np.arange(n)
-    code = np.zeros(n, np.uint64)
+    return numbered(row_codes(frame, columns, cell_codes)) if columns else np.arange(len(frame))
+
+
+def row_codes(
+    frame: Frame, columns: Sequence[str], codes_of: Callable[[Column], np.ndarray]
+) -> np.ndarray:
+    """(N,) uint64, equal where rows are equal in all of these columns.
+
+    codes_of  gives such numbers of the cells of a column"""
+    code = np.zeros(len(frame), np.uint64)
     for name in columns:
-        code = mixed((code + cell_codes(frame[name])) * np.uint64(0x9E3779B97F4A7C15))
-    return numbered(code)
+        code = mixed((code + codes_of(frame[name])) * GOLDEN)
+    return code
 
 
 def numbered(values: np.ndarray) -> np.ndarray:

@@ -48,6 +48,7 @@ def merged(
 
 
 CHUNK = 1 << 16
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def hashes_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -60,7 +61,7 @@ def hashes_of(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         table = np.column_stack([x[part].reshape(len(x[part]), -1), y[part]]).astype(np.float64)
         words = (table + 0.0).view(np.uint64)
         columns = np.arange(1, words.shape[1] + 1, dtype=np.uint64)
-        found[part] = mixed(words ^ mixed(columns * np.uint64(0x9E3779B97F4A7C15))).sum(1)
+        found[part] = mixed(words ^ mixed(columns * GOLDEN)).sum(1)
     return found
 
 
