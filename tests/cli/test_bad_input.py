@@ -116,7 +116,11 @@ REFUSED = {
     ),
     "all rows too short": (
         lambda d: [write(d / "p.csv", "a,b,c", *["1,2"] * 20), "--target", "a"], 1,
-        ["p.csv, line 2", "2 cells"],
+        ["p.csv, line 2", "2 cells where the first line has 3", "column 'c' has none", "write NA"],
+    ),
+    "a file that is cut": (
+        lambda d: [(d / "p.csv").write_text("a,b,c\n" + "1,2,3\n" * 20 + "1,2") and d / "p.csv", "--target", "a"], 1,
+        ["p.csv, line 22", "cut there", "Get the whole file, or remove the line"],
     ),
     "all cells missing": (
         lambda d: [write(d / "p.csv", "a,b,c", *["NA,,-"] * 20), "--target", "a"], 1, ["p.csv", "'a'", "no value"],

@@ -391,6 +391,9 @@ def test_settings_come_from_a_file_and_the_command_line_comes_before_it(flowers,
     [
         ("target = ", "no TOML"),
         ('target = "kind"\nepoch = 3', "Did you mean 'epochs'"),
+        ('target = "kind"\nclass-weights = "root"', "Did you mean 'class_weights'"),
+        ('target = "kind"\n[train]\nepochs = 3', "outside of [train]"),
+        ('[column]\ncolour = "category"', "Did you mean 'columns'"),
         ('target = "kind"\nepochs = "3"', "epochs = '3' cannot be used"),
         ('target = "kind"\nseed = true', "seed = True cannot be used"),
         ('target = "kind"\nnet = 3', "net must be"),
@@ -401,7 +404,7 @@ def test_a_file_of_settings_with_a_slip_is_refused(content, words, flowers, tmp_
     path = tmp_path / "plan.toml"
     path.write_text(content)
     code, err = refused(capsys, "train", flowers[0], "--settings", path)
-    assert code == 2 and words in err
+    assert code == 2 and words in err and f"{path}: " in err
 
 
 def test_info_says_what_a_table_network_takes(flowers, capsys):

@@ -15,11 +15,12 @@ from ..base.errors import OptionError, RunError
 from ..data.dataset import Split
 from ..data.decoding import heard
 from ..formats.atomic import write_atomic
+from ..nn.init import nearest
 from ..train.estimate import Estimate, estimate
 from ..train.events import EpochDone, Finished, Progress, Stopped
 from ..train.folder import RUN, free_folder, resumed_recipe
 from ..train.rates import Found, find_rate, with_rate
-from ..train.recipe import Decision, Recipe, recipe
+from ..train.recipe import SETTINGS, Decision, Recipe, recipe
 from ..train.run import train_run
 from ..train.settings import check_settings
 from . import stopping
@@ -29,6 +30,7 @@ from .progress import Reading, duration, progress
 from .results import report
 
 CURVE, FORECAST, RATES = "curve.png", "forecast.png", "lr.png"
+OF_THE_COMMAND = ("data", "out", "resume", "settings", "threads", "quiet", "why", "dry_run")
 LABEL = 12  # columns of a decision's name
 
 
@@ -130,9 +132,14 @@ def read_settings(path: Path) -> dict:
         raise OptionError(f"{path}: cannot be read: {error.strerror or error}.") from error
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise OptionError(f"{path}: no TOML: {error}.") from error
-    for name in ("data", "given", "kind"):
-        if name in found:
-            raise OptionError(f"{path}: {name!r} is no setting. DATA stands on the command line.")
+    for name, value in found.items():
+        if name in OF_THE_COMMAND:
+            raise OptionError(f"{path}: {name!r} is no setting. Give it on the command line.")
+        if name != "columns" and isinstance(value, dict) and not value.keys().isdisjoint(SETTINGS):
+            raise OptionError(
+                f"{path}: [{name}] is no setting. Write what it holds outside of [{name}], at the top of the file."
+            )
+        nearest(name, (*(n for n in SETTINGS if n != "kind"), "for"), f"{path}: the setting")
     is_found = found.get("lr") == FIND
     check_settings({n: v for n, v in found.items() if n != "lr" or not is_found}, f"{path}: ")
     if isinstance(found.get("net"), list):

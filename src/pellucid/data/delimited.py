@@ -373,8 +373,12 @@ class Table:
                 not self.data.endswith((b"\n", b"\r"))
                 and line == line_of(self.data, len(self.data)) + self.start - 1
             )
-            cut = " The file seems to be cut there." if last else ""
-            raise DataError(f"{where}: {many}: {column_said(n, names)} has none.{cut}")
+            advice = (
+                "The file seems to be cut there. Get the whole file, or remove the line."
+                if last
+                else "Add it, or write NA where there is no value."
+            )
+            raise DataError(f"{where}: {many}: {column_said(n, names)} has none. {advice}")
         raise DataError(
             f"{where}: {many}: {cells[width][:40]!r} after {column_said(width - 1, names)} has no column. Cells are "
             f"set apart by {dialect}; a cell with one in it must stand in quote marks."

@@ -223,14 +223,17 @@ class Recipe:
         return decisions(self, data, parts, reasons, rate, each)
 
 
+# What a person may set
+SETTINGS = tuple(f.name for f in fields(Recipe) if f.name not in ("data", "given", "lr_why"))
+
+
 def recipe(data: str = "digits", **given) -> Recipe:
     """The recipe for a data set or a file; None stands for 'not given'. Unknown names suggest the nearest.
 
     A file is looked at where a setting follows from it: the task of a table from its target, the batch from its rows.
     Raises OptionError for settings that do not fit, DataError for a file that cannot be learned from."""
-    known = [f.name for f in fields(Recipe) if f.name not in ("data", "given", "lr_why")]
     for name in given:
-        nearest(name, known, "setting")
+        nearest(name, SETTINGS, "setting")
     values = {name: value for name, value in given.items() if value is not None}
     check_settings(values)
     if "task" in values:
