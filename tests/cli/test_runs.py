@@ -132,7 +132,7 @@ def test_a_packed_run_answers_like_its_folder(folder, capsys, tmp_path):
     assert command(["pack", str(folder / "a"), "--out", str(path)]) == 1
     assert "exists already" in capsys.readouterr().err
     assert command(["pack", str(folder / "c")]) == 1
-    assert "only a finished run" in capsys.readouterr().err
+    assert "The run is not finished" in capsys.readouterr().err
 
 
 def rewritten(path, change) -> None:
@@ -219,3 +219,37 @@ def test_what_is_wrong_inside_a_pack_names_the_pack_and_its_member(
     if name != "metrics.json":
         assert command(["sample", str(path)]) == 1
         assert capsys.readouterr().err.startswith(f"pellucid: {path}, {name}: ")
+
+
+WITH_A_RUN = {
+    "predict": ["x.png"], "evaluate": ["x.csv"], "explain": ["x.csv"], "similar": ["a word"], "sample": [], "chat": [],
+    "generate": [], "enhance": ["x.png"], "serve": [], "pack": [],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", WITH_A_RUN)
+def test_every_command_says_of_a_missing_run_that_there_is_none_and_names_the_nearest(
+    name, folder, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+
+    def told(run):
+        capsys.readouterr()
+        assert command([name, run, *WITH_A_RUN[name]]) == 1
+        return capsys.readouterr().err
+
+    none = "there is no such run folder or packed run."
+    assert f"titanic-1: {none} Make one with: pellucid train DATA" in told("titanic-1")
+    shutil.copytree(folder / "a", tmp_path / "runs" / "titanic-1")
+    assert f"titanic-1: {none} Did you mean 'runs/titanic-1'?" in told("titanic-1")
+    assert f"runs/titanc-1: {none} Did you mean 'runs/titanic-1'?" in told("runs/titanc-1")
+    assert f"elsewhere/q: {none} There are: runs/titanic-1" in told("elsewhere/q")
+    assert "runs: a folder of runs, no run. Name one of them: runs/titanic-1" in told("runs")
+    (tmp_path / "x.csv").write_text("a,b\n1,2\n")
+    assert "x.csv: a file, and no packed run. Name a run folder" in told("x.csv")
+
+
+def test_info_names_the_nearest_file(tmp_path, capsys):
+    (tmp_path / "titanic.csv").write_text("a,b\n1,2\n")
+    assert command(["info", str(tmp_path / "titanc.csv")]) == 1
+    assert f"Did you mean '{tmp_path / 'titanic.csv'}'?" in capsys.readouterr().err

@@ -86,7 +86,7 @@ def test_a_broken_run_goes_on_from_its_folder_alone(finished, tmp_path):
         if isinstance(event, EpochDone) and event.epoch == 2:
             break
     running.close()
-    with pytest.raises(FormatError, match="not finished: continue it with --resume"):
+    with pytest.raises(FormatError, match=r"not finished; to go on with it: .* --resume --out"):
         load_model(tmp_path / "c")
     resumed = list(train_run(recipe("digits"), tmp_path / "c", resume=True))
     assert resumed[0].epoch == 2

@@ -22,6 +22,7 @@ from ..train import streamed
 from ..train.sources import DATA_SETS, gaps, kind_of, names, read_text
 from ..train.tables import quoted
 from ..train.tables import read as read_frame
+from .options import near_file
 
 SHOWN = 5  # commonest values, likeliest targets
 EXAMPLE = 40  # characters of a text that is shown
@@ -35,7 +36,7 @@ def document(data: str, reading: Mapping[str, Any]) -> dict:
 
     path = Path(data)
     if data not in DATA_SETS and not path.exists():
-        raise DataError(f"{data}: there is no such run folder, file or data set.")
+        raise DataError(f"{data}: there is no such run folder, file or data set.{near_file(data)}")
     if path.is_dir() and any(path.glob("*/run.json")):
         raise DataError(
             f"{data}: a folder of runs. List them with: pellucid runs --in {shlex.quote(data)}"

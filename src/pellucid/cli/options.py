@@ -54,6 +54,14 @@ class OneOf(click.ParamType):
         self.fail(f"{value!r} is not {self.what} that pellucid knows. {hint}", param, ctx)
 
 
+def near_file(path: str) -> str:
+    """' Did you mean ...?' of a file that does not exist: what is nearest beside it, or nothing."""
+    folder, name = os.path.split(path)
+    there = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
+    near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
+    return f" Did you mean {os.path.join(folder, near[0])!r}?" if near else ""
+
+
 class Data(OneOf):
     """The name of a data set, or a file of one's own; for neither, the error names the nearest of both."""
 
@@ -68,10 +76,7 @@ class Data(OneOf):
             return value
         folder, name = os.path.split(value)
         if folder or os.path.splitext(name)[1]:
-            there = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
-            near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
-            hint = f" Did you mean {os.path.join(folder, near[0])!r}?" if near else ""
-            self.fail(f"{value!r}: there is no such file.{hint}", param, ctx)
+            self.fail(f"{value!r}: there is no such file.{near_file(value)}", param, ctx)
         return super().convert(value, param, ctx)
 
 
@@ -190,6 +195,11 @@ class Layers(click.ParamType):
 
 a_run = click.argument("run", type=EXISTING, metavar="RUN")
 a_data_set = click.argument("data", type=Data("a data set", DATA_SETS), metavar="DATA")
+in_memory = click.option(
+    "--memory",
+    type=Size(),
+    help="What a table may take; a larger one is read piece by piece.  [default: half of what is free]",
+)
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print the result as one JSON document."
 )

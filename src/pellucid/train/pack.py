@@ -5,12 +5,14 @@ of a run folder (folder.py): the network, its weights, how raw values become its
 
 Only a member that pellucid.json names is read; names are from a closed list, so nothing becomes a path."""
 
+import difflib
 import hashlib
 import json
 import os
+import shlex
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,17 +24,21 @@ FORMAT, VERSION, SUFFIX = "pellucid-pack", 1, ".pellucid"
 LIST = "pellucid.json"
 NEEDED = ("model.json", "model.safetensors")
 OTHERS = ("run.json", "metrics.json")
+SHOWN = 5  # runs that are named where one does not exist
 DAY = (1980, 1, 1, 0, 0, 0)  # the same run gives the same bytes
 
 
 def pack(run: str | Path, out: str | Path | None = None) -> Path:
     """Writes the run folder as one file, RUN.pellucid beside it when `out` is left out; gives its path.
 
-    Raises RunError for a folder without a finished network or an `out` that exists."""
+    Raises RunError where there is no such folder or no finished network in it, and for an `out` that exists."""
     run = Path(run)
-    missing = [name for name in NEEDED if not (run / name).is_file()]
-    if missing:
-        raise RunError(f"{run}: holds no {missing[0]}; only a finished run can be packed.")
+    if run.suffix == SUFFIX and run.is_file():
+        raise RunError(f"{run}: is packed already; copy it.")
+    if not (run / NEEDED[0]).is_file():
+        raise RunError(no_run(run))
+    if not (run / NEEDED[1]).is_file():
+        raise RunError(f"{run}: holds no {NEEDED[1]}; only a finished run can be packed.")
     path = Path(out) if out is not None else run.resolve().with_name(run.resolve().name + SUFFIX)
     if path.exists():
         raise RunError(f"{path}: exists already. Choose another name or remove it.")
@@ -52,19 +58,64 @@ def pack(run: str | Path, out: str | Path | None = None) -> Path:
     return path
 
 
+def no_run(path: str | Path) -> str:
+    """Why there is no network at a path, and what to do: of one that does not exist the nearest run that does."""
+    path = Path(path)
+    if path.is_file():
+        return f"{path}: a file, and no packed run. Name a run folder, or what pellucid pack has made of one."
+    if path.is_dir() and (path / OTHERS[0]).exists():
+        return (
+            f"{path}: holds no {NEEDED[0]}. The run is not finished; to go on with it: "
+            f"pellucid train DATA --resume --out {shlex.quote(str(path))}"
+        )
+    if path.is_dir():
+        runs = runs_in(path)
+        is_one = f"a folder of runs, no run. Name one of them: {some(runs)}"
+        return f"{path}: {is_one if runs else f'holds no {NEEDED[0]}. It is no run folder.'}"
+    runs = list(dict.fromkeys((*runs_in(path.parent), *runs_in(Path("runs")))))
+    by_name = {run.name: str(run) for run in reversed(runs)}
+    close = difflib.get_close_matches(path.name, by_name, 1, cutoff=0.5)
+    advice = (
+        f"Did you mean {by_name[close[0]]!r}?"
+        if close
+        else f"There are: {some(runs)}"
+        if runs
+        else "Make one with: pellucid train DATA"
+    )
+    return f"{path}: there is no such run folder or packed run. {advice}"
+
+
+def some(runs: Sequence[Path]) -> str:
+    """The first of them."""
+    more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
+    return ", ".join(map(str, runs[:SHOWN])) + more
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The run folders and packed runs right below a folder, by name; none where it cannot be read."""
+    try:
+        return [
+            p
+            for p in sorted(folder.iterdir())
+            if p.suffix == SUFFIX or any((p / name).is_file() for name in (OTHERS[0], NEEDED[0]))
+        ]
+    except OSError:
+        return []
+
+
 @contextmanager
 def unpacked(path: str | Path) -> Iterator[Path]:
     """The packed run as a folder, which is gone afterwards. Raises FormatError for a file that is not whole.
 
     Errors that name a file of that folder name the pack and its member instead."""
     path = Path(path)
+    if not path.is_file() or not (path.suffix == SUFFIX or zipfile.is_zipfile(path)):
+        raise FormatError(no_run(path))
     with tempfile.TemporaryDirectory() as folder:
         try:
             with zipfile.ZipFile(path) as archive:
                 for name, data in _members(path, archive):
                     (Path(folder) / name).write_bytes(data)
-        except FileNotFoundError:
-            raise FormatError(f"{path}: there is no such file.") from None
         except (zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
             raise FormatError(
                 f"{path}: no whole {SUFFIX} file: {error}. Use another copy, or pack the run again."

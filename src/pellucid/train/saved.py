@@ -23,9 +23,9 @@ from ..nn.init import blank
 from ..tensor.tensor import Tensor
 from .balance import Alarm, decided
 from .evaluation import predict
-from .folder import MODEL, RUN, WEIGHTS
+from .folder import MODEL, WEIGHTS
 from .networks import OBJECTIVE_OF
-from .pack import unpacked
+from .pack import no_run, unpacked
 from .tables import Table, preprocessing
 
 MAX_INPUT = 2**24  # numbers of one row: a damaged description must not take the machine's memory
@@ -147,16 +147,8 @@ def load_model(folder: str | Path) -> SavedModel:
     if folder.is_file():
         with unpacked(folder) as inside:
             return load_model(inside)
-    if not folder.is_dir():
-        raise FormatError(f"{folder}: there is no such run folder or packed run.")
     if not (folder / MODEL).exists():
-        unfinished = (folder / RUN).exists()
-        advice = (
-            "The run is not finished: continue it with --resume."
-            if unfinished
-            else "It is no run folder."
-        )
-        raise FormatError(f"{folder}: holds no model.json. {advice}")
+        raise FormatError(no_run(folder))
     model = model_json.load(folder / MODEL)
     found = Fields(folder / MODEL, model)
     shape, classes = found.sizes("input", "shape"), found.names("output", "classes")
