@@ -21,18 +21,22 @@ from ..train.measure import roll
 from ..train.resampling import mean_interval
 from ..train.saved import SavedModel, load_model
 from ..train.scores import classification, regression
-from .predict import after, predict_text
+from .predict import after, check_memory, predict_text
 from .results import per_class, screened
 
 
-def evaluate(run: Path, file: Path, as_json: bool) -> None:
+def evaluate(run: Path, file: Path, as_json: bool, memory: int | None = None) -> None:
     """Run the command; results go to standard output."""
     model = load_model(run)
+    check_memory(model, run, memory)
     if model.task not in EVALUATIONS:
         raise OptionError(
             f"{run}: this network makes pictures; there is no right answer to compare."
         )
-    found = EVALUATIONS[model.task](model, run, file)
+    if model.encoder is not None:
+        found = of_table(model, run, file, memory)
+    else:
+        found = EVALUATIONS[model.task](model, run, file)
     learned = found.pop("learned_from", False) or has_learned_from(model, file)
     told = {"run": str(run), "file": str(file), "learned_from": learned, **found}
     click.echo(json.dumps(told, indent=2) if as_json else "\n".join(words(told, model)))
@@ -40,8 +44,6 @@ def evaluate(run: Path, file: Path, as_json: bool) -> None:
 
 def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     """Scores of class probabilities, over the rows whose class is known to the network."""
-    if model.encoder is not None:
-        return of_table(model, run, file)
     found = read_pictures(model, file)
     for note in found.notes:
         click.echo(f"{file}: {note}", err=True)
@@ -59,9 +61,9 @@ def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     return {"left_out": len(found.x) - len(known), "scores": scores}
 
 
-def of_table(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
-    """Scores over the rows of a table that have the target."""
-    name, rows, n, x = model.target.name, Rows(model, file), 0, np.zeros(0)
+def of_table(model: SavedModel, run: Path, file: Path, memory: int | None = None) -> dict[str, Any]:
+    """Scores over the rows of a table that have the target; of a large one the answers alone are kept."""
+    name, rows, n, x = model.target.name, Rows(model, file, memory), 0, np.zeros(0)
     answered: list[np.ndarray] = []
     truth: list[np.ndarray] = []
     for part in rows:

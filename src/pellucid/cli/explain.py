@@ -11,10 +11,11 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError
 from ..formats.atomic import write_atomic
-from ..train.answer import asked_of, read_frame, read_pictures
+from ..train.answer import Rows, read_pictures
 from ..train.explain import Words, amount_of, chance_of, integrated_gradients, words_of
 from ..train.saved import SavedModel, load_model
 from .explain_sequence import of_series, of_text
+from .predict import check_memory
 
 FEW = 20  # rows: with fewer the file has no average row worth comparing with
 MOST_ROWS = 5000  # whose mean is told: a second or two, and one part in fifty from that of all
@@ -33,9 +34,11 @@ def explain(
     out: Path | None,
     as_json: bool,
     attention: bool = False,
+    memory: int | None = None,
 ) -> None:
     """Run the command; results go to standard output."""
     model = load_model(run)
+    check_memory(model, run, memory)
     if model.task not in ("classify", "regress", "continue", "forecast"):
         raise OptionError(f"{run}: this network makes pictures; it gives no answer to explain.")
     if of is not None and of not in model.classes:
@@ -50,8 +53,14 @@ def explain(
             )
         is_text = model.task == "continue"
         told = of_text(model, file, of, out, attention) if is_text else of_series(model, file, out)
+    elif model.encoder is not None:
+        if out is not None:
+            raise OptionError(
+                "--out is for the picture of a picture; a table is explained in words."
+            )
+        told = of_table(model, file, row, of, memory)
     else:
-        told = (of_table if model.encoder is not None else of_pictures)(model, file, row, of, out)
+        told = of_pictures(model, file, row, of, out)
     click.echo(
         json.dumps({"run": str(run), **told}, indent=2) if as_json else "\n".join(words(told, top))
     )
@@ -72,27 +81,30 @@ def parts_of(
 
 
 def of_table(
-    model: SavedModel, file: Path, row: int | None, of: str | None, out: Path | None
+    model: SavedModel, file: Path, row: int | None, of: str | None, memory: int | None
 ) -> dict:
     """The part of each column: of one row with its sign, or the mean size over the rows."""
-    if out is not None:
-        raise OptionError("--out is for the picture of a picture; a table is explained in words.")
-    frame = read_frame(model, file)
-    n, asked = len(frame), asked_of(model, frame)
-    if row is not None and row > n:
-        raise DataError(f"{file}: there is no row {row}; it has {n:,}.")
-    some = evenly(n)
-    # With others: a row alone whose number is a word would look like a column without numbers.
-    at = some if row is None else np.array([*some, row - 1])
-    x = model.encoder.transform(asked.take(at))
-    for note in (*frame.notes, *model.encoder.report(asked)):
+    rows, before = Rows(model, file, memory), 0
+    some, found, asked = np.zeros(0, int), [], np.zeros(0)
+    for part in rows:
+        if not before and row is not None and row > rows.n:
+            raise DataError(f"{file}: there is no row {row}; it has {rows.n:,}.")
+        some = evenly(rows.n)
+        at = -1 if row is None else row - 1 - before
+        here = some[(some >= before) & (some < before + len(part))] - before
+        x = rows.some(part, np.append(here, at) if 0 <= at < len(part) else here)
+        found.append(x[: len(here)])
+        asked = x[-1:] if len(x) > len(here) else asked
+        before += len(part)
+    for note in rows.notes:
         click.echo(f"{file}: {note}", err=True)
-    baseline, compared = x[: len(some)].mean(0), "the average row of the file"
+    x, n = np.concatenate(found), rows.n
+    baseline, compared = x.mean(0), "the average row of the file"
     if len(some) < n:
         compared = f"the average of {len(some):,} rows of the file"
     if len(some) < FEW:
         baseline, compared = 0 * baseline, "the average of what was learned from"
-    x = x if row is None else x[-1:]
+    x = x if row is None else asked
     parts, gaps, answers, values = parts_of(model, x, baseline, of)
     columns = {name: parts[:, s].sum(1) for name, s in model.encoder.groups.items()}
     texts = words_of(model.encoder, x, parts)

@@ -59,10 +59,11 @@ def predict(
     """Run the command; results go to standard output, those for a table to `out` where it is given."""
     model = load_model(run)
     is_csv = model.encoder is not None or asks_for_rows(model, files)
-    if not is_csv and (out is not None or keep or memory):
+    if not is_csv and (out is not None or keep):
         raise OptionError(
-            f"{run}: --out, --keep and --memory belong to tables; this network learned from none."
+            f"{run}: --out and --keep belong to tables; this network learned from none."
         )
+    check_memory(model, run, memory)
     if model.task == "enhance":
         raise OptionError(f"{run}: this network mends pictures. Use: pellucid enhance {run} FILE")
     if model.task == "generate":
@@ -89,6 +90,14 @@ def predict(
         click.echo(json.dumps(document, indent=2))
     else:
         click.echo("\n".join(lines))
+
+
+def check_memory(model: SavedModel, run: Path, memory: int | None) -> None:
+    """Raises OptionError where --memory is given for a network that takes no tables."""
+    if memory is not None and model.encoder is None:
+        raise OptionError(
+            f"{run}: --memory is for a network that learned from the columns of a table."
+        )
 
 
 def predict_classes(

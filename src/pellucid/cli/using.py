@@ -4,7 +4,7 @@ What a command does is in the file of its name, imported when it runs."""
 
 import click
 
-from .options import EXISTING, EXIT_CODES, Size, a_run, as_json, of_writing, seed
+from .options import EXISTING, EXIT_CODES, a_run, as_json, in_memory, of_writing, seed
 
 
 @click.command(epilog=EXIT_CODES)
@@ -18,11 +18,7 @@ from .options import EXISTING, EXIT_CODES, Size, a_run, as_json, of_writing, see
 )
 @click.option("--out", type=EXISTING, help="CSV to write the answers for a table to.")
 @click.option("--keep", multiple=True, help="Column to copy to the answers. May be repeated.")
-@click.option(
-    "--memory",
-    type=Size(),
-    help="What a table may take; a larger one is answered piece by piece.  [default: half of what is free]",
-)
+@in_memory
 @as_json
 def predict(**options) -> None:
     """Print what the network in RUN sees in image.png, in each row of data.csv, or after the
@@ -44,6 +40,7 @@ def predict(**options) -> None:
 @click.command(epilog=EXIT_CODES)
 @a_run
 @click.argument("file", type=EXISTING, metavar="FILE")
+@in_memory
 @as_json
 def evaluate(**options) -> None:
     """Measure the network in RUN on FILE, whose answers are known.
@@ -69,6 +66,7 @@ def evaluate(**options) -> None:
 @click.option(
     "--out", type=EXISTING, help="PNG to write.  [default: FILE-explained.png, FILE-attention.png]"
 )
+@in_memory
 @as_json
 def explain(**options) -> None:
     """Print which columns of FILE, words of its texts, or pixels of a picture the network's answers

@@ -53,10 +53,12 @@ class Rows:
     more than the memory holds.
 
     memory  bytes; None: half of what is free
+    n       rows of the whole table: known as soon as the first frame is
     notes   what was decided, repaired, ignored or never seen, a sentence each: complete once all frames are encoded"""
 
     def __init__(self, model: SavedModel, file: Path, memory: int | None = None):
         self.model, self.file, self.memory = model, file, memory
+        self.n = 0
         self.read: tuple[str, ...] = ()
         self.odd = None if model.encoder is None else Oddities(model.encoder)
 
@@ -70,10 +72,11 @@ class Rows:
         memory = memory_for(str(self.file), {"memory": self.memory}, said)
         if memory is None:
             frame = read_frame(model, self.file)
-            self.read = frame.notes
+            self.read, self.n = frame.notes, len(frame)
             yield from parts_of(frame, MOST_NUMBERS // len(model.encoder.names))
             return
         survey, repairs = surveyed(str(self.file), memory, said), dict[str, Any]()
+        self.n = survey.n
         most = int(memory * WRITTEN) // (32 * len(model.encoder.names))
         for frame in survey.frames(repairs):
             yield from parts_of(frame, most)
@@ -86,10 +89,15 @@ class Rows:
             self.read = found.notes
             assert found.frame is not None
             return found.frame, found.x
+        return frame, self.some(frame, None)
+
+    def some(self, frame: Frame, rows: np.ndarray | None) -> np.ndarray:
+        """Some rows of a part of a table, or all, as the network takes them; what is odd is counted over all."""
+        assert self.odd is not None
         asked = asked_of(self.model, frame)
-        x = self.model.encoder.transform(asked, is_part=True)
+        x = self.model.encoder.transform(asked if rows is None else asked.take(rows), is_part=True)
         self.odd.add(asked)
-        return frame, x
+        return x
 
     @property
     def notes(self) -> tuple[str, ...]:
