@@ -28,9 +28,11 @@ from sklearn.datasets import (  # noqa: E402
 )
 from sklearn.exceptions import NotFittedError  # noqa: E402
 from sklearn.linear_model import LinearRegression, LogisticRegression  # noqa: E402
+from sklearn.metrics import f1_score, make_scorer  # noqa: E402
 from sklearn.model_selection import (  # noqa: E402
     GridSearchCV,
     StratifiedKFold,
+    TunedThresholdClassifierCV,
     cross_val_score,
     train_test_split,
 )
@@ -185,6 +187,24 @@ def test_grid_search_over_a_pipeline():
     found = GridSearchCV(pipeline, grid, cv=3, error_score="raise").fit(x, y)
     assert found.best_params_["pellucidclassifier__lr"] == 1e-2 and found.best_score_ > 0.9
     assert found.predict(x).shape == (150,)
+
+
+def test_a_threshold_is_tuned_for_a_rare_class():
+    x, number = make_classification(
+        3000, 4, n_informative=4, n_redundant=0, weights=[0.95], random_state=0
+    )
+    y = np.array(["usual", "rare"])[number]
+    train, test = np.arange(2000), np.arange(2000, 3000)
+    score = make_scorer(f1_score, pos_label="rare")
+    model = PellucidClassifier(net=16, epochs=20, random_state=0)
+    tuned = TunedThresholdClassifierCV(model, scoring=score, cv=3).fit(x[train], y[train])
+    rare = model.fit(x[train], y[train]).predict_proba(x[test])[:, 0]
+    # refitted on all rows with the same seed: the same probabilities, to the bit
+    assert (tuned.predict_proba(x[test])[:, 0] == rare).all()
+    answers = np.where(rare >= tuned.best_threshold_, "rare", "usual")
+    assert (tuned.predict(x[test]) == answers).all()
+    assert 0 < tuned.best_threshold_ < 0.5
+    assert score(tuned, x[test], y[test]) > score(model, x[test], y[test]) + 0.1
 
 
 def test_threads_of_joblib_train_side_by_side_to_the_same_bits():
