@@ -120,3 +120,30 @@ def test_our_own_series_has_a_horizon(tmp_path, capsys):
     words = ["train", "series", "--horizon", "2", "--width", "4", "--epochs", "1", "--quiet"]
     assert command([*words, "--out", str(tmp_path / "r"), "--json"]) == 0
     assert [r["steps"] for r in json.loads(capsys.readouterr().out)["mae_ahead"]] == [1, 2]
+
+
+def test_what_made_a_series_of_the_table_is_told(weather, tmp_path, capsys):
+    path, *_ = weather
+    dry = ["--dry-run", "--target", "temp"]
+    assert command(["train", path, "--horizon", "5", *dry]) == 0
+    told = capsys.readouterr().err
+    assert "task        forecast: --horizon is for a series" in told and "(--task)" in told
+    assert command(["train", path, "--task", "forecast", *dry]) == 0
+    assert "task        forecast: as you said" in capsys.readouterr().err
+    plain = written(tmp_path / "p.csv", "size,temp", RNG.permutation(120), VALUES)
+    assert command(["train", plain, "--horizon", "5", *dry]) == 0
+    assert "time        the order of the rows: no column holds dates" in capsys.readouterr().err
+
+
+def test_a_horizon_for_a_table_that_is_no_series_is_refused_with_its_reason(tmp_path, capsys):
+    path = written(tmp_path / "p.csv", "size,kind", range(120), ["a", "b"] * 60)
+    assert command(["train", path, "--target", "kind", "--horizon", "3"]) == 1
+    told = capsys.readouterr().err
+    assert "a forecast needs numbers" in told and "because of --horizon" in told
+    assert "--time" not in told
+
+
+def test_a_number_that_comes_twice_is_called_a_number(tmp_path, capsys):
+    path = written(tmp_path / "p.csv", "age,temp", [i % 50 for i in range(120)], VALUES)
+    assert command(["train", path, "--time", "age", "--target", "temp"]) == 1
+    assert "column 'age': 0 comes twice. Keep one row for each" in capsys.readouterr().err

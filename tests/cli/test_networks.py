@@ -200,6 +200,21 @@ def test_reports_for_people_name_their_baselines(tmp_path):
             assert word in done.stdout, word
 
 
+def test_the_warning_stands_apart_and_has_the_words_of_the_lines_above_it():
+    from pellucid.cli.results import report
+    from pellucid.train.events import Finished
+
+    counted = {
+        "unigram": {"loss": 3.0, "perplexity": 20.1},
+        "bigram": {"loss": 2.0, "perplexity": 7.4},
+    }
+    test = {"loss": 2.5, "perplexity": 12.2, "accuracy": 0.3, "n": 100}
+    result = {"metrics": {"test": test}, "baseline": counted, "settings": {"task": "continue"}, "best_epoch": 1,
+              "epochs": 1, "seconds": 1.0}  # fmt: skip
+    lines = report(Finished("runs/t-1", result)).splitlines()
+    assert lines[-3:-1] == ["", "Warning: not better than counting pairs of characters."]
+
+
 def test_a_network_that_does_not_beat_its_baselines_says_so():
     from pellucid.cli.results import warning
 

@@ -195,6 +195,22 @@ def test_every_decision_has_a_value_a_reason_and_shows_what_was_given():
     assert decisions["net"].value == "64-32-10" and decisions["lr"].option == "--lr"
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"data": "digits", "net": "cnn"}, {"width": "filters of the first layer"}),
+        ({"data": "digits", "net": "cnn", "task": "classify"}, {"dropout": "so many values"}),
+        ({"data": "animals", "net": "committee"}, {"width": "neurons of the first layer of each"}),
+        ({"data": "series"}, {"width": "from place to place", "dropout": "nothing is dropped"}),
+    ],
+)
+def test_a_setting_is_explained_as_this_network_uses_it(given, words):
+    made = recipe(**given)
+    data = made.dataset()
+    reasons = {d.name: d.reason for d in made.decisions(data, made.split(data))}
+    assert all(word in reasons[name] for name, word in words.items()), reasons
+
+
 @pytest.mark.parametrize("activation", HIDDEN_ACTIVATIONS)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_every_activation_and_optimizer_of_the_recipe_makes_a_network(activation, optimizer):

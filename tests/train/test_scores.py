@@ -345,7 +345,9 @@ def test_of_two_classes_one_is_the_finding():
 @pytest.mark.parametrize(
     ("classes", "positive"),
     [(("cat", "not cat"), "cat"), (("No", "Yes"), "Yes"), (("0", "1"), "1"), (("a", "b"), "b"),
-     (("malignant", "normal"), "malignant"), (("benign", "malignant"), "malignant")],
+     (("malignant", "normal"), "malignant"), (("benign", "malignant"), "malignant"),
+     (("ja", "nein"), "ja"), (("oui", "Non"), "oui"), (("nej", "ja"), "ja"), (("sim", "não"), "sim"),
+     (("krank", "gesund"), "krank"), (("да", "нет"), "да"), (("True", "false"), "True")],
 )  # fmt: skip
 def test_a_name_that_says_none_is_not_the_finding(classes, positive):
     assert classes[scores.positive(classes)] == positive

@@ -8,6 +8,9 @@ import numpy as np
 from ..train.diagnose import overfitting
 from ..train.events import Finished
 from ..train.metrics import confusion_text
+from ..train.report_parts import NAMES
+
+WARNING = "Warning: "
 
 
 def report(finished: Finished) -> str:
@@ -24,14 +27,18 @@ def report(finished: Finished) -> str:
     shown = report_rows if task == "classify" and "scores" in result else REPORTS[task]
     if "scores" in result and not result["scores"]["n"]:
         shown = report_untested
+    told = shown(result, finished.run)
     lines = [
-        *shown(result, finished.run),
+        *(line for line in told if not line.startswith(WARNING)),
         "",
+        *(line for line in told if line.startswith(WARNING)),
         *([overfitting(since)] if (since := result.get("overfitting_since")) else []),
         f"{result['epochs']} epoch{'' if result['epochs'] == 1 else 's'} in {result['seconds']:.1f} s{early}; {kept}",
     ]
     if sys.stdout.isatty():
-        lines.append(f"Next: {NEXT['regress' if is_table else task].format(finished.run)}")
+        is_own_text = result["settings"].get("kind") == "text"
+        row = "regress" if is_table else "own text" if is_own_text else task
+        lines.append(f"Next: {NEXT[row].format(finished.run)}")
     return "\n".join(lines)
 
 
@@ -58,7 +65,7 @@ def report_text(result: dict, run: str) -> list[str]:
         f"perplexity {baseline['bigram']['perplexity']:.2f}.",
     ]
     lines += sure("perplexity", test.get("perplexity_interval"), "text")
-    return lines + warning(test["loss"], {k: v["loss"] for k, v in baseline.items()})
+    return lines + warning(test["loss"], {NAMES[k]: v["loss"] for k, v in baseline.items()})
 
 
 def report_series(result: dict, run: str) -> list[str]:
@@ -94,7 +101,7 @@ def report_series(result: dict, run: str) -> list[str]:
     if worse:
         at = f"{worse[0]} to {worse[-1]}" if len(worse) > 3 else ", ".join(worse)
         lines.append(
-            f"Warning: {len(worse)} of {len(ahead)} times further ahead (steps {at}) not better than the last value."
+            f"{WARNING}{len(worse)} of {len(ahead)} times further ahead (steps {at}) not better than the last value."
         )
     return lines
 
@@ -269,7 +276,7 @@ def sure(what: str, interval: Sequence[float] | None, of: str) -> list[str]:
 def warning(ours: float, others: dict[str, float]) -> list[str]:
     """A line that names what the network does not beat; nothing when it beats all."""
     better = [name for name, value in others.items() if ours >= value]
-    return [f"Warning: not better than {' and '.join(better)}."] if better else []
+    return [f"{WARNING}not better than {' and '.join(better)}."] if better else []
 
 
 REPORTS = {
@@ -281,6 +288,7 @@ REPORTS = {
     "enhance": report_enhanced,
 }
 NEXT = {
+    "own text": "pellucid chat {}",
     "classify": "pellucid predict {} image.png",
     "continue": 'pellucid sample {} --prompt "Alice "',
     "forecast": "pellucid predict {} --steps 12",

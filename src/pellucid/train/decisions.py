@@ -49,11 +49,30 @@ FIELDS = {"class_weights": "balance"}  # settings whose line has another name
 WHY_SETTING = {
     "members": "how many networks learn beside each other",
     "activation": "fast, and its gradient does not vanish",
-    "width": "numbers that carry a thought from place to place; more learn more and take longer",
     "layers": "each one sees what the one before made of it",
     "window": "how far back the network looks at once",
     "dropout": "so many values are dropped in training, that none is relied on alone",
 }
+
+# network -> what its width counts
+WIDTH = {
+    "committee": "neurons of the first layer of each, the next has half of them",
+    "cnn": "filters of the first layer",
+    "dcgan": "filters of the finest layer",
+}
+
+
+def _setting(made: Any, name: str) -> Line:
+    """A setting of this network, with what it means there."""
+    value = getattr(made, name)
+    if name == "width":
+        what = WIDTH.get(made.network_name, "numbers that carry a thought from place to place")
+        why = f"{what}; more learn more and take longer"
+    elif name == "dropout" and not value:
+        why = "nothing is dropped in training"
+    else:
+        why = WHY_SETTING[name]
+    return name, str(value), why, name
 
 
 def decisions(
@@ -76,7 +95,7 @@ def decisions(
         ),
         *_order_lines(made),
         ("net", made.row.shape(made, data), made.row.why, "net"),
-        *((name, str(getattr(made, name)), WHY_SETTING[name], name) for name in made.row.uses),
+        *(_setting(made, name) for name in made.row.uses),
     ]
     if made.activation is not None:
         equal = "keeps signals about equal through the layers"
@@ -109,8 +128,15 @@ def curve(rate: float | Schedule, n_steps: int) -> str:
 
 
 def _order_lines(made: Any) -> list[Line]:
-    """Of a series: what tells its order, and how far ahead it is measured."""
+    """Of a series: why it is one, what tells its order, and how far ahead it is measured."""
     lines = []
+    if made.kind == "series":
+        option = "time" if "time" in made.given else "horizon"
+        why = f"--{option} is for a series; without it a column of the table is learned"
+        lines.append(("task", made.task, why, "task"))
+        if made.time is None:
+            why = "no column holds dates; the steps between them are taken as equal"
+            lines.append(("time", "the order of the rows", why, "time"))
     if made.time is not None:
         why = "tells the order of the values; the parts follow each other in time, nothing is mixed"
         lines.append(("time", made.time, why, "time"))

@@ -31,6 +31,9 @@ QUANTILES = (0, 5, 25, 50, 75, 95, 100)  # percent, of the residuals
 NONE = {  # names of a class that say: nothing was found
     "0", "-1", "no", "not", "none", "false", "negative", "neg", "normal", "healthy", "benign", "absent", "control",
     "without", "other", "others", "rest", "background", "ok", "good", "clean",
+    # German, French, Spanish, Portuguese, Italian, Dutch, Scandinavian and Slavic languages
+    "nein", "kein", "keine", "falsch", "negativ", "gesund", "non", "aucun", "faux", "négatif", "sain", "ninguno",
+    "falso", "negativo", "sano", "não", "nao", "nenhum", "nessuno", "nee", "geen", "nei", "nej", "nie", "ne", "нет",
 }  # fmt: skip
 
 Curve = tuple[np.ndarray, np.ndarray]

@@ -234,8 +234,8 @@ def read_dated(
     if len(steps) and steps.min() == 0:
         twice = 1 + int(np.argmin(steps))
         raise DataError(
-            f"{frame.place(twice)}, column {dated.name!r}: the date {names(dated)[twice]} comes twice. "
-            f"Keep one row for each date."
+            f"{frame.place(twice)}, column {dated.name!r}: {names(dated)[twice]} comes twice. "
+            f"Keep one row for each {dated.kind}."
         )
     notes += gaps(dated, steps)
     return Dated(names(dated), values.values, target, dated.name, tuple(notes))
@@ -296,7 +296,13 @@ def series_defaults(data: str, values: Mapping[str, Any]) -> dict:
 
     Measured on three public series of 144 to 3,650 values: a small network and a rate that falls forecast better than
     what suits our own."""
-    found = read_dated(data, values.get("target"), reading(values), values.get("time"))
+    try:
+        found = read_dated(data, values.get("target"), reading(values), values.get("time"))
+    except (DataError, OptionError) as error:
+        if values.get("task") is not None or values.get("time") is not None:
+            raise
+        why = "it is taken for a series because of --horizon, without which a column is learned"
+        raise type(error)(f"{error} ({why})") from error
     window = max(1, min(24, len(found.values) // 6))
     suited = {"target": found.target, "window": window, "width": 16, "epochs": 60}
     return {**suited, "schedule": "cosine", **({"time": found.time} if found.time else {})}
