@@ -160,6 +160,38 @@ def test_chances_of_a_weighed_class_are_those_of_the_true_shares(fraud, finished
     assert result["metrics"]["test"]["loss"] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["root", "balanced"])
+def test_weights_of_three_classes_are_those_of_scikit_learn(kind, tmp_path, capsys):
+    linear = pytest.importorskip("sklearn.linear_model")
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=(2000, 3)).round(4)
+    scores = np.stack([1.5 * x[:, 1] - 3.5, np.zeros(2000), x[:, 0] - 2.5], 1)
+    y = (scores + rng.gumbel(size=(2000, 3))).argmax(1)  # 6 %, 83 %, 10 %
+    names = ("fraud", "good", "late")
+    lines = [f"{a},{b},{c},{names[k]}" for (a, b, c), k in zip(x, y, strict=True)]
+    path = tmp_path / "cards.csv"
+    path.write_text("\n".join(["a,b,c,kind", *lines]) + "\n")
+    words = ["train", str(path), "--target", "kind", "--class-weights", kind, "--dry-run"]
+    assert command(words) == 0
+    assert f"balance     {kind} ('fraud' " in capsys.readouterr().err
+    # No hidden layer and no L2: logistic regression, which has one solution.
+    plain: Any = {"net": (), "l2": 0.0, "validation": 0.0, "patience": 0, "batch": 2000, "lr": 0.05}
+    made = recipe(str(path), target="kind", class_weights=kind, epochs=300, **plain)
+    trained(made, tmp_path / "run")
+    data = made.dataset()
+    train, test = data.parts.train, data.parts.test
+    weights = len(train) / (3 * np.bincount(y[train]))  # "balanced"
+    weights = weights if kind == "balanced" else np.sqrt(weights)
+    peer = linear.LogisticRegression(C=1e9, class_weight=dict(enumerate(weights)), max_iter=1000)
+    weighed = peer.fit(x[train], y[train]).predict_proba(x[test])
+    expected = weighed / weights
+    expected /= expected.sum(1, keepdims=True)
+    found = load_model(tmp_path / "run").predict(data.x[test])
+    # 300 steps come within 2e-4 of the solution; with the weights left in chances are up to 0.4 off.
+    np.testing.assert_allclose(found, expected, atol=2e-3)
+    assert np.abs(weighed - expected).max() > 0.2
+
+
 def test_the_person_may_decide(fraud):
     for given in ({}, {"class_weights": "none"}):
         plain = recipe(fraud, target="kind", **given)
