@@ -94,7 +94,9 @@ def amount_losses(network: Module, x: Tensor, y: Tensor) -> tuple[Tensor, None]:
 
 
 def is_committee(out: Tensor, y: Tensor) -> bool:
-    """Whether this is (K, B, C) for labels or amounts (B,): every member learns by a loss of its own."""
+    """Whether this is (K, B, C) for labels or amounts (B,): every member learns by a loss of its own.
+
+    Nothing else is of this form: `check` has seen that in prediction the network gives (B, C)."""
     return out.ndim == y.ndim + 2 and out.shape[1] == y.shape[0]
 
 
