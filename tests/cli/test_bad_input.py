@@ -147,6 +147,10 @@ REFUSED = {
     "a folder of other files": (
         lambda d: [write(at(d / "shapes") / "a.txt", "x").parent], 1, ["shapes", "no picture", "1 .txt"],
     ),
+    "a folder of tables": (
+        lambda d: [people(at(d / "tables") / "a.csv").parent, *BOUGHT], 1,
+        ["tables: there is no picture in this folder but a table", "name it, as ", "a.csv"],
+    ),
     "a folder with one class": (
         lambda d: [pictures(d / "shapes", classes=("bar",))], 1, ["shapes", "one class"],
     ),
@@ -170,6 +174,22 @@ REFUSED = {
     "bytes that are no text": (
         lambda d: [(d / "p.csv").write_bytes(bytes(range(256)) * 20) and d / "p.csv", "--target", "a"], 1,
         ["p.csv", "--encoding"],
+    ),
+    "an archive": (
+        lambda d: [(d / "p.csv").write_bytes(b"PK\x03\x04\xa6\x00" * 50) and d / "p.csv", "--target", "a"], 1,
+        ["p.csv: a zip archive", "Unpack it", ".xlsx"],
+    ),
+    "a picture for a table": (
+        lambda d: [next(pictures(d / "s").glob("*/*")).rename(d / "p.csv"), "--target", "a"], 1,
+        ["p.csv: a picture", "not a table"],
+    ),
+    "a PDF": (
+        lambda d: [(d / "p.csv").write_bytes(b"%PDF-1.7\n" * 50) and d / "p.csv", "--target", "a"], 1,
+        ["p.csv: a PDF", "as CSV"],
+    ),
+    "no data at all": (lambda d: [], 2, ["Missing argument 'DATA'", "digits", "train titanic.csv --target"]),
+    "an address": (
+        lambda d: ["https://example.com/people.csv", *BOUGHT], 2, ["is an address", "curl -LO https://example.com"],
     ),
     "a workbook that is none": (
         lambda d: [write(d / "p.xlsx", "nonsense"), "--target", "a"], 1, ["p.xlsx", "Save it again"],
@@ -448,3 +468,15 @@ def test_ctrl_c_in_a_callback_is_remembered_and_prints_nothing():
         text=True,
     )
     assert (done.stdout, done.stderr) == ("130\n", "")
+
+
+def test_a_run_is_called_after_the_folder_that_a_dot_stands_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(pictures(tmp_path / "shapes"))
+    fast = ["--net", "4", "--epochs", "1", "--no-baselines", "--quiet"]
+    for number in (1, 2):
+        # The pictures of the first run, its curve, are no class of the second.
+        assert command.run(["train", ".", *fast]) == 0
+        told = json.loads(
+            (tmp_path / "shapes/runs" / f"shapes-{number}" / "metrics.json").read_text()
+        )
+        assert told["classes"] == ["bar", "beam"]

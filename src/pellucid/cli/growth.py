@@ -11,7 +11,7 @@ from ..formats.atomic import write_atomic
 from ..train.growth import LARGEST, SCORES, Outlook, Point, Score, grow, outlook
 from ..train.recipe import recipe
 from .curve import Panel, draw
-from .train import given_settings
+from .train import given_settings, name_of
 
 
 def curve(
@@ -31,7 +31,7 @@ def curve(
         if not quiet:
             click.echo(f"{point.rows:,} rows: {score.name} {shown(score, point.mean)}", err=True)
     ahead = outlook(points, score)
-    path = out or Path(f"{Path(data).stem}-curve.png")
+    path = out or Path(f"{name_of(data)}-curve.png")
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, [picture(points, score)])
     sentence = words(points, ahead, score)

@@ -55,7 +55,10 @@ class OneOf(click.ParamType):
 
 
 def near_file(path: str) -> str:
-    """' Did you mean ...?' of a file that does not exist: what is nearest beside it, or nothing."""
+    """' Did you mean ...?' of a file that does not exist: what is nearest beside it, or nothing; of an address how to
+    get what is there."""
+    if re.match(r"[a-z]+:/+\w", path):
+        return f" This is an address; get what is there first, as with: curl -LO {path}"
     folder, name = os.path.split(path)
     there = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
     near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
@@ -69,6 +72,13 @@ class Data(OneOf):
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return "|".join((*self.names, "FILE"))
+
+    def get_missing_message(self, param: click.Parameter, ctx: click.Context | None) -> str:
+        command = ctx.command_path if ctx else "pellucid train"
+        return (
+            f"Name a file or a folder of your own, as in {command} titanic.csv --target Survived, or one that comes "
+            f"with pellucid: {', '.join(self.names)}."
+        )
 
     def convert(self, value, param, ctx):
         value = os.fspath(value)

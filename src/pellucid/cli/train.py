@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import shlex
 import shutil
 import textwrap
@@ -47,7 +48,7 @@ def train(
     **given,
 ) -> None:
     """Run the command; results go to standard output."""
-    name = Path(data).stem
+    name = name_of(data)
     if resume and out is None:
         raise OptionError(
             f"--resume needs the run to go on with, as in --resume --out runs/{name}-1."
@@ -108,6 +109,11 @@ def train(
         more = f" To go on: {again}" if stopped.may_go_on else ""
         click.echo(f"Done: {stopped.reason}.{more}", err=True)
     click.echo(json.dumps(finished.result, indent=2) if as_json else report(finished))
+
+
+def name_of(data: str) -> str:
+    """What a run of these data is called: the file or folder, also where it is given as a dot."""
+    return Path(os.path.abspath(data)).stem
 
 
 def given_settings(options: dict) -> dict:

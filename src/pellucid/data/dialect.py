@@ -39,12 +39,31 @@ class QuoteError(DataError):
 
 # ---- Encoding ----
 
+PACKED = "a packed file. Unpack it and name what is in it"
+PICTURE = "a picture, not a table"
+# First bytes -> what such a file is, and what to do
+NO_TEXT = {
+    b"PK\x03\x04": "a zip archive. Unpack it and name what is in it; a workbook's name ends with .xlsx",
+    **dict.fromkeys((b"BZh", b"7z\xbc\xaf", b"\xfd7zXZ", b"Rar!", b"(\xb5/\xfd"), PACKED),
+    **dict.fromkeys((b"\x89PNG", b"\xff\xd8\xff", b"GIF8"), PICTURE),
+    b"%PDF": "a PDF. Save its table as CSV",
+    b"PAR1": "a Parquet file. Give it a name that ends with .parquet",
+    b"\x93NUMPY": "an array of NumPy's. Give it a name that ends with .npy",
+    b"\xd0\xcf\x11\xe0": "a file of Microsoft Office. Save its table as .xlsx or CSV",
+    b"SQLite format 3": "a database. Save a table of it as CSV",
+}
+
 
 def to_utf8(data: bytes, encoding: str | None, name: str) -> tuple[bytes, list[str]]:
     """The text as UTF-8 without a byte order mark, and notes.
 
     The mark decides, then valid UTF-8, then NUL bytes at every second place (UTF-16); what is left is taken as
     Windows-1252, unless parts of it are UTF-8."""
+    for start, what in NO_TEXT.items():
+        if data.startswith(start):
+            raise DataError(f"{name}: {what}.")
+    if data[257:262] == b"ustar":
+        raise DataError(f"{name}: {PACKED}.")
     if encoding is not None:
         try:
             known = codecs.lookup(encoding).name

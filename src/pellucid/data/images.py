@@ -31,6 +31,7 @@ from .image_table import picture_column, picture_files, read_image_table
 from .picture_file import SUFFIXES, Preparation
 from .picture_form import decide_preparation
 from .pictures import Pictures, split_pictures
+from .reading import is_table
 
 __all__ = [
     "Pictures",
@@ -54,6 +55,7 @@ PART_NAMES = {
 OTHER_FORMATS = {
     ".tif", ".tiff", ".heic", ".heif", ".avif", ".svg", ".raw", ".cr2", ".nef", ".dng", ".psd",
 }  # fmt: skip
+RUN = "run.json"  # that a run folder has
 HOW_CLASSES = "Make a folder for each class in it, with that class's pictures"
 
 
@@ -72,8 +74,18 @@ def picture_paths(root: Path) -> tuple[list[str], list[str]]:
         raise DataError(f"{root}: there is no such folder.")
     found, _, notes = _list(root)
     if not found:
-        raise DataError(f"{root}: there is no picture in this folder{also(notes)}.")
+        raise no_picture(root, also(notes))
     return found, notes
+
+
+def no_picture(root: Path, advice: str) -> DataError:
+    """What is said of a folder without a picture; where it holds tables, that they can be named."""
+    none = f"{root}: there is no picture in this folder"
+    tables = [p for p in sorted(root.iterdir()) if is_table(p)]
+    if not tables:
+        return DataError(f"{none}{advice}.")
+    many = f"but {len(tables):,} tables: name one" if len(tables) > 1 else "but a table: name it"
+    return DataError(f"{none} {many}, as {tables[0]}.")
 
 
 def read_image_folder(
@@ -113,10 +125,9 @@ def read_image_folder(
         )
     found, folders, notes = _list(root)
     if not found:
-        raise DataError(
-            f"{path}: there is no picture in this folder ({', '.join(s[1:] for s in SUFFIXES)}). "
-            f"{HOW_CLASSES if labelled else 'Put pictures there'}{also(notes)}."
-        )
+        how = HOW_CLASSES if labelled else "Put pictures there"
+        known = ", ".join(s[1:] for s in SUFFIXES)
+        raise no_picture(root, f" ({known}). {how}{also(notes)}")
     try:
         files, labels, classes, parts, more = _by_class(str(path), found, folders)
     except DataError:
@@ -138,7 +149,8 @@ def read_image_folder(
 def _entries(root: Path) -> Iterator[tuple[str, str, str]]:
     """(kind, path below root with /, what more is to say) of all that the folder holds, in the order of names.
 
-    kind   picture, folder, hidden, other, link (to a folder within), outside (a link that leads out), special"""
+    kind   picture, folder, hidden, other, link (to a folder within), outside (a link that leads out), special,
+           run (a run folder: what it draws is nothing to learn from)"""
     inside = os.path.realpath(root)
     waiting = [""]
     while waiting:
@@ -164,6 +176,8 @@ def _entries(root: Path) -> Iterator[tuple[str, str, str]]:
                 else:
                     is_one = picture_file.is_picture(entry.path)
                     yield "picture" if is_one else "other", here, ""
+            elif entry.is_dir() and os.path.isfile(os.path.join(entry.path, RUN)):
+                yield "run", here, ""
             elif entry.is_dir():
                 folders.append(here)
                 yield "folder", here, ""
@@ -192,6 +206,8 @@ def _list(root: Path) -> tuple[list[str], list[str], list[str]]:
         )
     if links := found.get("link"):
         notes.append(f"{count(links, 'link to a folder', 'links to folders')} not followed.")
+    if runs := found.get("run"):
+        notes.append(f"{count(runs, 'run folder', 'run folders')} left out.")
     if special := found.get("special"):
         notes.append(f"{count(special, 'pipe or device', 'pipes or devices')} left out.")
     if other := found.get("other"):

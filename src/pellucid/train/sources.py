@@ -396,6 +396,10 @@ def kind_of(data: str, values: Mapping[str, Any]) -> str:
     """table, text, series, pictures or picture_table: a folder has pictures; else by the task that is asked for, else
     by the target, else by the file's name; a table of paths of pictures by its columns."""
     path, task = Path(data), values.get("task")
+    if path.is_dir() and values.get("target") is not None:
+        from ..data.images import picture_paths
+
+        picture_paths(path)  # refuses a folder of tables
     if path.is_dir() or own_pictures.is_pictures(path):
         return "pictures"
     is_series = any(values.get(name) is not None for name in SERIES_SETTINGS)
