@@ -2,7 +2,7 @@
 column, never a silently dropped row.
 
 Each file is written out here with the cells that a person sees in it. Both ways of cutting are held to it: our own,
-and DuckDB's for large files (large=0 makes every file large)."""
+and machine code's for large files (large=0 makes every file large)."""
 
 import csv
 import io
@@ -23,7 +23,7 @@ def values(column):
     return [None if m else v for v, m in zip(column.values.tolist(), column.missing, strict=True)]
 
 
-@pytest.mark.parametrize("large", [LARGE, 0], ids=["ours", "duckdb"])
+@pytest.mark.parametrize("large", [LARGE, 0], ids=["python", "machine code"])
 @pytest.mark.parametrize("name", GOOD)
 def test_cells_that_can_be_read_rightly_are(name, large):
     data, wanted, note = GOOD[name]
@@ -36,7 +36,7 @@ def test_cells_that_can_be_read_rightly_are(name, large):
     assert len(frame.lines) == len(frame)
 
 
-@pytest.mark.parametrize("large", [LARGE, 0], ids=["ours", "duckdb"])
+@pytest.mark.parametrize("large", [LARGE, 0], ids=["python", "machine code"])
 @pytest.mark.parametrize("name", BAD)
 def test_cells_that_cannot_are_named_with_their_place(name, large):
     data, words = BAD[name]
@@ -229,14 +229,14 @@ def test_few_different_cells_are_the_same_whoever_cuts_them():
     rng = random.Random(4)
     rows = [f"{rng.choice(cells)},{rng.choice(cells[3:8])},{i}" for i in range(400)]
     data = ("a,b,n\n" + "\n".join(rows) + "\n").encode()
-    ours, by_duckdb = (read_delimited(data, "t.csv", large=large) for large in (LARGE, 0))
+    ours, by_code = (read_delimited(data, "t.csv", large=large) for large in (LARGE, 0))
     for column in ours.columns:
-        other = by_duckdb[column.name]
+        other = by_code[column.name]
         assert values(column) == values(other), column.name
         # The words that come first stand first, as by Python's own dictionary.
         if column.kind == "text":
             codes, texts = other.coded
             assert codes[0] == 0 and (np.diff(np.unique(codes, return_index=True)[1]) > 0).all()
             assert [texts[c] for c in codes] == other.values.tolist()
-    assert set(by_duckdb["a"].values) >= {"it's", "a ''b''", "é", "x", 'q "r"', "two\nlines", "😀"}
-    assert ours.notes == by_duckdb.notes
+    assert set(by_code["a"].values) >= {"it's", "a ''b''", "é", "x", 'q "r"', "two\nlines", "😀"}
+    assert ours.notes == by_code.notes

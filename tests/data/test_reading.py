@@ -17,7 +17,7 @@ import pytest
 
 from pellucid.base.errors import DataError, OptionError, RunError
 from pellucid.data.reading import frame_of, is_table, read_table, write_csv
-from pellucid.data.regular import connect
+from pellucid.data.duck import connect
 
 DATA = Path(os.environ.get("PELLUCID_DATA", "."))
 
@@ -468,7 +468,7 @@ def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
         write_csv(path, ["a", "b"], [[1], [1, 2]])
 
 
-def test_large_regular_files_are_cut_by_duckdb(tmp_path, monkeypatch):
+def test_large_regular_files_are_cut_by_machine_code(tmp_path, monkeypatch):
     def refuse(*_):
         raise AssertionError("cut in Python")
 

@@ -129,7 +129,7 @@ def test_kinds_are_decided_over_all_pieces_as_over_the_whole(tmp_path_factory, r
     assert_same(survey(path, size, 10, header=True, delimiter=mark), frame)
 
 
-def test_numbers_that_duckdb_cuts_are_joined_with_those_that_it_does_not(tmp_path, monkeypatch):
+def test_numbers_that_machine_code_cuts_are_joined_with_those_that_it_does_not(tmp_path, monkeypatch):
     monkeypatch.setattr(pieces, "ENOUGH", 0)
     path = tmp_path / "t.csv"
     rng = np.random.default_rng(1)

@@ -2,13 +2,12 @@
 
 How the file is written is found out (dialect.py), then the whole file is held to it: every record has the same number
 of cells. Nothing is padded, shifted or skipped; blank lines and comments are counted in the notes. Large regular
-files are cut by DuckDB (regular.py), all others here; what the cells are is decided in cells.py."""
+files are cut by machine code (regular.py), all others here; what the cells are is decided in cells.py."""
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
@@ -32,7 +31,7 @@ from .written import looks_like_a_value
 
 SAMPLE = 1 << 17  # bytes by which the delimiter and the header are judged
 SAMPLE_LINES = 1000
-LARGE = 1 << 21  # bytes from which DuckDB is the faster reader, its import included
+LARGE = 1 << 18  # bytes from which machine code is the faster reader, its linking included
 PLAIN_QUOTES = "quote marks are read as plain characters: they do not enclose cells."
 
 
@@ -47,15 +46,12 @@ def read_delimited(
     decimal: str | None = None,
     kinds: Mapping[str, str] | None = None,
     large: int = LARGE,
-    path: Path | None = None,
 ) -> Frame:
     """The table in the bytes of a file; the parameters are those of reading.read_table.
 
     name    for messages
     suffix  of the file: .tsv and .tab are cut at tabs
-    large   bytes from which DuckDB is asked
-    path    of the file, where the bytes are all that it holds"""
-    original = data
+    large   bytes from which machine code cuts regular ones"""
     data, notes = to_utf8(data, encoding, name)
     refuse_nul(data, name)
     if b"\r" in data and b'"' not in data:
@@ -65,7 +61,6 @@ def read_delimited(
     data, start, comment, delimiter = begin(data, name, suffix, delimiter, notes)
     options = {"missing": missing, "decimal": decimal, "kinds": kinds}
     table = Table(data, name, start, comment, header, options, large)
-    table.path = path if data is original else None
     try:
         frame = table.read(Dialect(delimiter, delimiter != " "), notes)
         if delimiter != "\t" or not _swallows_lines(frame):
@@ -221,7 +216,6 @@ class Table:
     def __init__(self, data, name, start, comment, header, options, large):
         self.data, self.name, self.start, self.comment = data, name, start, comment
         self.header, self.options, self.large = header, options, large
-        self.path: Path | None = None  # of a file with just these bytes
 
     def opened(self, dialect: Dialect, notes: list[str]) -> "Opened":
         """What the first lines say under this dialect; adds to the notes."""
@@ -246,8 +240,8 @@ class Table:
         options = {**self.options, "comma_separated": dialect.delimiter == ","}
         if len(self.data) >= self.large and len(names) > 1:
             frame = read_regular(
-                self.data, names, found.head, dialect, found.header, self.start, self.name, options, self.path
-            )  # fmt: skip
+                self.data, names, found.head, dialect, found.header, self.start, self.name, options
+            )
             if frame is not None:
                 return self.finished(frame, found.named, notes)
         rows = self.rows(dialect, names, None if found.header is None else found.header[1])
@@ -299,7 +293,7 @@ class Table:
             ends = (found.end() for found in re.finditer(rb"\r\n|\n|\r", self.data))
             first = head[n][0]
             at = next(islice(ends, first - self.start - 1, None))
-            self.data, self.start, self.path = self.data[at:], first, None
+            self.data, self.start = self.data[at:], first
         return head[n:]
 
     def named(self, head, dialect: Dialect, notes: list[str]) -> tuple[list[str], bool]:

@@ -30,14 +30,14 @@ from .delimited import (
 )
 from .dialect import Dialect, QuoteError, line_of, record_end
 from .frame import Column, Frame
-from .regular import Cut, cut_regular, is_header_again, number_like
+from .regular import Cut, cut_regular, number_like
 from .weights import mixed
 from .written import Cells, Reading, Unsure, Written, decide, written
 
 HEAD = (
     1 << 20
 )  # bytes by which the delimiter, the header and the columns that hold numbers are found
-ENOUGH = 1 << 18  # bytes of a piece from which DuckDB is the faster reader
+ENOUGH = 1 << 14  # bytes of a piece from which machine code is the faster reader
 LONGEST = 1 << 26  # bytes of a row: more is an open quote mark
 SHOWN = 5  # lines in a note
 
@@ -250,7 +250,6 @@ def cuts(layout: Layout, size: int, numbers: Sequence[int], tally: Tally) -> Ite
     numbers  columns that are read as numbers where a piece holds nothing else there
     Raises DataError, with the line, for what delimited.py refuses and for bytes that are not UTF-8."""
     line, wanted, buffer = layout.start, size, b""
-    marked: set[int] = set()
     with Source(layout) as source:
         buffer, source.ahead = source.ahead, b""
         while True:
@@ -264,7 +263,7 @@ def cuts(layout: Layout, size: int, numbers: Sequence[int], tally: Tally) -> Ite
             if not piece:
                 return
             try:
-                cut = cut_piece(layout, piece, line, numbers, marked, tally)
+                cut = cut_piece(layout, piece, line, numbers, tally)
             except QuoteError as error:
                 # The piece may end inside a cell: marks that are plain characters mislead the count.
                 if not more or len(buffer) >= LONGEST or not error.may_go_on:
@@ -278,10 +277,8 @@ def cuts(layout: Layout, size: int, numbers: Sequence[int], tally: Tally) -> Ite
             del piece, cut
 
 
-def cut_piece(
-    layout: Layout, data: bytes, line: int, numbers: Sequence[int], marked: set[int], tally: Tally
-) -> Cut:
-    """The rows of a piece that begins on `line`; marked  of the numbers those with marks of missing values."""
+def cut_piece(layout: Layout, data: bytes, line: int, numbers: Sequence[int], tally: Tally) -> Cut:
+    """The rows of a piece that begins on `line`."""
     check_text(data, layout.name, line)
     if b"\r" in data and b'"' not in data and "mixed" not in tally.n:
         n_crlf, n_cr, n_lf = (data.count(end) for end in (b"\r\n", b"\r", b"\n"))
@@ -290,13 +287,9 @@ def cut_piece(
     names, marks = layout.names, marks_of(layout.options.get("missing"))[1]
     if len(data) >= ENOUGH:
         cut = cut_regular(
-            data, names, numbers, layout.dialect, None, line, layout.name, marks, None, marked
+            data, names, numbers, layout.dialect, layout.header, line, layout.name, marks
         )
-        if cut is not None and not (
-            layout.header
-            and len(cut.texts) == len(names)
-            and is_header_again(layout.header, cut.texts)
-        ):
+        if cut is not None:
             return cut
     table = Table(data, layout.name, line, "", None, layout.options, LARGE)
     rows = table.rows(layout.dialect, names, layout.header, is_below=True)
@@ -352,7 +345,7 @@ def _sizes(path: Path, options: Mapping[str, Any]) -> tuple[float, float]:
     with Source(layout) as source:
         data = source.ahead + source.read(HEAD)
     data = data[: end_of_rows(data, layout.dialect.quotes)] or data
-    texts = cut_piece(layout, data, layout.start, (), set(), Tally()).texts
+    texts = cut_piece(layout, data, layout.start, (), Tally()).texts
     n = max(1, len(texts[0]))
     total = 8.0 * n  # of the lines
     for i, cells in texts.items():

@@ -16,9 +16,9 @@ from .animals import table_file
 from .cells import columns_of
 from .delimited import read_delimited
 from .dialect import column_names, has_header, to_utf8
+from .duck import connect
 from .frame import Frame
 from .frames import frame_of, frame_of_arrays
-from .regular import connect
 from .writing import write_csv
 
 __all__ = ["frame_of", "is_table", "read_table", "write_csv"]
@@ -85,9 +85,7 @@ def read_table(
         return _read_numpy(path, data)
     if suffix in JSON:
         return _read_json(path.name, data, encoding, options)
-    return read_delimited(
-        data, path.name, suffix, delimiter, encoding, header, path=path, **options
-    )
+    return read_delimited(data, path.name, suffix, delimiter, encoding, header, **options)
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -559,6 +559,8 @@ def looks_like_a_value(text: str) -> bool:
     text = text.strip()
     if not text:
         return False
+    if NUMBER.fullmatch(text):
+        return True
     bare = bare_of([text])[0][0]
     return bool(
         NUMBER.fullmatch(bare)
