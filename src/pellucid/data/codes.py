@@ -412,8 +412,14 @@ class DateCode:
         return [f"{self.name!r}: {gone:,} missing, taken as the mean date"] if gone else []
 
 
+def _seconds(dates: np.ndarray) -> np.ndarray:
+    return (
+        dates.astype("M8[us]").view(np.int64) // 1_000_000
+    )  # in no time, as astype("M8[s]") is not
+
+
 def _years(dates: np.ndarray) -> np.ndarray:
-    return 1970 + dates.astype("M8[s]").astype(np.int64) / (86400 * DAYS_A_YEAR)
+    return 1970 + _seconds(dates) / (86400 * DAYS_A_YEAR)
 
 
 def _turns(dates: np.ndarray, circle: str) -> np.ndarray:
@@ -421,8 +427,8 @@ def _turns(dates: np.ndarray, circle: str) -> np.ndarray:
     if circle == "month":
         return dates.astype("M8[M]").astype(np.int64) % 12 / 12
     if circle == "weekday":
-        return (dates.astype("M8[D]").astype(np.int64) + 3) % 7 / 7  # 1970-01-01 was a Thursday
-    return dates.astype("M8[s]").astype(np.int64) % 86400 / 86400
+        return (_seconds(dates) // 86400 + 3) % 7 / 7  # 1970-01-01 was a Thursday
+    return _seconds(dates) % 86400 / 86400
 
 
 def _cells(n: int) -> str:

@@ -152,11 +152,11 @@ def _advice(name: str, known: tuple[str, ...]) -> str:
 
 def use_of(column: Column) -> tuple[str, str]:
     """(use, reason) of one column, by its values and its name."""
-    present = column.values[~column.missing]
-    n, n_missing = len(present), int(column.missing.sum())
+    gone = column.missing
     if column.kind == "number":
-        present = present[~np.isnan(present)]
-        n, n_missing = len(present), len(column) - len(present)
+        gone = gone | np.isnan(column.values)
+    present = column.values[~gone] if gone.any() else column.values
+    n, n_missing = len(present), len(column) - len(present)
     if n == 0:
         return "constant", "every value is missing" if len(column) else "there are no rows"
     if column.kind == "number":
@@ -192,8 +192,8 @@ def _use_of_number(name: str, present: np.ndarray, n_missing: int) -> tuple[str,
 
 def _use_of_text(column: Column, present: np.ndarray, n_missing: int) -> tuple[str, str]:
     n = len(present)
-    seen = present[:: -(-n // SEEN)]
-    if np.mean([bool(NUMBER.fullmatch(v)) for v in seen]) >= NUMERIC:
+    seen = Counter(present[:: -(-n // SEEN)].tolist())
+    if sum(c for v, c in seen.items() if NUMBER.fullmatch(v)) >= NUMERIC * seen.total():
         bad = [i for i, v in enumerate(present) if not NUMBER.fullmatch(v)]
         if len(bad) <= (1 - NUMERIC) * n and n - len(bad) >= 2:
             if not bad:
@@ -210,7 +210,7 @@ def _use_of_text(column: Column, present: np.ndarray, n_missing: int) -> tuple[s
             return "category", f"{value!r} or missing"
         return "constant", f"every value is {value!r}"
     if different > max(20, 0.2 * n) or (different == n and n >= 5):
-        words = float(np.mean([len(v.split()) for v in seen]))
+        words = sum(c * len(v.split()) for v, c in seen.items()) / seen.total()
         if words >= WORDS:
             return "text", f"{words:.1f} words a cell, {different:,} different texts in {n:,} rows"
     missing = f", {n_missing:,} missing" if n_missing else ""

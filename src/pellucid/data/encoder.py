@@ -17,6 +17,7 @@ from .frame import Column, Frame
 from .records import made, outline, plain
 
 FORMAT, VERSION = "pellucid-encoder", 1
+BLOCK = 1 << 14  # rows that are encoded together
 CELLS = 2**26  # of an encoded table that optional features may fill: 256 MiB
 
 
@@ -79,9 +80,10 @@ class Encoder:
                 code.refuse(frame.name, code.odd(frame.name, column), len(column))
         groups = self.groups
         out = np.empty((len(frame), sum(len(c.names()) for c in self.codes)), np.float32)
-        for code, column in zip(self.codes, columns, strict=True):
-            if len(frame):
-                code.write(frame.name, column, out[:, groups[code.name]])
+        for start in range(0, len(frame), BLOCK):  # of which all features fit into the cache
+            rows = slice(start, start + BLOCK)
+            for code, column in zip(self.codes, columns, strict=True):
+                code.write(frame.name, column.take(rows), out[rows, groups[code.name]])
         return out
 
     def report(self, frame: Frame) -> tuple[str, ...]:

@@ -58,10 +58,10 @@ class Column:
         place = {t: i for i, t in enumerate(dict.fromkeys(texts))}
         return np.fromiter(map(place.__getitem__, texts), np.int32, len(texts)), tuple(place)
 
-    def take(self, rows: np.ndarray) -> "Column":
+    def take(self, rows: np.ndarray | slice) -> "Column":
         """The same column of these rows."""
         made = Column(self.name, self.kind, self.values[rows], self.missing[rows])
-        if "coded" in self.__dict__:
+        if "coded" in self.__dict__ and len(self.coded[1]) <= len(made):
             made.__dict__["coded"] = self.coded[0][rows], self.coded[1]
         return made
 

@@ -18,4 +18,9 @@ def permutation(n: int, seed: int, purpose: str, counter: int = 0) -> np.ndarray
     less likely than n^2 / 2^49, and a stable sort keeps even that case deterministic."""
     key = np.array([(seed & 0xFFFFFFFF) | PURPOSES[purpose] << 32, counter], np.int64)
     high, low = np.asarray(REFERENCE["random"](key, (2, n)), np.float64)
-    return np.argsort(high * 2**24 + low, kind="stable").astype(np.int32)
+    keys = high * 2**24 + low
+    order = np.argsort(keys)  # several times as fast as a stable sort, which only ties need
+    ordered = keys[order]
+    if (ordered[1:] == ordered[:-1]).any():
+        order = np.argsort(keys, kind="stable")
+    return order.astype(np.int32)

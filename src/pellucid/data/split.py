@@ -2,6 +2,7 @@
 
 `split` for data sets, `split_table` for tables, where equal rows and groups stay together. N rows."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -44,6 +45,7 @@ def check_shares(validation: float, test: float) -> None:
         )
 
 
+BLOCK = 1 << 14  # rows whose numbers stay in the cache
 FEWEST = 5  # rows: to learn, to validate and to test
 REPEATED = 30  # fewer different rows than this, ten times each, are repeats rather than copies
 
@@ -82,27 +84,20 @@ def split_table(
         unit = joined(unit, groups_of(frame, group))
     order = permutation(n, seed, "split")
     n_units = int(unit.max()) + 1
-    first = np.full(n_units, n)  # where a unit comes first in the shuffled order
-    np.minimum.at(first, unit[order], np.arange(n))
+    drawn, numbers = unit[order], np.arange(n, dtype=np.int32)
+    first = np.empty(n_units, np.int32)  # where a unit is drawn first: that is written last
+    first[drawn[::-1]] = numbers[::-1]
+    shuffled = drawn[first[drawn] == numbers]  # the units
     sizes = np.bincount(unit, minlength=n_units)
     strata = np.zeros(n_units, np.int64) if labels is None else np.asarray(labels)[order[first]]
     part = np.zeros(n_units, np.int8)  # 0 training, 1 validation, 2 test
     owed = [0.0, 0.0, 0.0]  # rows that a part has not got from the strata before
     for stratum in np.unique(strata):
-        own = np.flatnonzero(strata == stratum)
-        own = own[np.argsort(first[own])]
+        own = shuffled[strata[shuffled] == stratum]
         rows = float(sizes[own].sum())
         wanted = [0.0, owed[1] + rows * validation, owed[2] + rows * test]
-        got = [0.0, 0.0, 0.0]
-        # The first unit is learned from, whatever happens.
-        for u, size in zip(own[1:].tolist(), sizes[own[1:]].tolist(), strict=True):
-            for p in (2, 1):
-                if got[p] + size / 2 <= wanted[p]:
-                    part[u], got[p] = p, got[p] + size
-                    break
-            else:
-                if max(wanted[p] - got[p] for p in (1, 2)) < 0.5:
-                    break  # no unit is smaller than one row
+        part[own[1:]] = dealt(sizes[own[1:]], wanted)  # the first is learned from, whatever happens
+        got = np.bincount(part[own], sizes[own], minlength=3).tolist()
         # One row at most: a hundred classes of one row must not empty the class that comes next.
         owed = [min(max(w - g, -1.0), 1.0) for w, g in zip(wanted, got, strict=True)]
     for p, share, name in ((2, test, "test"), (1, validation, "validate")):
@@ -119,9 +114,29 @@ def split_table(
                 )
             own = spare[strata[spare] == most]
             part[own[np.argmin(sizes[own])]] = p
-    numbers = np.arange(n, dtype=np.int32)
     train_rows, validation_rows, test_rows = (numbers[part[unit] == p] for p in range(3))
     return Split(train_rows, validation_rows, test_rows)
+
+
+def dealt(sizes: np.ndarray, wanted: Sequence[float]) -> np.ndarray:
+    """(U,) part of each unit: test (2), then validation (1), as long as at least half of it is wanted there.
+
+    sizes  (U,) rows of the units      wanted  rows of each part"""
+    part = np.zeros(len(sizes), np.int8)
+    if (sizes == 1).all():
+        n_test, n_validation = (max(0, math.floor(wanted[p] - 0.5) + 1) for p in (2, 1))
+        part[: n_test + n_validation], part[:n_test] = 1, 2
+        return part
+    got = [0.0, 0.0, 0.0]
+    for u, size in enumerate(sizes.tolist()):
+        for p in (2, 1):
+            if got[p] + size / 2 <= wanted[p]:
+                part[u], got[p] = p, got[p] + size
+                break
+        else:
+            if max(wanted[p] - got[p] for p in (1, 2)) < 0.5:
+                break  # no unit is smaller than one row
+    return part
 
 
 def same_rows(frame: Frame, columns: Sequence[str]) -> np.ndarray:
@@ -138,10 +153,13 @@ def row_codes(
     """(N,) uint64, equal where rows are equal in all of these columns.
 
     codes_of  gives such numbers of the cells of a column"""
-    code = np.zeros(len(frame), np.uint64)
+    found = np.zeros(len(frame), np.uint64)
     for name in columns:
-        code = mixed((code + codes_of(frame[name])) * GOLDEN)
-    return code
+        codes = codes_of(frame[name])
+        for start in range(0, len(frame), BLOCK):
+            rows = slice(start, start + BLOCK)
+            found[rows] = mixed((found[rows] + codes[rows]) * GOLDEN)
+    return found
 
 
 def numbered(values: np.ndarray) -> np.ndarray:

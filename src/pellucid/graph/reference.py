@@ -119,11 +119,13 @@ def threefry2x32(key: tuple, counter: tuple, n_rounds: int = 20) -> tuple[Array,
 def _random(key: Array, shape) -> Array:
     seed, counter = key.astype(np.uint64)
     low = np.uint64(0xFFFFFFFF)
-    index = np.arange(math.prod(shape), dtype=np.uint64) & low
-    word, _ = threefry2x32(
-        (seed & low, seed >> np.uint64(32)), (index, np.full_like(index, counter & low))
-    )
-    return ((word >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)).reshape(shape)
+    drawn = np.empty(math.prod(shape), np.float32)
+    for start in range(0, len(drawn), 1 << 14):  # which stay in the cache
+        part = drawn[start : start + (1 << 14)]
+        index = (np.uint64(start) + np.arange(len(part), dtype=np.uint64)) & low
+        word, _ = threefry2x32((seed & low, seed >> np.uint64(32)), (index, counter & low))
+        part[:] = (word >> np.uint32(8)).astype(np.float32) * np.float32(2**-24)
+    return drawn.reshape(shape)
 
 
 def _cast(x: Array, dtype) -> Array:
