@@ -147,3 +147,11 @@ def test_a_number_that_comes_twice_is_called_a_number(tmp_path, capsys):
     path = written(tmp_path / "p.csv", "age,temp", [i % 50 for i in range(120)], VALUES)
     assert command(["train", path, "--time", "age", "--target", "temp"]) == 1
     assert "column 'age': 0 comes twice. Keep one row for each" in capsys.readouterr().err
+
+
+def test_a_file_without_the_column_of_times_is_told_which_one(weather, tmp_path, capsys):
+    _, out, _ = weather
+    file = written(tmp_path / "p.csv", "date,temp", DAYS, VALUES)
+    assert command(["predict", str(out), file]) == 2
+    told = capsys.readouterr().err
+    assert "the column of times 'day' is not one of its columns" in told and "--time" not in told

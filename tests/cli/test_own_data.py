@@ -591,3 +591,17 @@ def test_a_row_of_a_table_that_names_pictures_is_explained(tmp_path, capsys):
     assert of_row["value"] == pytest.approx(float(answers[2]["price"]), rel=1e-6)
     code, err = refused(capsys, "explain", out, new, "--row", "1")
     assert code == 1 and "no row 1 with a picture" in err and "gone.png" in err
+
+
+def test_answers_never_replace_what_they_answer(flowers, tmp_path, capsys):
+    file = tmp_path / "new.csv"
+    file.write_bytes(flowers[0].read_bytes())
+    code, err = refused(capsys, "predict", flowers[1], file, "--out", file)
+    assert code == 2 and "new.csv is what is answered" in err
+    assert file.read_bytes() == flowers[0].read_bytes()
+
+
+def test_a_folder_for_the_answers_that_is_not_there_is_named(flowers, tmp_path, capsys):
+    out = tmp_path / "nowhere" / "a.csv"
+    code, err = refused(capsys, "predict", flowers[1], flowers[0], "--out", out)
+    assert code == 1 and f"{out}: cannot be written" in err and "Make the folder first" in err

@@ -402,6 +402,60 @@ def test_what_no_generator_can_learn_from_is_refused(options, code, words, made,
     assert got == code and words in err
 
 
+# Folders
+
+
+def copied(shapes, to):
+    """The folder of each class, alone."""
+    for kind in ("disc", "square"):
+        shutil.copytree(shapes / kind, to / kind)
+    return to
+
+
+def test_a_damaged_picture_of_a_folder_is_named_and_the_others_are_answered(
+    shapes, tmp_path, capsys
+):
+    shapes, out = copied(shapes, tmp_path / "all"), tmp_path / "run"
+    told_by(capsys, "train", shapes, *SMALL, "--no-baselines", "--out", out)
+    whole = told_by(capsys, "predict", out, shapes, "--json")
+    folder = copied(shapes, tmp_path / "some")
+    cut = folder / "disc" / "4.png"
+    cut.write_bytes(cut.read_bytes()[:60])
+    some = told_by(capsys, "predict", out, folder, "--json")
+    assert f"{cut}: the file is cut" in some.err and "no answer" in some.err
+    answers = {p["file"]: p for p in json.loads(some.out)["predictions"]}
+    assert str(cut) not in answers and len(answers) == 47
+    for one in json.loads(whole.out)["predictions"]:
+        file = one["file"].replace(str(shapes), str(folder))
+        assert file == str(cut) or answers[file] == {**one, "file": file}
+    scored = told_by(capsys, "evaluate", out, folder, "--json")
+    assert json.loads(scored.out)["scores"]["n"] == 47 and str(cut) in scored.err
+    # Its numbers are those of all files, as without the damage.
+    heat = ["--out", tmp_path / "why.png"]
+    rows = [
+        told_by(capsys, "explain", out, f / "disc", "--row", "24", *heat).out
+        for f in (shapes, folder)
+    ]
+    assert rows[0].splitlines()[1:] == rows[1].splitlines()[1:]
+    # One picture has no row.
+    alone = told_by(capsys, "explain", out, folder / "disc" / "8.png", *heat).out
+    assert " row " not in alone.splitlines()[0]
+    code, err = refused(capsys, "predict", out, cut)
+    assert code == 1 and f"{cut}: the file is cut" in err
+
+
+def test_evaluate_says_which_folders_it_knows(shapes, tmp_path, capsys):
+    out = tmp_path / "run"
+    told_by(capsys, "train", shapes, *SMALL, "--no-baselines", "--out", out)
+    other = copied(shapes, tmp_path / "other")
+    (other / "disc").rename(other / "round")
+    (other / "square").rename(other / "edged")
+    code, err = refused(capsys, "evaluate", out, other)
+    assert code == 1 and "'edged', 'round'" in err and "'disc', 'square'" in err
+    code, err = refused(capsys, "evaluate", out, shapes / "disc")
+    assert code == 1 and "Give a folder for each class: 'disc', 'square'." in err
+
+
 # Shapes in four formats and many sizes
 
 

@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
+from ..data.image_files import some
 from ..train.answer import (
     Rows,
     has_learned_from,
@@ -50,15 +51,28 @@ def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     labels = found.labels or ()
     known = [i for i, label in enumerate(labels) if label in model.classes]
     if not known:
-        raise DataError(
-            f"{file}: no row has its class. A row is the picture's numbers, then its class, one of "
-            f"{len(model.classes)}."
-        )
+        raise DataError(f"{file}: {no_truth(model, labels)}")
     truth = np.array([model.classes.index(labels[i]) for i in known])
     scores = classification(
         model.predict(found.x[known]), truth, model.classes, seed=0, alarm=model.alarm
     )
     return {"left_out": len(found.x) - len(known), "scores": scores}
+
+
+def no_truth(model: SavedModel, labels: Sequence[str]) -> str:
+    """Why pictures cannot be compared with their classes."""
+    if model.preparation is None:
+        n = len(model.classes)
+        return f"no row has its class. A row is the picture's numbers, then its class, one of {n}."
+    classes = some(model.classes)
+    target = model.settings.get("target")
+    where = "folder" if target is None else f"value of {target!r}"
+    if not labels:
+        return (
+            f"nothing says the classes of its pictures. Give a {where} for each class: {classes}."
+        )
+    given = some(sorted(set(labels)))
+    return f"the network knows the classes {classes}, and no {where} here is one of them: {given}."
 
 
 def of_table(model: SavedModel, run: Path, file: Path, memory: int | None = None) -> dict[str, Any]:

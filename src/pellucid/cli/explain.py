@@ -181,7 +181,7 @@ def of_pictures(
         "compared_with": "an empty picture of its middle colour",
         "unit": "probability" if model.task == "classify" else model.target.name,
         "largest_gap": float(np.abs(gaps).max()),
-        "row": int(numbers[rows[0]]) + 1,
+        **({"row": int(numbers[rows[0]]) + 1} if row is not None else {}),
         "answer": answers[0],
         "value": float(values[0]),
         "picture": str(path),

@@ -76,6 +76,8 @@ def predict(
         raise OptionError(
             f"{run}: --steps belongs to forecasts; this network was trained to {model.task}."
         )
+    if out is not None and any(out.exists() and f.exists() and out.samefile(f) for f in files):
+        raise OptionError(f"--out {out} is what is answered. Give the answers another name.")
     lines: list[str] = []
     if is_csv:
         found = chain.from_iterable(answers(model, file, keep, memory) for file in files)
@@ -336,6 +338,8 @@ def predict_text(
 def look(model: SavedModel, file: Path) -> list[Seen]:
     """The network's answers to everything in a file."""
     found = read_pictures(model, file)
+    for note in found.notes:
+        click.echo(note if file.is_dir() else f"{file}: {note}", err=True)
     chances = model.predict(found.x)
     truths = found.labels or (None,) * len(chances)
     return [

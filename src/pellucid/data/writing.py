@@ -62,9 +62,11 @@ def write_blocks(
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
+        is_lost = isinstance(error, FileNotFoundError)
+        advice = "Make the folder first" if is_lost else "Free some space"
         raise RunError(
-            f"{path}: cannot be written: {error.strerror or error}. What was there before is unchanged. Free some "
-            f"space or choose another folder."
+            f"{path}: cannot be written: {error.strerror or error}. What was there before is unchanged. {advice} or "
+            f"choose another folder."
         ) from error
 
 

@@ -131,7 +131,7 @@ class Pixels:
     files   N names     is_rows  whether they are the rows of one file
     labels  N true classes, where the file has them
     frame   a table that names the pictures, its N rows whose picture can be read
-    rows    their numbers in the whole table, n_rows how many it has     notes  what is said of the others"""
+    rows    their numbers in the whole table or folder, n_rows how many it has     notes  what is said of the others"""
 
     x: np.ndarray
     files: tuple[str, ...]
@@ -157,13 +157,36 @@ def read_pictures(model: SavedModel, file: Path) -> Pixels:
             labels = tuple(p.parent.name for p in files)
         if not files:
             raise DataError(f"{file}: there is no picture in this folder.")
-        raw = np.stack([model.preparation.read(f).reshape(-1) for f in files])
-        return Pixels(model.scaled(raw), tuple(map(str, files)), labels=labels)
+        if not file.is_dir():
+            raw = model.preparation.read(file).reshape(1, -1)
+            return Pixels(model.scaled(raw), (str(file),))
+        return of_folder(model, file, files, labels)
     if file.suffix.lower() != ".csv":
         return Pixels(model.taken(read_image(file)[None]), (str(file),))
     rows = read_pixels(file, math.prod(model.shape), model.scale, model.shift, model.scale)
     labels = None if rows.labels is None else tuple(map(str, rows.labels.tolist()))
     return Pixels(model.taken(rows.x), (str(file),) * len(rows.x), True, labels)
+
+
+def of_folder(
+    model: SavedModel, folder: Path, files: Sequence[Path], labels: tuple[str, ...] | None
+) -> Pixels:
+    """The pictures of these files; those that cannot be read are in the notes."""
+    from ..data.images import read_files
+
+    pixels, damaged = read_files(files, model.preparation)
+    notes = tuple(f"{files[i]}: {damaged[i]}; no answer." for i in sorted(damaged))
+    good = np.array([i for i in range(len(files)) if i not in damaged], np.int64)
+    if not len(good):
+        raise DataError(f"{folder}: none of its pictures can be read. {' '.join(notes[:3])}")
+    return Pixels(
+        x=model.scaled(pixels[good].reshape(len(good), -1)),
+        files=tuple(str(files[i]) for i in good),
+        labels=None if labels is None else tuple(labels[i] for i in good),
+        rows=good,
+        n_rows=len(files),
+        notes=notes,
+    )
 
 
 def named_pictures(model: SavedModel, file: Path, frame: Frame) -> Pixels:

@@ -179,7 +179,7 @@ def read_dated(
         raise DataError(f"{path}: there are no rows. Give one value a line.")
     numbers = [c.name for c in frame.columns if c.kind == "number"]
     if time is not None:
-        tables.known_column(frame, time, "--time")
+        tables.known_column(frame, time, "the column of times")
         numbers = [n for n in numbers if n != time]
     if target is None:
         if len(numbers) != 1:
