@@ -145,3 +145,22 @@ def test_ctrl_c_ends_with_130_and_bytes_that_are_no_text_are_named(rhyme):
     environment["PYTHONIOENCODING"] = "utf-8:strict"
     done = subprocess.run(start, input=b"caf\xe9\n", capture_output=True, env=environment)
     assert done.returncode == 1 and b"not UTF-8 text" in done.stderr
+
+
+def test_a_slip_in_a_setting_is_answered_in_words(say):
+    _, _, err = say("/temperature warm\n/length x\n/temperature -1\n")
+    warm, x, less = err.splitlines()
+    assert warm == "pellucid: /temperature: 'warm' is no number that fits."
+    assert x == "pellucid: /length: 'x' is no number that fits."
+    assert less.endswith("-1.0 is not in the range x>=0.")
+
+
+def test_a_network_that_knows_no_line_end_writes_without_a_prompt(tmp_path, capsys):
+    text, out = tmp_path / "flat.txt", str(tmp_path / "run")
+    text.write_text("round and round the garden like a teddy bear " * 30, encoding="utf-8")
+    assert command(["train", str(text), *SMALL, "--out", out]) == 0
+    capsys.readouterr()
+    assert command(["sample", out, "--length", "9", "--temperature", "0"]) == 0
+    without = capsys.readouterr().out
+    assert command(["sample", out, "--length", "9", "--temperature", "0", "--prompt", " "]) == 0
+    assert without == capsys.readouterr().out and len(without.rstrip("\n")) >= 9

@@ -181,3 +181,12 @@ def test_small_and_damaged_pictures_are_left_out_and_named(scenes, tmp_path, cap
         file.unlink()
     code, err = refused(capsys, *plan)
     assert code == 1 and "4 pictures of 32 pixels a side or more are too few" in err
+
+
+def test_the_better_picture_never_replaces_the_one_that_is_mended(mender, scenes, tmp_path, capsys):
+    _, run, _ = mender
+    file = tmp_path / "a.png"
+    file.write_bytes((scenes / "00.png").read_bytes())
+    code, err = refused(capsys, "enhance", run, file, "--out", file)
+    assert code == 2 and "a.png is what is mended" in err
+    assert file.read_bytes() == (scenes / "00.png").read_bytes()

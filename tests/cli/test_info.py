@@ -221,3 +221,19 @@ def test_a_run_tells_the_mean_and_deviation_of_each_column(tmp_path, capsys):
     assert f"pellucid runs --in {tmp_path}" in capsys.readouterr().err
     assert command(["info", str(out), "--delimiter", ";"]) == 2
     assert "--delimiter is for tables" in capsys.readouterr().err
+
+
+def test_a_rare_character_comes_and_a_damaged_picture_is_named_once(tmp_path, capsys):
+    Image = pytest.importorskip("PIL.Image")
+    path = tmp_path / "t.txt"
+    path.write_text("round the garden " * 9 + "J")
+    assert command(["info", str(path)]) == 0
+    assert "rare        1 comes less than five times: J" in capsys.readouterr().out
+    for name in ("a", "b"):
+        (tmp_path / "s" / name).mkdir(parents=True)
+        for i in range(4):
+            Image.new("L", (9, 9), 20 * i).save(tmp_path / "s" / name / f"{i}.png")
+    cut = tmp_path / "s" / "a" / "0.png"
+    cut.write_bytes(cut.read_bytes()[:40])
+    assert command(["info", str(tmp_path / "s")]) == 0
+    assert capsys.readouterr().out.count("a/0.png") == 1

@@ -109,7 +109,7 @@ def test_only_named_runs_are_deleted(folder, capsys, tmp_path):
     told(capsys, "runs", "x", "--delete", "--yes", "--in", tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["notes", "y"]
     assert command(["runs", "notes", "--delete", "--yes", "--in", str(tmp_path)]) == 1
-    assert "no run of" in capsys.readouterr().err
+    assert "there is no such run in" in capsys.readouterr().err
     assert command(["runs", "--delete", "--yes", "--in", str(tmp_path)]) == 2
     assert (tmp_path / "y").exists()
 
@@ -253,3 +253,27 @@ def test_info_names_the_nearest_file(tmp_path, capsys):
     (tmp_path / "titanic.csv").write_text("a,b\n1,2\n")
     assert command(["info", str(tmp_path / "titanc.csv")]) == 1
     assert f"Did you mean '{tmp_path / 'titanic.csv'}'?" in capsys.readouterr().err
+
+
+def test_a_pack_that_finds_no_room_is_named(folder, tmp_path, capsys):
+    import resource
+
+    out = tmp_path / "a.pellucid"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        code = command(["pack", str(folder / "a"), "--out", str(out)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    err = capsys.readouterr().err
+    assert code == 1 and f"{out}: cannot be written" in err and "Free some space" in err
+    assert not out.exists()
+
+
+def test_info_says_nothing_of_a_scale_that_columns_have(tmp_path, capsys):
+    path = tmp_path / "t.csv"
+    path.write_text("x,kind\n" + "".join(f"{i},{'ab'[i > 20]}\n" for i in range(40)))
+    small = "--target kind --net 4 --epochs 1 --no-baselines --quiet --out".split()
+    assert command(["train", str(path), *small, str(tmp_path / "run")]) == 0
+    lines = told(capsys, "info", tmp_path / "run").splitlines()
+    assert lines[1] == "input   1 number" and "results after 1 epoch, weights of epoch 1" in lines

@@ -1,6 +1,7 @@
 """`pellucid chat`: a person types, the network goes on; what is typed and written stays its context."""
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -145,4 +146,5 @@ def setting(name: str, value: str) -> Any:
     try:
         return WRITING[name].convert(value, None, None)
     except click.BadParameter as error:
-        raise OptionError(f"/{name}: {error.message}") from None
+        what = re.sub(r"is not a valid \w+ range", "is no number that fits", error.message)
+        raise OptionError(f"/{name}: {what}") from None

@@ -309,7 +309,8 @@ def words_of_text(told: dict) -> list[str]:
     if rare:
         seen = " ".join(c if c.isprintable() else repr(c) for c in rare[:40])
         more = f" and {len(rare) - 40} more" if len(rare) > 40 else ""
-        lines.append(f"rare        {len(rare)} come less than five times: {seen}{more}")
+        come = "comes" if len(rare) == 1 else "come"
+        lines.append(f"rare        {len(rare)} {come} less than five times: {seen}{more}")
     return [*lines, f"As in: pellucid train {shlex.quote(told['data'])}"]
 
 
@@ -334,7 +335,8 @@ def words_of_pictures(told: dict) -> list[str]:
         lines += wrapped(f"{c['what']:{wide}}  ", f"{c['value']}: {c['why']}")
     wide = max((len(name) for name in told["classes"]), default=0)
     lines += ["", *(f"{name:{wide}}  {n:,}" for name, n in told["classes"].items())]
-    lines += [f"note: {note}" for note in told["notes"]]
+    # Damaged pictures have a line each below.
+    lines += [f"note: {n}" for n in told["notes"] if "left out that cannot be read" not in n]
     lines += [f"damaged: {d['file']}: {d['why']}" for d in told["damaged"]]
     return [*lines, f"As in: pellucid train {shlex.quote(told['data'])}"]
 

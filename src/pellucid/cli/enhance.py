@@ -34,6 +34,8 @@ def enhance(run: Path, file: Path, out: Path | None, as_json: bool) -> None:
     path = out or Path(f"{file.stem}-better.png")
     if path.suffix.lower() not in FORMATS:
         raise OptionError(f"--out {path}: a picture is written as {', '.join(FORMATS)}.")
+    if path.exists() and file.exists() and path.samefile(file):
+        raise OptionError(f"--out {path} is what is mended. Give the better picture another name.")
     try:
         picture = decode(read_bytes(file))
     except Damaged as why:

@@ -144,7 +144,7 @@ def words(told: dict, model: SavedModel) -> list[str]:
     lines = words_of_scores(told, model)
     if told["learned_from"]:
         lines.append(
-            "The network has learned from this file: it knows most of these rows. What it is worth on others: "
+            "The network has learned from this file: it knows most of it. What it is worth on others: "
             f"pellucid info {told['run']}"
         )
     return lines

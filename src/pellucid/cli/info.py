@@ -89,11 +89,17 @@ def layer(path: str, module: Module) -> dict:
     }
 
 
+def scaled(into: dict) -> str:
+    """What is made of raw numbers before they go in."""
+    return f", (raw - {into['shift']:.6g}) / {into['scale']:.6g}"
+
+
 def of_numbers(told: dict) -> list[str]:
     """Input and output of a network that tells classes apart."""
     shape = " x ".join(map(str, told["input"]["shape"]))
+    numbers = "number" if shape == "1" else "numbers"
     return [
-        f"input   {shape} numbers, (raw - {told['input']['shift']:g}) / {told['input']['scale']:g}",
+        f"input   {shape} {numbers}" + ("" if "columns" in told else scaled(told["input"])),
         f"output  {len(told['classes'])} classes: {', '.join(told['classes'])}",
     ]
 
@@ -111,7 +117,7 @@ def of_series(told: dict) -> list[str]:
     """Of one that forecasts."""
     into = told["input"]
     return [
-        f"input   {into['shape'][0]} values, (raw - {into['shift']:.6g}) / {into['scale']:.6g}",
+        f"input   {into['shape'][0]} values{scaled(into)}",
         "output  the change to the next value",
     ]
 
@@ -170,7 +176,11 @@ def words(told: dict) -> str:
         text = "-".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
         lines.append(f"  {name:<{width}}  {text}")
     if told.get("metrics"):
-        lines += ["", f"results after {told['epochs']} epochs, weights of {told['best_epoch']}"]
+        n = told["epochs"]
+        lines += [
+            "",
+            f"results after {n} epoch{'' if n == 1 else 's'}, weights of epoch {told['best_epoch']}",
+        ]
         for name, m in told["metrics"].items():
             share = f"  accuracy {percent(m['accuracy'])}" if "accuracy" in m else ""
             share += f"  perplexity {m['perplexity']:.2f}" if "perplexity" in m else ""

@@ -78,7 +78,7 @@ def runs(
         if Path(name).name not in by_name:
             near = difflib.get_close_matches(Path(name).name, by_name, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise RunError(f"{name}: no run of {folder}.{hint}")
+            raise RunError(f"{name}: there is no such run in {folder}.{hint}")
     chosen = [by_name[Path(name).name] for name in names] or found
     if delete:
         if not names:

@@ -19,9 +19,9 @@ def sample(run: Path, as_json: bool, **options: Any) -> None:
     """Run the command; results go to standard output."""
     model = load_model(run)
     if model.task != "continue":
-        ask = "generate" if model.task == "generate" else "predict"
+        ask = f"generate {run}" if model.task == "generate" else f"predict {run} FILE"
         raise OptionError(
-            f"{run}: this network was trained to {model.task}; it writes no text. Use: pellucid {ask} {run}"
+            f"{run}: this network was trained to {model.task}; it writes no text. Use: pellucid {ask}"
         )
     told, words = continue_text(model, options)
     if as_json:
@@ -31,10 +31,15 @@ def sample(run: Path, as_json: bool, **options: Any) -> None:
         click.echo(words)
 
 
+def beginning(model: SavedModel) -> str:
+    """What is gone on from where nothing is said: the end of a line, or what else sets words apart."""
+    return next((c for c in "\n " if c in model.classes), model.classes[0])
+
+
 def continue_text(model: SavedModel, options: dict) -> tuple[dict, str]:
     """The prompt and what follows; or the chances of what may follow."""
     temperature = TEMPERATURE if options["temperature"] is None else options["temperature"]
-    prompt = options["prompt"] or "\n"
+    prompt = options["prompt"] or beginning(model)
     codes = encode(prompt, model.classes, "--prompt")
     length = 1 if options["probabilities"] else options["length"] or LENGTH
     steps = stream(

@@ -45,7 +45,8 @@ def search(
         if best is first
         else f"{first.loss:.4g} with the settings that were chosen without a search"
     )
-    click.echo(f"Best validation loss of {len(found)} tries: {best.loss:.4g} ({gain}).\n{again}")
+    tried = f"{len(found)} tr{'y' if len(found) == 1 else 'ies'}"
+    click.echo(f"Best validation loss of {tried}: {best.loss:.4g} ({gain}).\n{again}")
 
 
 def told(t: Try) -> dict:

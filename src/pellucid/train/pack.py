@@ -7,6 +7,7 @@ Only a member that pellucid.json names is read; names are from a closed list, so
 
 import difflib
 import hashlib
+import io
 import json
 import os
 import shlex
@@ -49,12 +50,11 @@ def pack(run: str | Path, out: str | Path | None = None) -> Path:
         for name, data in contents.items()
     }
     head = {"format": FORMAT, "version": VERSION, "files": listed}
-    with tempfile.TemporaryFile() as file:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-            for name, data in {LIST: json.dumps(head, indent=2).encode(), **contents}.items():
-                archive.writestr(zipfile.ZipInfo(name, DAY), data)
-        file.seek(0)
-        write_atomic(path, [file.read()])
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in {LIST: json.dumps(head, indent=2).encode(), **contents}.items():
+            archive.writestr(zipfile.ZipInfo(name, DAY), data)
+    write_atomic(path, [file.getbuffer()])
     return path
 
 
