@@ -176,9 +176,10 @@ def encode(text: str, classes: Sequence[str], what: str) -> np.ndarray:
     unknown = sorted({c for c in text if c not in numbers})
     if unknown:
         place = min(text.index(c) for c in unknown)
+        others = [c for c in unknown if c != text[place]]
         raise DataError(
             f"{what}, character {place + 1}: {text[place]!r} is not among the {len(classes)} characters that "
-            f"the network has learned{_some(unknown)}. It knows: {''.join(c for c in classes if c > ' ')}"
+            f"the network has learned{_some(others)}. It knows: {''.join(c for c in classes if c > ' ')}"
         )
     return np.array([numbers[c] for c in text], np.int32)
 
@@ -263,7 +264,7 @@ def check_values(name: str, values: np.ndarray, times: Sequence[str]) -> None:
 
 
 def _some(unknown: Sequence[str]) -> str:
-    if len(unknown) == 1:
+    if not unknown:
         return ""
     more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-    return f" (nor are {', '.join(map(repr, unknown[:5]))}{more})"
+    return f" (nor {'is' if len(unknown) == 1 else 'are'} {', '.join(map(repr, unknown[:5]))}{more})"
