@@ -106,7 +106,8 @@ class NumberCode:
     def write(self, where: str, column: Column, out: np.ndarray) -> None:
         values, _, _ = as_numbers(where, column)
         gone = np.isnan(values)
-        values[gone] = self.fill
+        if gone.any():
+            values[gone] = self.fill
         out[:, 0] = self.score(values)
         if self.steps:
             self._write_steps(values, out[:, 1 : len(self.steps)])
@@ -359,7 +360,7 @@ def _counts(texts: list[str]) -> np.ndarray:
     return found
 
 
-CIRCLES = {"month": 12.0, "weekday": 7.0, "hour": 24.0}
+CIRCLES = {"month": 12, "weekday": 7, "hour": 86400}  # how many places there are on them
 
 
 @dataclass(frozen=True)
@@ -385,7 +386,7 @@ class DateCode:
         dates = as_dates(where, column)
         here = dates[~np.isnat(dates)]
         center, scale = mean_and_deviation(_years(here)) if len(here) else (0.0, 1.0)
-        circles = tuple(c for c in CIRCLES if len(here) and np.ptp(_turns(here, c)) > 0)
+        circles = tuple(c for c in CIRCLES if len(here) and np.ptp(_place(here, c)) > 0)
         return DateCode(column.name, center, scale, circles, len(here) < len(dates))
 
     def names(self) -> list[str]:
@@ -398,8 +399,9 @@ class DateCode:
         dates = np.where(gone, np.datetime64(0, "us"), dates)
         out[:, 0] = np.clip((_years(dates) - self.center) / self.scale, -LIMIT, LIMIT)
         for i, circle in enumerate(self.circles):
-            angle = 2 * np.pi * _turns(dates, circle)
-            out[:, 1 + 2 * i], out[:, 2 + 2 * i] = np.sin(angle), np.cos(angle)
+            angle = 2 * np.pi * (np.arange(CIRCLES[circle]) / CIRCLES[circle])
+            at = _place(dates, circle)
+            out[:, 1 + 2 * i], out[:, 2 + 2 * i] = np.sin(angle)[at], np.cos(angle)[at]
         out[gone] = 0
         if self.marked:
             out[:, -1] = gone
@@ -422,13 +424,19 @@ def _years(dates: np.ndarray) -> np.ndarray:
     return 1970 + _seconds(dates) / (86400 * DAYS_A_YEAR)
 
 
-def _turns(dates: np.ndarray, circle: str) -> np.ndarray:
-    """(N,) in [0, 1): January, Monday and midnight are 0."""
-    if circle == "month":
-        return dates.astype("M8[M]").astype(np.int64) % 12 / 12
+def _place(dates: np.ndarray, circle: str) -> np.ndarray:
+    """(N,) where on the circle each date is: January, Monday and midnight are 0."""
+    if circle == "hour":
+        return _seconds(dates) % 86400
+    days = _seconds(dates) // 86400
     if circle == "weekday":
-        return (_seconds(dates) // 86400 + 3) % 7 / 7  # 1970-01-01 was a Thursday
-    return _seconds(dates) % 86400 / 86400
+        return (days + 3) % 7  # 1970-01-01 was a Thursday
+    first, last = int(days.min(initial=0)), int(days.max(initial=0))
+    if last - first > len(days):
+        return dates.astype("M8[M]").astype(np.int64) % 12
+    return (np.arange(first, last + 1).astype("M8[D]").astype("M8[M]").astype(np.int64) % 12)[
+        days - first
+    ]
 
 
 def _cells(n: int) -> str:

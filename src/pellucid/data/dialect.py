@@ -230,8 +230,8 @@ def find_delimiter(text: str, suffix: str) -> str:
     cells; where there is none, the one that cuts most records alike."""
     if suffix in (".tsv", ".tab"):
         return "\t"
-    best, even = ",", False
-    best_score: tuple = ()
+    even: dict[str, list[str]] = {}  # delimiter -> the cells that it cuts
+    uneven: dict[str, float] = {}  # delimiter -> share of the records that it cuts alike
     for delimiter in DELIMITERS:
         rows = _tolerant(text, Dialect(delimiter))
         if delimiter == "\t":  # there quote marks may be plain characters
@@ -239,28 +239,21 @@ def find_delimiter(text: str, suffix: str) -> str:
         if not rows:
             continue
         width, n = Counter(len(cells) for cells in rows).most_common(1)[0]
-        if width == 1:
-            continue
-        is_even = n == len(rows)
-        if is_even:
-            cells = [c for row in rows for c in row]
-            score: tuple = (True, sum(map(looks_like_a_value, cells)) / len(cells))
-        else:
-            score = (False, n / len(rows))
-        if score > best_score:
-            best, best_score, even = delimiter, score, is_even
-    if not best_score or not even:
-        lines = [line.split() for line in END_OF_LINE.split(text) if line.strip()]
-        values = [looks_like_a_value(c) for cells in lines for c in cells]
-        widths = {len(cells) for cells in lines}
-        if (
-            len(widths) == 1
-            and widths.pop() > 1
-            and sum(values) > len(values) / 2
-            and '"' not in text
-        ):
-            return " "
-    return best
+        if width > 1 and n == len(rows):
+            even[delimiter] = [c for row in rows for c in row]
+        elif width > 1:
+            uneven[delimiter] = n / len(rows)
+    if len(even) == 1:
+        return next(iter(even))
+    if even:
+        share = {d: sum(map(looks_like_a_value, cells)) / len(cells) for d, cells in even.items()}
+        return max(share, key=share.__getitem__)
+    lines = [line.split() for line in END_OF_LINE.split(text) if line.strip()]
+    values = [looks_like_a_value(c) for cells in lines for c in cells]
+    widths = {len(cells) for cells in lines}
+    if len(widths) == 1 and widths.pop() > 1 and sum(values) > len(values) / 2 and '"' not in text:
+        return " "
+    return max(uneven, key=uneven.__getitem__, default=",")
 
 
 def _tolerant(text: str, dialect: Dialect) -> list[list[str]]:

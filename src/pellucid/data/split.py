@@ -158,8 +158,8 @@ def row_codes(
         codes = codes_of(frame[name])
         for start in range(0, len(frame), BLOCK):
             rows = slice(start, start + BLOCK)
-            found[rows] = mixed((found[rows] + codes[rows]) * GOLDEN)
-    return found
+            found[rows] = ((found[rows] ^ (found[rows] >> np.uint64(32))) + codes[rows]) * GOLDEN
+    return mixed(found)
 
 
 def numbered(values: np.ndarray) -> np.ndarray:
@@ -199,8 +199,10 @@ def cell_codes(column: Column) -> np.ndarray:
     """(N,) uint64, equal where the cells are; missing equals missing."""
     if column.kind == "text":
         found = column.coded[0].astype(np.uint64)
+    elif column.kind == "number":
+        found = (column.values + 0.0).view(np.uint64)  # -0 is 0
     else:
-        values = column.values + 0.0 if column.kind == "number" else column.values  # -0 is 0
-        found = np.ascontiguousarray(values).view(np.uint64).copy()
-    found[column.missing] = np.uint64(0x7FF8DEADBEEF0001)
+        found = column.values.astype(column.values.dtype, copy=True).view(np.uint64)
+    if column.missing.any():
+        found[column.missing] = np.uint64(0x7FF8DEADBEEF0001)
     return found
