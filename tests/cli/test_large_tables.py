@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pellucid.cli import main as command
@@ -48,9 +49,13 @@ def runs(tmp_path_factory):
     return {task: folder / task for task in ("classify", "regress")}
 
 
-@pytest.fixture(scope="module")
-def new(tmp_path_factory):
-    return written(tmp_path_factory.mktemp("new") / "new.csv", 7000, 2)
+@pytest.fixture(scope="module", params=["csv", "parquet"])
+def new(request, tmp_path_factory):
+    path = written(tmp_path_factory.mktemp("new") / "new.csv", 7000, 2)
+    if request.param == "csv":
+        return path
+    pd.read_csv(path).to_parquet(path.with_suffix(".parquet"), row_group_size=900)
+    return path.with_suffix(".parquet")
 
 
 def told(capsys, *arguments):
@@ -71,6 +76,16 @@ def in_parts(monkeypatch):
 
     monkeypatch.setattr(answer.Rows, "some", some)
     return seen
+
+
+@pytest.mark.parametrize("task", ["classify", "regress"])
+def test_answers_to_a_table_in_pieces_are_those_to_the_whole(task, runs, new, capsys, monkeypatch):
+    whole = told(capsys, "predict", runs[task], new, "--keep", "colour")
+    seen = in_parts(monkeypatch)
+    assert (
+        told(capsys, "predict", runs[task], new, "--keep", "colour", "--memory", "500kB") == whole
+    )
+    assert sum(seen) == len(whole[0]["predictions"]) == 7000 and len(seen) > 3
 
 
 @pytest.mark.parametrize("task", ["classify", "regress"])

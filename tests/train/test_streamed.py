@@ -10,6 +10,7 @@ import pytest
 
 from pellucid.base.errors import DataError, OptionError
 from pellucid.cli.main import run
+from pellucid.data import parquet
 from pellucid.data.pieces import bytes_in_memory
 from pellucid.data.reading import read_table
 from pellucid.runtime.team import get_threads, set_threads
@@ -50,6 +51,22 @@ def visits(tmp_path_factory):
     return path
 
 
+@pytest.fixture(scope="module", params=["csv", "parquet"])
+def stored(request, visits):
+    """The visits, as text and as Parquet."""
+    return visits if request.param == "csv" else as_parquet(visits)
+
+
+def as_parquet(path, rows_a_group=3000):
+    """The same table beside the text."""
+    import pandas as pd
+
+    out = path.with_suffix(".parquet")
+    table = pd.read_csv(path, parse_dates=["day"])
+    table.to_parquet(out, row_group_size=rows_a_group, index=False)
+    return out
+
+
 def made_of(visits, **given):
     columns = {"z": "identifier", "row": "identifier"}  # they would give the answer away
     return recipe(str(visits), **{"target": "stays", "columns": columns, **SMALL, **given})
@@ -63,10 +80,10 @@ def rows_of(x):
     return sorted(map(bytes, np.ascontiguousarray(x)))
 
 
-def test_every_row_is_encoded_once_and_equal_rows_lie_in_one_part(visits):
-    data = made_of(visits, memory=MEMORY, columns={"z": "identifier"}).dataset()
+def test_every_row_is_encoded_once_and_equal_rows_lie_in_one_part(stored):
+    data = made_of(stored, memory=MEMORY, columns={"z": "identifier"}).dataset()
     assert isinstance(data, Streamed)
-    frame = read_table(visits)
+    frame = read_table(stored)
     kept = frame.take(np.flatnonzero(~frame["stays"].missing))
     assert rows_of(data.x) == rows_of(data.encoder.transform(kept))
     assert (data.classes, data.left_out) == (("no", "yes"), int(frame["stays"].missing.sum()))
@@ -113,8 +130,8 @@ def test_it_learns_as_well_as_in_memory(visits, tmp_path, monkeypatch):
     assert abs(scores[MEMORY] - scores[None]) < 0.032
 
 
-def test_a_run_that_was_stopped_and_other_threads_end_with_the_same_bits(visits, tmp_path):
-    made = made_of(visits, memory=MEMORY, schedule="cosine")
+def test_a_run_that_was_stopped_and_other_threads_end_with_the_same_bits(stored, tmp_path):
+    made = made_of(stored, memory=MEMORY, schedule="cosine")
     whole = finished(train_run(made, tmp_path / "whole"))["weights_sha256"]
     before = get_threads()
     try:
@@ -190,7 +207,8 @@ for path in sys.argv[1:]:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux")
-def test_the_memory_that_is_taken_does_not_grow_with_the_file(visits, tmp_path):
+@pytest.mark.parametrize(("kind", "more"), [("csv", 40), ("parquet", 30)])  # MB
+def test_the_memory_that_is_taken_does_not_grow_with_the_file(kind, more, visits, tmp_path):
     lines = [line for line in visits.read_text().split("\n") if line]
     files = {4: tmp_path / "small.csv", 22: tmp_path / "large.csv"}
     for copies, path in files.items():
@@ -198,6 +216,8 @@ def test_the_memory_that_is_taken_does_not_grow_with_the_file(visits, tmp_path):
             file.write(lines[0] + "\n")
             for i in range(1, copies):  # of other ages
                 file.writelines(f"{i}{line.replace(',', f',{i}', 1)}\n" for line in lines[1:])
+    if kind == "parquet":
+        files = {copies: as_parquet(path) for copies, path in files.items()}
     done = subprocess.run(
         [sys.executable, "-c", WATCHED, *map(str, files.values())], capture_output=True, text=True, check=True
     )  # fmt: skip
@@ -205,8 +225,9 @@ def test_the_memory_that_is_taken_does_not_grow_with_the_file(visits, tmp_path):
         map(float, x.split()) for x in done.stdout.split("\n")[:2]
     )
     assert n > 115_000 and on_disk > 5
-    in_memory = [bytes_in_memory(path) / 1e6 for path in files.values()]
-    assert in_memory[1] - in_memory[0] > 40  # MB
+    size = bytes_in_memory if kind == "csv" else parquet.bytes_in_memory
+    in_memory = [size(path) / 1e6 for path in files.values()]
+    assert in_memory[1] - in_memory[0] > more
     assert (
         large - small < 20
     )  # MB: samples are of one size; what the allocator keeps varies by 4 to 14
@@ -215,15 +236,19 @@ def test_the_memory_that_is_taken_does_not_grow_with_the_file(visits, tmp_path):
 def test_what_cannot_be_streamed_is_said(visits, tmp_path, monkeypatch):
     with pytest.raises(OptionError, match="--class-weights root needs the table in memory"):
         made_of(visits, memory=MEMORY, class_weights="root").dataset()
-    parquet = tmp_path / "t.parquet"
-    parquet.write_bytes(b"PAR1" + bytes(2_000_000))
-    with pytest.raises(OptionError, match=r"2 MB, more than the memory of 1 MB.*Write it as CSV"):
-        streamed.memory_for(str(parquet), {"memory": MEMORY}, {})
+    objects = tmp_path / "t.jsonl"
+    objects.write_bytes(bytes(2_000_000))
+    with pytest.raises(OptionError, match=r"2 MB, more than the memory of 1 MB.*and Parquet are"):
+        streamed.memory_for(str(objects), {"memory": MEMORY}, {})
     with pytest.raises(DataError, match=r"line \d+, column 'z': .*inf.* is no finite number"):
         bad = tmp_path / "bad.csv"
         text = visits.read_text().rstrip("\n")
         bad.write_text(text.rsplit(",", 1)[0] + ",inf\n")
         made_of(bad, memory=MEMORY, target="z", columns=None).dataset()
+    with pytest.raises(
+        DataError, match=r"bad\.parquet, row 9999, column 'z': .*inf.* is no finite"
+    ):
+        made_of(as_parquet(bad), memory=MEMORY, target="z", columns=None).dataset()
     monkeypatch.undo()
     with pytest.raises(OptionError, match="--memory 1 MB is too little"):
         made_of(visits, memory=MEMORY)

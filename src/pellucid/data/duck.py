@@ -10,11 +10,16 @@ from ..runtime.team import get_threads
 
 
 @contextlib.contextmanager
-def connect() -> Iterator[Any]:
+def connect(memory: int | None = None) -> Iterator[Any]:
     """DuckDB in memory: as many threads as we may use, nothing loaded from elsewhere or shown in the terminal.
 
-    The connection is one of several to the same engine, which takes 15 ms to begin. Ctrl-C within stays Ctrl-C."""
-    with _engine(os.getpid(), get_threads()).cursor() as connection:
+    The connection is one of several to the same engine, which takes 15 ms to begin. Ctrl-C within stays Ctrl-C.
+
+    memory  bytes that it may take: an engine of its own, that gives them back at the end"""
+    engine = (
+        _engine(os.getpid(), get_threads()) if memory is None else _begun(get_threads(), memory)
+    )
+    with engine if memory else contextlib.nullcontext(), engine.cursor() as connection:
         try:
             yield connection
         except RuntimeError as error:
@@ -26,6 +31,11 @@ def connect() -> Iterator[Any]:
 @functools.cache
 def _engine(process: int, n_threads: int):
     """One for each process: a forked child must not use its parent's."""
+    return _begun(n_threads)
+
+
+def _begun(n_threads: int, memory: int | None = None):
+    """A new one."""
     import duckdb
 
     connection = duckdb.connect(
@@ -34,6 +44,7 @@ def _engine(process: int, n_threads: int):
             "threads": n_threads,
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
+            **({"memory_limit": f"{memory}B"} if memory else {}),
         },
     )
     connection.execute("SET enable_progress_bar = false")

@@ -5,7 +5,7 @@ N rows."""
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -72,12 +72,14 @@ class Frame:
 
     name   of the file or object that it came from, for messages
     lines  (N,) line of the file on which each row begins, counted from 1; None where there are no lines
-    notes  what the reader had to decide or repair, a sentence each: a person is told"""
+    notes  what the reader had to decide or repair, a sentence each: a person is told
+    unit   what `lines` count: "line", or "row" of a file without lines, counted from 0"""
 
     name: str
     columns: tuple[Column, ...]
     lines: np.ndarray | None = None
     notes: tuple[str, ...] = ()
+    unit: str = "line"
 
     def __post_init__(self):
         names = Counter(c.name for c in self.columns)
@@ -112,15 +114,14 @@ class Frame:
     def take(self, rows: np.ndarray) -> "Frame":
         """The same columns of these rows."""
         lines = None if self.lines is None else self.lines[rows]
-        return Frame(self.name, tuple(c.take(rows) for c in self.columns), lines, self.notes)
+        return replace(self, columns=tuple(c.take(rows) for c in self.columns), lines=lines)
 
     def without(self, names: Sequence[str]) -> "Frame":
         """The same rows without these columns."""
-        kept = tuple(c for c in self.columns if c.name not in names)
-        return Frame(self.name, kept, self.lines, self.notes)
+        return replace(self, columns=tuple(c for c in self.columns if c.name not in names))
 
     def place(self, row: int) -> str:
         """Where a row is, for messages: 'titanic.csv, line 5' or 'frame, row 3' (rows count from 0)."""
         if self.lines is None:
             return f"{self.name}, row {row}"
-        return f"{self.name}, line {self.lines[row]}"
+        return f"{self.name}, {self.unit} {self.lines[row]}"

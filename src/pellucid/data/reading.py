@@ -19,6 +19,7 @@ from .dialect import column_names, has_header, to_utf8
 from .duck import connect
 from .frame import Frame
 from .frames import frame_of, frame_of_arrays
+from .parquet import read_parquet
 from .writing import write_csv
 
 __all__ = ["frame_of", "is_table", "read_table", "write_csv"]
@@ -76,7 +77,7 @@ def read_table(
     if not path.exists():
         raise DataError(f"{path}: there is no such file.")
     if suffix in PARQUET:
-        return _read_parquet(path)
+        return read_parquet(path)
     if suffix in EXCEL:
         return _read_excel(path, sheet, header, options)
     raw = _read_bytes(path)
@@ -103,67 +104,6 @@ def _unpacked(data: bytes, path: Path) -> bytes:
         return gzip.decompress(data)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: the gzipped file is cut or damaged: {error}.") from error
-
-
-# ---- Parquet ----
-
-
-def _read_parquet(path: Path) -> Frame:
-    """By DuckDB. Whole numbers that float64 cannot hold become text, booleans the words true and false."""
-    import duckdb
-
-    columns, left_out = {}, []
-    # DuckDB's own wildcards, which a file's name may hold.
-    source = "".join(f"[{c}]" if c in "*?[" else c for c in str(path.absolute()))
-    try:
-        with connect() as connection:
-            connection.execute(
-                "CREATE OR REPLACE TEMP VIEW t AS SELECT * FROM read_parquet({})".format(
-                    _sql(source, "'")
-                )
-            )
-            for name, kind, *_ in connection.execute("DESCRIBE t").fetchall():
-                wanted = _parquet_column(connection, _sql(name, '"'), kind)
-                if wanted is None:
-                    left_out.append(
-                        f"column {name!r} ({kind.lower()[:40]}) is no number, text or date: left out."
-                    )
-                else:
-                    columns[name] = connection.execute(f"SELECT {wanted} AS c FROM t").fetchnumpy()[
-                        "c"
-                    ]
-    except duckdb.Error as error:
-        said = str(error).splitlines()[0][:200]
-        raise DataError(
-            f"{path}: cannot be read as Parquet: {said.rstrip('.')}. Write it again, or use another copy."
-        ) from error
-    frame = frame_of_arrays(columns, path.name)
-    if not len(frame):
-        raise DataError(f"{path.name}: there are no rows.")
-    return Frame(path.name, frame.columns, None, (*left_out, *frame.notes))
-
-
-def _parquet_column(connection, c: str, kind: str) -> str | None:
-    """The SQL for a column as a double, a timestamp or text; None for lists and other things."""
-    whole = kind in ("TINYINT", "SMALLINT", "INTEGER", "UTINYINT", "USMALLINT", "UINTEGER")
-    if kind in ("BIGINT", "UBIGINT", "HUGEINT", "UHUGEINT") or kind.endswith(",0)"):
-        large = connection.execute(
-            f"SELECT count(*) FROM t WHERE {c} > 9007199254740992 OR {c} < -9007199254740992"
-        ).fetchone()[0]
-        return f"CAST({c} AS VARCHAR)" if large else f"CAST({c} AS DOUBLE)"
-    if whole or kind in ("FLOAT", "DOUBLE") or kind.startswith("DECIMAL"):
-        return f"CAST({c} AS DOUBLE)"
-    if kind in ("BOOLEAN", "VARCHAR", "UUID") or kind.startswith("ENUM"):
-        return f"CAST({c} AS VARCHAR)"
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"make_timestamp(epoch_us({c}))"
-    if kind == "DATE" or kind.startswith("TIMESTAMP"):
-        return f"CAST({c} AS TIMESTAMP)"
-    return None
-
-
-def _sql(text: str, mark: str) -> str:
-    return mark + text.replace(mark, mark * 2) + mark
 
 
 # ---- Excel ----

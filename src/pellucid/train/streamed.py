@@ -44,9 +44,10 @@ LEAST = 64_000_000  # bytes of memory: below, the samples are too small
 SKLEARN = 250_000_000  # bytes of memory: below, what scikit-learn takes would be more than half as much again
 A_SCORE = 20_000  # bytes of memory for each row that is scored: intervals take 1,000 resamples, which is half of it
 ROOM = 2**29  # numbers on disk that optional features may fill: 2 GiB
-# Parts of the memory: a piece of the file (its cells take many times as much), the sample, and what is kept of the
-# encoded rows while they are written, read in an epoch and looked at by other methods.
-PIECE, SAMPLE, WRITTEN, WINDOW, LOOKED_AT = 1 / 64, 1 / 4, 1 / 4, 1 / 16, 1 / 16
+# Parts of the memory: a piece of the file (as text its cells take many times as much), the sample, and what is kept of
+# the encoded rows while they are written, read in an epoch and looked at by other methods.
+PIECE, PIECE_OF_COLUMNS = 1 / 64, 1 / 16
+SAMPLE, WRITTEN, WINDOW, LOOKED_AT = 1 / 4, 1 / 4, 1 / 16, 1 / 16
 MOST_SAMPLED = 200_000  # rows
 
 
@@ -132,6 +133,7 @@ def memory_for(data: str, values: Mapping[str, Any], said: Mapping[str, Any]) ->
 
     What a person said, or half of what is there. `said` is how the file is read. Raises OptionError for less than
     64 MB, and for a file that is larger than that and of a kind that cannot be read piece by piece."""
+    from ..data import parquet, pieces
     from ..data.reading import EXCEL, JSON, NUMPY, PARQUET, suffix_of
 
     given = values.get("memory")
@@ -142,24 +144,28 @@ def memory_for(data: str, values: Mapping[str, Any], said: Mapping[str, Any]) ->
         return None
     memory = given or int(SHARE * (available_memory() or 0)) // 1_000_000 * 1_000_000
     n_bytes = path.stat().st_size
-    if not memory or n_bytes * 100 < memory:  # so much that no table of that size takes
-        return None
     kind = suffix_of(path)
-    if kind in (*EXCEL, *JSON, *NUMPY, *PARQUET):
+    # So much that no table of that size takes, if it is not packed.
+    if not memory or (n_bytes * 100 < memory and kind not in PARQUET):
+        return None
+    if kind in (*EXCEL, *JSON, *NUMPY):
         if n_bytes > memory:
             raise OptionError(
                 f"{data}: {said_bytes(n_bytes)}, more than the memory of {said_bytes(memory)}, and only delimited text "
-                f"is read piece by piece. Write it as CSV, or give more --memory."
+                f"and Parquet are read piece by piece. Write it as one of these, or give more --memory."
             )
         return None
-    from ..data.pieces import bytes_in_memory
-
-    return memory if bytes_in_memory(path, **said) > memory else None
+    if kind in PARQUET:
+        needed = parquet.bytes_in_memory(path)
+    else:
+        needed = pieces.bytes_in_memory(path, **said)
+    return memory if needed > memory else None
 
 
 def surveyed(data: str, memory: int, said: Mapping[str, Any]) -> Any:
     """The first look at the file, once for each state of it."""
-    from ..data.pieces import row_bytes, survey
+    from ..data import parquet, pieces
+    from ..data.reading import PARQUET, suffix_of
 
     state = os.stat(data)
     key = (
@@ -172,11 +178,18 @@ def surveyed(data: str, memory: int, said: Mapping[str, Any]) -> Any:
 
     def look() -> Any:
         path = Path(data)
-        most = int(SAMPLE * memory / row_bytes(path, **said))
+        if suffix_of(path) in PARQUET:
+            size = int(np.clip(memory * PIECE_OF_COLUMNS, 1 << 16, 1 << 26))
+            return parquet.survey(path, size, sampled(memory, parquet.row_bytes(path)), memory)
         size = int(np.clip(memory * PIECE, 1 << 18, 1 << 24))
-        return survey(path, size, int(np.clip(most, 1000, MOST_SAMPLED)), **said)
+        return pieces.survey(path, size, sampled(memory, pieces.row_bytes(path, **said)), **said)
 
     return once(_SURVEYS, key, look)
+
+
+def sampled(memory: int, row_bytes: float) -> int:
+    """Rows of the sample."""
+    return int(np.clip(SAMPLE * memory / row_bytes, 1000, MOST_SAMPLED))
 
 
 _SURVEYS: dict = {}
@@ -221,7 +234,7 @@ def encode(made: Any, found: Any) -> Streamed:
         raise OptionError(
             f"--class-weights {made.class_weights} needs the table in memory. Leave it out, or give more --memory."
         )
-    sample, name = found.sample, found.layout.name
+    sample, name = found.sample, found.sample.name
     known_column(sample, made.target, "target")
     for column in made.columns or {}:
         known_column(sample, column, "--column")
@@ -280,7 +293,7 @@ def encode(made: Any, found: Any) -> Streamed:
         shape=(rows.x.shape[1],),
         source=made.data,
         parts=rows.split(),
-        frame=Frame(name, kept.columns, kept.lines, tuple(notes)),
+        frame=dataclasses.replace(kept, notes=tuple(notes)),
         schema=schema,
         encoder=encoder,
         target=target,
