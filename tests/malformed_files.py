@@ -326,7 +326,7 @@ BAD = {
         "line 2, column 2: after the quote mark.*twice, not behind a backslash",
     ),
     "a NUL": (b"a,b\n1,\x002\n", "line 2, byte 6: a NUL"),
-    "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "NUL"),
+    "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a picture, not a table"),
     "two encodings": ("a,b\né,1\n".encode() + b"\xe9,2\n", "line 3: byte 0xe9 is not UTF-8"),
     "no encoding": (b"a,b\n\x81,2\n", "line 2: byte 0x81"),
     "UTF-16, cut": ("a,b\n1,é\n".encode("utf-16")[:-1], "not utf-16 text"),

@@ -480,3 +480,12 @@ def test_a_run_is_called_after_the_folder_that_a_dot_stands_for(tmp_path, monkey
             (tmp_path / "shapes/runs" / f"shapes-{number}" / "metrics.json").read_text()
         )
         assert told["classes"] == ["bar", "beam"]
+
+
+def test_a_cell_that_is_no_number_is_answered_with_what_predict_can_do(tmp_path, capsys):
+    out = tmp_path / "run"
+    learned = ["train", people(tmp_path / "p.csv"), *BOUGHT, *SMALL, "--no-baselines", "--quiet"]
+    assert tell(capsys, *learned, "--out", out)[0] == 0
+    code, err = tell(capsys, "predict", out, write(tmp_path / "new.csv", "age,city", "old,Rome"))
+    assert code == 1 and "line 2, column 'age': 'old' is not a number" in err
+    assert "leave it empty if it means missing" in err

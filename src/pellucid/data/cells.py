@@ -160,8 +160,8 @@ def _numbers(c: Cells, present: list[str], reading: Reading, place: Callable) ->
             value = np.nan
         if value != value or sign != reading.sign:
             raise DataError(
-                f"{place(c.first(text))}, column {c.name!r}: {text!r} is not a number. If it means missing: "
-                f"--missing {quote(text)}"
+                f"{place(c.first(text))}, column {c.name!r}: {text!r} is not a number. Correct it, or leave it "
+                f"empty if it means missing (to train: --missing {quote(text)})"
             )
         if np.isinf(value) and not INFINITE.fullmatch(cut):
             raise DataError(

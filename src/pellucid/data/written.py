@@ -432,7 +432,8 @@ def _reading(name: str, w: Written, style: str | None, forced: str | None) -> Re
     if forced == "number":
         where, bad = _odd(w, 0)
         raise DataError(
-            f"{where}, column {name!r}: {bad!r} is not a number. If it means missing: --missing {quote(bad)}"
+            f"{where}, column {name!r}: {bad!r} is not a number. Correct it, or leave it empty if it means missing "
+            f"(to train: --missing {quote(bad)})"
         )
     if forced == "text":
         return Reading("text")
