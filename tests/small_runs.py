@@ -11,7 +11,7 @@ import numpy as np
 
 import pellucid.nn as nn
 from pellucid import optim
-from pellucid.data import Series, Split, Text, load_digits, split_series, split_text
+from pellucid.data import Series, Split, Text, encode, load_digits, split_series, split_text
 from pellucid.models import GPT, CharRNN, Forecaster
 from pellucid.tensor import random
 from pellucid.train.loop import Options, fit
@@ -58,6 +58,15 @@ def make_lstm():
     return network, data, parts, optim.AdamW(network.parameters(), lr=0.01), "cross_entropy"
 
 
+def make_list():
+    """Windows whose last places are not answered."""
+    lines = "".join("abcdef"[i % 5 : i % 5 + 1 + i % 3] + "\n" for i in range(200))
+    data = Text("list", encode(lines, "\nabcdef", ""), tuple("\nabcdef"), 6, is_list=True)
+    network = CharRNN(7, 5, 6, 1, "gru", 0.2)
+    optimizer = optim.AdamW(network.parameters(), lr=0.01)
+    return network, data, split_text(data, 0.1, 0.1), optimizer, "cross_entropy"
+
+
 def make_gpt():
     data, parts = text()
     network = GPT(7, 6, 8, 1, 2, dropout=0.2, bias=False)
@@ -90,6 +99,7 @@ def make_gan():
 RUNS = {
     "cnn": (make_cnn, 12),
     "lstm": (make_lstm, 16),
+    "list": (make_list, 16),
     "gpt": (make_gpt, 16),
     "gru": (make_gru, 16),
     "gan": (make_gan, 12),

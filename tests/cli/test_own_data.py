@@ -53,6 +53,20 @@ def test_a_text_is_learned_and_written_on(text, tmp_path, capsys):
     assert "nats a character" in told_by(capsys, "predict", out, text)
 
 
+def test_a_list_is_judged_by_whole_lines_and_written_on(tmp_path, capsys):
+    names = [a + b for a in ("an", "be", "cor", "dori") for b in ("na", "lla", "a", "is", "etta")]
+    path, out = tmp_path / "names.txt", tmp_path / "run"
+    path.write_text("\n".join(names * 10) + "\n")
+    small = ["--width", "8", "--epochs", "1"]
+    result = json.loads(told_by(capsys, "train", path, *small, "--out", out, "--json"))
+    assert result["settings"]["net"] == "lstm"
+    (told,) = json.loads(told_by(capsys, "predict", out, path, "--json"))["predictions"]
+    # All but the first line, and the last ones, which do not fill a window.
+    n_all = len(path.read_text()) - len(names[0]) - 1
+    assert n_all - result["settings"]["window"] < told["n"] <= n_all
+    assert told_by(capsys, "sample", out, "--prompt", "cor", "--length", "20").startswith("cor")
+
+
 def test_a_text_goes_on_from_its_run_to_the_same_bits(text, tmp_path, capsys):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     more = [*TEXT, "--schedule", "constant", "--json", "--quiet"]

@@ -80,7 +80,18 @@ def test_a_list_of_ones_own_is_mixed_and_that_is_told(tmp_path):
     data = recipe(str(path), seed=3).dataset()
     text = "".join(data.classes[i] for i in data.codes)
     assert text == mixed_lines("\n".join(NAMES), 0.1, 0.1, 3)
-    assert "its lines are mixed" in data.source
+    assert "its lines are mixed" in data.source and data.is_list
     verse = tmp_path / "verse.txt"
     verse.write_text(read_alice()[:3000])
-    assert "mixed" not in recipe(str(verse)).dataset().source
+    data = recipe(str(verse)).dataset()
+    assert "mixed" not in data.source and not data.is_list
+
+
+def test_a_list_is_learned_by_an_lstm_unless_another_network_is_named(tmp_path):
+    path = tmp_path / "names.txt"
+    path.write_text("\n".join(NAMES))
+    made = recipe(str(path), width=32)
+    assert (made.net, made.dropout, made.batch, made.width) == ("lstm", 0.5, 16, 32)
+    assert recipe(str(path), dropout=0.1).dropout == 0.1
+    gpt = recipe(str(path), net="gpt")
+    assert (gpt.net, gpt.dropout, gpt.batch) == ("gpt", 0.1, 8)

@@ -96,6 +96,62 @@ def test_a_series_batch_is_the_window_scaled_and_the_change_that_follows():
     assert data.scales.forecast([2.0, 7.0], y).tolist() == [5.0, 6.0]
 
 
+# Lists
+
+LINES = [
+    "anna bo carl dominique eve f gustav hermenegild ida",  # and one longer than a window
+    "jo karl lulu maximilianamariaelisabeth nora o",
+]
+
+
+def listed(window=12, copies=3):
+    lines = (" ".join(LINES) + " ").replace(" ", "\n") * copies
+    classes = tuple(sorted(set(lines)))
+    return Text("names", encode(lines, classes, ""), classes, window, is_list=True)
+
+
+def test_judged_windows_of_a_list_answer_every_character_once_and_know_its_line_from_the_beginning():
+    data = listed()
+    end, n = data.classes.index("\n"), len(data.codes)
+    rows = data.rows_between(0, n)
+    x, y = batch(data, rows)
+    assert data.count(rows) == (y != -100).sum()
+    answered = y[y != -100]
+    # From after the first end of a line on, in order; only the last lines do not fill a window.
+    first = data.codes.tolist().index(end) + 1
+    assert answered.tolist() == data.codes[first : first + len(answered)].tolist()
+    assert n - 12 < first + len(answered) <= n
+    for i, row in enumerate(rows.tolist()):
+        k = int((y[i] != -100).sum())
+        assert x[i].tolist() == data.codes[row : row + 12].tolist()
+        assert y[i].tolist() == data.codes[row + 1 : row + k + 1].tolist() + [-100] * (12 - k)
+        before = decode(data.codes[:row], data.classes).split("\n")[-1]
+        assert x[i, 0] == end or "maximilianamariaelisabeth".startswith(before)
+        assert y[i, k - 1] == end or k == 12  # a line that is longer than the window is cut
+    # 25 letters and the end in windows of 12: two of each copy begin within; the last would end after the text.
+    assert (x[:, 0] != end).sum() == 3 * 2 - 1
+
+
+def test_learned_windows_of_a_list_begin_with_lines_and_stay_in_their_part():
+    data = listed(copies=20)
+    parts = split_text(data, 0.2, 0.1)
+    learned = np.zeros(len(data.codes), int)
+    n = len(parts.train)
+    for epoch in range(30):
+        order = data.order(parts.train, 4, epoch)
+        assert len(order) == n and (order == data.order(parts.train, 4, epoch)).all()
+        text = decode(data.codes, data.classes)
+        inside = [r for r in order.tolist() if "\n" not in text[max(0, r - 1) : r + 1]]
+        assert all(
+            r - text.rindex("\n", 0, r) > 2 and "max" in text[r - 25 : r + 25] for r in inside
+        )
+        for row in order.tolist():
+            learned[row + 1 : row + 1 + data.answers[row]] += 1
+    assert learned[parts.validation[0] :].sum() == 0
+    middle = learned[40 : parts.validation[0] - 40]
+    assert middle.min() > 0 and 24 < middle.mean() < 33  # of 30 epochs
+
+
 # Orders
 
 

@@ -6,7 +6,7 @@ import pytest
 import pellucid.nn as nn
 from pellucid import optim
 from pellucid.base.errors import DataError, NonFiniteError, OptionError, ShapeError
-from pellucid.data import Dataset, Split, load_digits, split
+from pellucid.data import Dataset, Split, Text, encode, load_digits, split
 from pellucid.tensor import engine, random
 from pellucid.tensor import functions as F
 from pellucid.tensor.tensor import Tensor
@@ -50,6 +50,40 @@ def train(options=None, dropout=0.0, data=None, parts=None, make=optim.AdamW, lr
         )
     )
     return net, events
+
+
+def test_the_loss_of_a_list_is_the_mean_over_what_is_answered():
+    """A network that scores each character by the one before it, beside sums over pairs of characters."""
+    lines = "ada\nbea\ncora\ndea\n" * 12
+    classes = tuple(sorted(set(lines)))
+    data = Text("names", encode(lines, classes, ""), classes, 9, is_list=True)
+    random.seed(3)
+    net = nn.Sequential(nn.Embedding(len(classes), len(classes)))
+    rows = data.rows_between(0, len(lines))
+    scores = net[0].weight.numpy().astype(np.float64)
+    log_p = scores - np.log(np.exp(scores).sum(1, keepdims=True))
+    n = data.count(rows)
+    first = data.codes[rows[0] : rows[0] + n + 1]
+    expected = -log_p[first[:-1], first[1:]].mean()
+    found = evaluate(net, data, rows)
+    assert found.n == n and found.loss == pytest.approx(expected, rel=1e-6)
+    right = scores.argmax(1)[first[:-1]] == first[1:]
+    assert found.accuracy == pytest.approx(right.mean(), rel=1e-12)
+    # And while it learns: with a rate of next to nothing an epoch's loss is that of its windows.
+    fitting = fit(
+        net,
+        data,
+        Split(rows, rows),
+        optim.SGD(net.parameters(), lr=1e-30),
+        Options(epochs=1, batch_size=4),
+    )
+    (epoch,) = [e for e in fitting if isinstance(e, EpochDone)]
+    order = data.order(rows, 0, 0)
+    pairs = np.concatenate([np.arange(r, r + data.answers[r]) for r in order.tolist()])
+    assert epoch.train.n == len(pairs) and epoch.validation.n == n
+    assert epoch.train.loss == pytest.approx(
+        -log_p[data.codes[pairs], data.codes[pairs + 1]].mean(), rel=1e-6
+    )
 
 
 def test_an_epoch_equals_a_loop_written_out_in_numpy():

@@ -213,7 +213,7 @@ def test_a_read_only_folder_keeps_the_previous_checkpoint_whole(tmp_path):
 
 def test_every_field_of_a_checkpoint_survives(tmp_path):
     state = some_state(
-        epoch=2, step=7, best_epoch=2, loss_sum=1.5, n_correct=3, n_rows=448, best_loss=0.25
+        epoch=2, step=7, best_epoch=2, loss_sum=1.5, n_correct=3, n_answers=448, best_loss=0.25
     )
     state.history = np.arange(12.0).reshape(2, 6)
     state.best = dict(state.network)

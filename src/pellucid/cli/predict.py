@@ -14,6 +14,7 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError
 from ..data.frame import Column, Frame
+from ..data.lines import is_list
 from ..data.reading import is_table
 from ..data.sequence import Series, Text, encode
 from ..data.series import read_series
@@ -315,12 +316,14 @@ def predict_text(
     """How well each file is foreseen (nats a character, perplexity), and what may come after it."""
     told, lines = [], []
     for file in files:
-        codes = encode(read_text(file), model.classes, str(file))
+        text = read_text(file)
+        codes = encode(text, model.classes, str(file))
         window = model.shape[0]
         if len(codes) < 2:
             raise DataError(f"{file}: {len(codes)} characters are too few. Give 2 or more.")
-        data = Text(str(file), codes, model.classes, min(window, len(codes) - 1))
-        rows = np.arange((len(codes) - 1) // data.window, dtype=np.int32) * data.window
+        fitting = min(window, len(codes) - 1)
+        data = Text(str(file), codes, model.classes, fitting, is_list=is_list(text))
+        rows = data.rows_between(0, len(codes))
         score = evaluate(model.network, data, rows)
         after = shares(model.classes, next_chances(model, codes), top)
         told.append(

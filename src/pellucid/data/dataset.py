@@ -20,6 +20,14 @@ from ..tensor import functions as F
 from ..tensor.tensor import Tensor
 from .shuffle import permutation
 
+IGNORED = -100  # in place of the number of a class: nothing is asked there
+
+
+def count_answers(data: "Learnable", rows: np.ndarray) -> int:
+    """How many answers a network is asked for in these rows: n_answers each, or what the data count."""
+    count = getattr(data, "count", None)
+    return len(rows) * data.n_answers if count is None else count(rows)
+
 
 class Learnable(Protocol):
     """What can be learned from: numbered rows, and how a batch is made of the numbers."""
@@ -33,7 +41,9 @@ class Learnable(Protocol):
 
     @property
     def n_answers(self) -> int:
-        """Answers that a network gives for one row: 1, or one for each place of a window."""
+        """Answers that a network gives for one row: 1, or one for each place of a window.
+
+        Where some of them are IGNORED, the data have count(rows): how many are not."""
         ...
 
     def __len__(self) -> int: ...

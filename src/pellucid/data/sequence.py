@@ -4,6 +4,7 @@ A window is never stored: a row is a place in the sequence, and the program gath
 Parts for training are cut by place, never shuffled: what comes later is not known to what was before.
 N characters or values, T places of a window, B windows of a batch, C characters of the vocabulary"""
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from ..base.errors import DataError, OptionError
 from ..tensor import functions as F
 from ..tensor.create import arange
 from ..tensor.tensor import Tensor
-from .dataset import Split
+from .dataset import IGNORED, Split
 from .shuffle import permutation
 
 
@@ -25,7 +26,9 @@ class Text:
     codes    (N,) int32, numbers of characters
     classes  the C characters, in the order of their numbers: the vocabulary
     window   T, the characters that the network sees at once
-    row i    x = codes[i : i + T], y = codes[i + 1 : i + T + 1], for i from 0 to N - T - 1"""
+    row i    x = codes[i : i + T], y = codes[i + 1 : i + T + 1], for i from 0 to N - T - 1
+    is_list  whether each line is an entry of its own: windows then begin with the end of a line, so that no entry is
+             read from its middle on, and what comes after the last whole line of a window is IGNORED in y"""
 
     name: str
     codes: np.ndarray
@@ -33,6 +36,7 @@ class Text:
     window: int
     source: str = ""
     licence: str = ""
+    is_list: bool = False
 
     def __post_init__(self):
         check_window(self.name, self.window, len(self.codes), "characters")
@@ -52,30 +56,76 @@ class Text:
     def shape(self) -> tuple[int, ...]:
         return (self.window,)
 
+    @functools.cached_property
+    def last_end(self) -> np.ndarray:
+        """(N,) of each place the last end of a line there or before, -1 where there is none."""
+        places = np.arange(len(self.codes), dtype=np.int32)
+        ends = self.codes == self.classes.index("\n")
+        return np.maximum.accumulate(np.where(ends, places, -1))
+
+    @functools.cached_property
+    def answers(self) -> np.ndarray:
+        """(rows,) int32, how many places of each row have an answer: up to its last end of a line, or all of them."""
+        if not self.is_list:
+            return np.full(len(self), self.window, np.int32)
+        n = self.last_end[self.window :] - np.arange(len(self), dtype=np.int32)
+        return np.where(n > 0, n, self.window).astype(np.int32)
+
+    def count(self, rows: np.ndarray) -> int:
+        """How many answers these rows have."""
+        return int(self.answers[rows].sum())
+
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """The codes."""
-        return (np.ascontiguousarray(self.codes, np.int32),)
+        """The codes; of a list also how many places of each row have an answer."""
+        codes = np.ascontiguousarray(self.codes, np.int32)
+        return (codes, self.answers) if self.is_list else (codes,)
 
     def batch(self, stored: Sequence[Tensor], rows: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T) characters and the (B, T) that follow each."""
-        (codes,) = stored
+        codes, *answers = stored
         # One gather of T + 1 places: the answers are the inputs, one place on.
         places = rows.reshape((*rows.shape, 1)) + arange(self.window + 1, dtype=rows.dtype)
         seen = F.take(codes, places, axis=0)
-        return seen[:, :-1], seen[:, 1:]
+        x, y = seen[:, :-1], seen[:, 1:]
+        if answers:
+            n = F.take(answers[0], rows, axis=0).unsqueeze(-1)
+            y = F.where(arange(self.window, dtype=n.dtype) < n, y, IGNORED)
+        return x, y
 
     def order(self, rows: np.ndarray, seed: int, epoch: int) -> np.ndarray:
         """The windows shuffled, all moved by an offset of 0 to T - 1 that is new in each epoch.
 
-        So an epoch predicts each character about once, and in time from every place of a window."""
+        So an epoch predicts each character about once, and in time from every place of a window. Of a list each is
+        moved back to the end of a line, every other one to the character after it, where there is one in the window
+        before: a text to be continued begins either way."""
         rows = np.asarray(rows, np.int32)
         room = len(self) - 1 - int(rows.max(initial=0))
         offset = int(permutation(self.window, seed, "offset", epoch)[0])
-        return rows[permutation(len(rows), seed, "epoch", epoch)] + np.int32(min(offset, room))
+        moved = rows[permutation(len(rows), seed, "epoch", epoch)] + np.int32(min(offset, room))
+        if not self.is_list:
+            return moved
+        ends = self.last_end[moved]
+        is_near = ends >= np.maximum(moved - self.window, rows.min())
+        begins = np.minimum(ends + np.arange(len(ends), dtype=np.int32) % 2, moved)
+        return np.where(is_near, begins, moved)
+
+    def rows_between(self, low: int, high: int) -> np.ndarray:
+        """The rows of the windows that follow each other from place `low` on and end before place `high`.
+
+        No character is answered twice. Of a list they begin with ends of lines, after the first that lies there."""
+        t = self.window
+        if not self.is_list:
+            return (low + t * np.arange(max(0, (high - low - 1) // t))).astype(np.int32)
+        ends = np.flatnonzero(self.last_end[low:high] >= low)
+        rows, i = [], low + int(ends[0]) if len(ends) else high
+        while i + t < high:
+            rows.append(i)
+            i += int(self.answers[i])
+        return np.array(rows, np.int32)
 
     def fingerprint(self) -> str:
         """SHA-256 of characters, vocabulary and window."""
-        head = repr((self.codes.shape, self.classes, self.window)).encode()
+        head = repr((self.codes.shape, self.classes, self.window, self.is_list)).encode()
         return hashlib.sha256(
             head + np.ascontiguousarray(self.codes, np.int32).tobytes()
         ).hexdigest()
@@ -207,11 +257,7 @@ def split_text(data: Text, validation: float = 0.1, test: float = 0.1) -> Split:
     n, t = len(data.codes), data.window
     a, b = cut(n, validation, test)
 
-    def starts(low: int, high: int, room: int) -> np.ndarray:
-        count = (high - low - 1 - room) // t  # a window of T and the character after it
-        return (low + t * np.arange(max(0, count))).astype(np.int32)
-
-    parts = Split(starts(0, a, t - 1), starts(a, b, 0), starts(b, n, 0))
+    parts = Split(data.rows_between(0, a - t + 1), data.rows_between(a, b), data.rows_between(b, n))
     for name, rows, share in (
         ("training", parts.train, 1),
         ("validation", parts.validation, validation),
@@ -267,4 +313,6 @@ def _some(unknown: Sequence[str]) -> str:
     if not unknown:
         return ""
     more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-    return f" (nor {'is' if len(unknown) == 1 else 'are'} {', '.join(map(repr, unknown[:5]))}{more})"
+    return (
+        f" (nor {'is' if len(unknown) == 1 else 'are'} {', '.join(map(repr, unknown[:5]))}{more})"
+    )

@@ -22,7 +22,7 @@ from ..formats.atomic import FILES, Files
 FORMAT = "pellucid-checkpoint"
 VERSION = "1"
 POSITION = ("epoch", "step", "best_epoch")
-SUMS = ("loss_sum", "n_correct", "n_rows", "best_loss")
+SUMS = ("loss_sum", "n_correct", "n_answers", "best_loss")
 # train loss, accuracy; validation loss, accuracy (NaN when there is none); is best; n_train;
 # after these six the other losses in training
 N_HISTORY = 6
@@ -41,7 +41,7 @@ class Checkpoint:
     best_epoch: int
     loss_sum: float
     n_correct: int
-    n_rows: int
+    n_answers: int
     best_loss: float
     others: np.ndarray
     history: np.ndarray
@@ -127,7 +127,7 @@ def load(path: str | Path) -> Checkpoint:
         best_epoch=position["best_epoch"],
         loss_sum=sums["loss_sum"],
         n_correct=int(sums["n_correct"]),
-        n_rows=int(sums["n_rows"]),
+        n_answers=int(sums["n_answers"]),
         best_loss=sums["best_loss"],
         others=others,
         history=history,

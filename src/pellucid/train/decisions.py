@@ -168,10 +168,11 @@ def _data_lines(data: Any, parts: Split, task: str) -> list[Line]:
     if isinstance(data, Text):
         kinds = len(data.classes)
         windows = f"windows of {data.window} characters: {_parts(counts)}"
+        how = "whole lines of each are learned" if data.is_list else "cut by place"
         return [
             ("data", f"{len(data.codes):,} characters of {kinds} kinds", where, ""),
             ("characters", f"numbers 0 to {kinds - 1}", "each stands for a vector that is learned", ""),
-            ("windows", windows, "cut by place; the last part is seen once, at the end", ""),
+            ("windows", windows, f"{how}; the last part is seen once, at the end", ""),
         ]  # fmt: skip
     if isinstance(data, Series):
         span = f"{data.times[0]} to {data.times[-1]}"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError
-from ..data.dataset import Learnable, weights_of
+from ..data.dataset import Learnable, count_answers, weights_of
 from ..nn.module import Module
 from ..tensor import functions as F
 from ..tensor.tensor import Tensor, assign
@@ -83,12 +83,12 @@ class in_mode:
 class Sums:
     """Running sums over answers, kept in the program's own buffers."""
 
-    def __init__(self, objective: Objective, n_answers: int):
-        self.objective, self.n_answers = objective, n_answers
+    def __init__(self, objective: Objective):
+        self.objective = objective
         self.loss = Tensor(np.zeros((), np.float64))
         self.n_correct = Tensor(np.zeros((), np.int64))
         self.others = [Tensor(np.zeros((), np.float64)) for _ in objective.others]
-        self.n_rows = 0
+        self.n_answers = 0  # that are summed
         self.mean_weight = 1.0  # of the rows that are summed
 
     def add(self, scores: Scores) -> None:
@@ -103,7 +103,7 @@ class Sums:
         self,
         loss: float = 0.0,
         n_correct: int = 0,
-        n_rows: int = 0,
+        n_answers: int = 0,
         others: np.ndarray | None = None,
     ) -> None:
         values = np.zeros(len(self.others)) if others is None else others
@@ -112,10 +112,10 @@ class Sums:
             (self.n_correct, Tensor(np.int64(n_correct))),
             *((t, Tensor(np.float64(v))) for t, v in zip(self.others, values, strict=True)),
         )
-        self.n_rows = n_rows
+        self.n_answers = n_answers
 
     def metrics(self) -> Metrics:
-        n = self.n_rows * self.n_answers
+        n = self.n_answers
         judged = max(1, n * self.objective.n_judged)
         accuracy = int(self.n_correct.item()) / judged if self.objective.has_accuracy else None
         others = zip(self.objective.others, self.others, strict=True)
@@ -168,7 +168,7 @@ class Evaluator:
         """weights   (N,) what each row counts; None: all the same"""
         self.network, self.batch = network, max(1, batch or evaluation_rows(data))
         objective = OBJECTIVES[loss]
-        self.sums = Sums(objective, data.n_answers)
+        self.sums, self.data = Sums(objective), data
         arrays = tensors or stored(data)
         self.name = data.name
         self.weights = weights
@@ -192,7 +192,7 @@ class Evaluator:
             if not len(rows):
                 raise DataError(f"{self.name}: every row to be judged has weight 0.")
             self.sums.mean_weight = float(np.mean(self.weights[rows], dtype=np.float64))
-        self.sums.set(n_rows=len(rows))
+        self.sums.set(n_answers=count_answers(self.data, rows))
         n_full = len(rows) // self.batch
         full = np.ascontiguousarray(rows[: n_full * self.batch]).reshape(n_full, self.batch)
         with in_mode(self.network, training=False):

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import NonFiniteError, OptionError, RunError
-from ..data.dataset import Learnable, Split
+from ..data.dataset import Learnable, Split, count_answers
 from ..nn.module import Module
 from ..optim.optimizer import Optimizer
 from ..tensor import random
@@ -75,7 +75,7 @@ class Fit:
         self.network, self.data, self.split = network, data, split
         self.objective, self.options = objective, options
         self.parameters = [p for o in self.optimizers.values() for p in o.parameters]
-        self.sums = Sums(objective, data.n_answers)
+        self.sums = Sums(objective)
         self.epoch = self.step_in_epoch = self.best_epoch = 0
         self.best_loss = float("inf")
         self.best: dict[str, np.ndarray] = {}
@@ -187,7 +187,7 @@ class Fit:
             else:
                 self.step(np.ascontiguousarray(order[n_full * batch :]))
             self.step_in_epoch = done + n
-            self.sums.n_rows = min(self.step_in_epoch * batch, n_train)
+            self.sums.n_answers = count_answers(self.data, order[: self.step_in_epoch * batch])
             self.is_torn = False
             self.lent.release()
             if done < n_full:
@@ -276,7 +276,7 @@ class Fit:
             best_epoch=self.best_epoch,
             loss_sum=float(self.sums.loss.item()),
             n_correct=int(self.sums.n_correct.item()),
-            n_rows=self.sums.n_rows,
+            n_answers=self.sums.n_answers,
             best_loss=self.best_loss,
             others=np.array([float(t.item()) for t in self.sums.others]),
             history=history_array(self.history),
@@ -295,11 +295,11 @@ class Fit:
         random.set_state(state.random)
         self.epoch, self.step_in_epoch = state.epoch, state.step
         self.best, self.best_epoch, self.best_loss = state.best, state.best_epoch, state.best_loss
-        self.sums.set(state.loss_sum, state.n_correct, state.n_rows, state.others)
+        self.sums.set(state.loss_sum, state.n_correct, state.n_answers, state.others)
         self.history = history_events(
             state.history,
             self.epochs,
-            len(self.split.validation) * self.data.n_answers,
+            count_answers(self.data, self.split.validation),
             self.objective.others,
         )
 
@@ -396,7 +396,7 @@ class Fit:
             if not np.isfinite(loss) or not self.is_finite():
                 break
             self.step_in_epoch += 1
-            self.sums.n_rows += len(rows)
+            self.sums.n_answers += count_answers(self.data, rows)
         else:
             raise NonFiniteError(
                 f"epoch {self.epoch + 1}: the loss was not finite, but a replay of the epoch was."

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError, OptionError, ShapeError
-from ..data.dataset import Learnable
+from ..data.dataset import IGNORED, Learnable
 from ..nn.losses import cross_entropy, mse_loss
 from ..nn.losses_gan import critic_loss, generator_loss, r1_penalty
 from ..nn.module import Module
@@ -77,7 +77,8 @@ def class_losses(network: Module, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]
     out, labels = network(x), y.reshape((-1,))
     if not is_committee(out, y):
         logits = out.reshape((-1, out.shape[-1]))
-        return cross_entropy(logits, labels, reduction="none"), logits
+        nothing = IGNORED if y.ndim > 1 else None  # only places of a window may be left out
+        return cross_entropy(logits, labels, reduction="none", ignore_index=nothing), logits
     labels = labels.unsqueeze(0).broadcast_to(out.shape[:2])
     return cross_entropy(out, labels, reduction="none").mean(0), out.mean(0)
 

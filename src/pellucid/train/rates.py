@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import NonFiniteError, OptionError
-from ..data.dataset import Split
+from ..data.dataset import Split, count_answers
 from ..optim.schedules import Exponential
 from .loop import Fit, Options
 
@@ -61,7 +61,7 @@ def find_rate(made: Any, data: Any, parts: Split) -> Found:
         rows, order = order[: fit.batch], order[fit.batch :]
         fit.step(np.ascontiguousarray(rows))
         loss = fit.sums.loss.item()
-        each = (loss - before) / (len(rows) * data.n_answers)
+        each = (loss - before) / count_answers(data, rows)
         if not math.isfinite(each) or (losses and each > DIVERGED * max(losses[0], 1e-12)):
             break
         losses.append(each)
