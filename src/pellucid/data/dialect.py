@@ -54,16 +54,21 @@ NO_TEXT = {
 }
 
 
-def to_utf8(data: bytes, encoding: str | None, name: str) -> tuple[bytes, list[str]]:
-    """The text as UTF-8 without a byte order mark, and notes.
-
-    The mark decides, then valid UTF-8, then NUL bytes at every second place (UTF-16); what is left is taken as
-    Windows-1252, unless parts of it are UTF-8."""
+def refuse_no_text(data: bytes, name: str) -> None:
+    """Raises DataError for what begins as an archive, a picture or another file that is no text."""
     for start, what in NO_TEXT.items():
         if data.startswith(start):
             raise DataError(f"{name}: {what}.")
     if data[257:262] == b"ustar":
         raise DataError(f"{name}: {PACKED}.")
+
+
+def to_utf8(data: bytes, encoding: str | None, name: str) -> tuple[bytes, list[str]]:
+    """The text as UTF-8 without a byte order mark, and notes.
+
+    The mark decides, then valid UTF-8, then NUL bytes at every second place (UTF-16); what is left is taken as
+    Windows-1252, unless parts of it are UTF-8."""
+    refuse_no_text(data, name)
     if encoding is not None:
         try:
             known = codecs.lookup(encoding).name

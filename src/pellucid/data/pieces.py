@@ -28,7 +28,7 @@ from .delimited import (
     refuse_nul,
     swallows_lines,
 )
-from .dialect import Dialect, QuoteError, line_of, record_end
+from .dialect import Dialect, QuoteError, line_of, record_end, refuse_no_text
 from .frame import Column, Frame
 from .regular import Cut, cut_regular, number_like
 from .weights import mixed
@@ -151,6 +151,7 @@ def marked_encoding(raw: bytes) -> str | None:
 
 def as_utf8(raw: bytes, encoding: str | None, name: str) -> bytes:
     """The head as UTF-8 without a byte order mark; a sign that is cut at its end is left out."""
+    refuse_no_text(raw, name)
     if encoding is None:
         return raw.removeprefix(codecs.BOM_UTF8)
     try:
