@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pellucid.data import cutter
@@ -34,6 +34,7 @@ def cut(
 CELL = st.text(st.sampled_from('abé😀"\n,; 12'), max_size=40)
 
 
+@settings(deadline=None)  # the code is linked at first use
 @given(
     rows=st.lists(st.tuples(CELL, CELL, CELL), min_size=1, max_size=40),
     quoting=st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),

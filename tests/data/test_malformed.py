@@ -204,7 +204,7 @@ def test_mutated_files_are_read_as_the_csv_module_reads_them_or_refused(seed):
                 text.insert(at, chance.choice('",\n\r 1x'))
         mutant = "".join(text)
         try:
-            accepted = check_against_csv_module(mutant, ",", chance.choice([LARGE] * 7 + [0]), True)
+            accepted = check_against_csv_module(mutant, ",", chance.choice([LARGE, 0]), True)
         except csv.Error:
             continue  # stricter than we are: a carriage return, blanks around quotes
         n_accepted += accepted
