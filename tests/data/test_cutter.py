@@ -10,9 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pellucid.data import cutter
+pytest.importorskip("llvmlite")
+from pellucid.base.machine import Machine
+from pellucid.data import cut_numbers, cut_rows, cut_texts, cutter
 from pellucid.data.cutter import Codes, Numbers, Text
 from pellucid.data.dialect import Dialect
+from pellucid.runtime import jit
 
 
 def cut(
@@ -158,3 +161,10 @@ def test_a_row_longer_than_a_chunk():
 def test_an_endless_row_is_not_regular(monkeypatch):
     monkeypatch.setattr(cutter, "LONGEST", 1 << 12)
     assert cut(b'"' + b"x,\n" * 10_000, 2, 64) is None
+
+
+def test_the_code_is_made_for_aarch64_too():
+    on = Machine("aarch64-unknown-linux-gnu", "generic", "", 128, 4, 65536, 524288, 0)
+    for part in (cut_rows, cut_numbers, cut_texts):
+        head = jit.emit_object(part.TEXT, on)[:20]
+        assert head[:4] == b"\x7fELF" and int.from_bytes(head[18:], "little") == 183  # EM_AARCH64
