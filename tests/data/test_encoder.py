@@ -182,8 +182,11 @@ def test_texts_get_the_tf_idf_of_scikit_learn_and_four_counts():
     assert sorted(code.terms) == sorted(truth.get_feature_names_out())
     x = encoder.transform(table)
     order = [code.terms.index(t) for t in truth.get_feature_names_out()]
-    # our rows are five times as long; float32
-    np.testing.assert_allclose(x[:, order] / 5, expected.toarray(), atol=1e-6)
+    # our rows are as long as the root of how many terms they have; float32
+    expected = expected.toarray()
+    n_terms = (expected > 0).sum(1, keepdims=True)
+    assert n_terms.max() == 6 and n_terms.min() == 0
+    np.testing.assert_allclose(x[:, order], np.sqrt(n_terms) * expected, atol=1e-6)
     counts = x[:, len(code.terms) :]
     lengths = np.log1p([len(t) for t in TEXTS])
     np.testing.assert_allclose(counts[:, 0], (lengths - lengths.mean()) / lengths.std(), atol=1e-6)
@@ -194,9 +197,14 @@ def test_texts_get_the_tf_idf_of_scikit_learn_and_four_counts():
 
 def test_the_number_of_terms_is_limited_to_the_commonest():
     texts = [" ".join(f"w{j}" for j in range(i % 300)) + " common word" for i in range(500)]
-    _, encoder = fitted({"t": texts}, t="text")
+    table, encoder = fitted({"t": texts}, t="text")
     (code,) = encoder.codes
-    assert len(code.terms) == 64 and {"common", "word", "common word"} <= set(code.terms)
+    # a term for three rows
+    assert len(code.terms) == 166 and {"common", "word", "common word"} <= set(code.terms)
+    # A text of many terms is not longer than 5: of 0, 1 and 2 further words it has 3, 4 and 6 terms, then two a word.
+    lengths = np.linalg.norm(encoder.transform(table)[:, :166], axis=1)
+    np.testing.assert_allclose(lengths[:3] ** 2, [3, 4, 6], rtol=1e-6)
+    np.testing.assert_allclose(lengths[20:300], 5, rtol=1e-6)
 
 
 # Dates
