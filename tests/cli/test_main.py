@@ -7,7 +7,7 @@ import click
 import pytest
 
 from pellucid.cli import main as command
-from pellucid.cli.options import Layers
+from pellucid.cli.options import Amount, Layers, Whole
 
 HEAVY = ("numpy", "llvmlite", "rich", "PIL", "safetensors")
 
@@ -63,6 +63,39 @@ def test_an_impossible_value_exits_2_and_says_what_is_possible(option, value, ca
     err = capsys.readouterr().err
     assert value in err
     assert option in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--epochs", "x", "'x' is no whole number of 1 or more."),
+        ("--epochs", "1.5", "'1.5' is no whole number of 1 or more."),
+        ("--patience", "-1", "'-1' is no whole number of 0 or more."),
+        ("--channels", "4", "'4' is no whole number from 1 to 3."),
+        ("--seed", "-1", "'-1' is no whole number from 0 to 4294967295."),
+        ("--dropout", "1", "'1' is no number from 0 to below 1."),
+        ("--l2", "nan", "'nan' is no number of 0 or more."),
+        ("--l2", "inf", "'inf' is no number of 0 or more."),
+        ("--lr", "0", "'0' is no number above 0."),
+    ],
+)
+def test_a_number_that_does_not_fit_is_answered_in_words(option, value, words, capsys):
+    assert command.run(["train", "digits", option, value]) == 2
+    assert words in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_ends_of_a_range_fit():
+    for kind, fit, unfit in (
+        (Amount(0, 1, below=True), ("0", 0.5), ("1", "-0.1")),
+        (Amount(0, 1, above=True), ("1", 1e-9), ("0", "1.1")),
+        (Amount(0, above=True), ("1e-9",), ("0",)),
+        (Whole(1, 3), ("1", 3), ("0", "4", "2.0")),
+    ):
+        for value in fit:
+            assert kind.convert(value, None, None) == float(value)
+        for value in unfit:
+            with pytest.raises(click.BadParameter):
+                kind.convert(value, None, None)
 
 
 def test_widths_are_read_first_to_last():

@@ -1,7 +1,6 @@
 """`pellucid chat`: a person types, the network goes on; what is typed and written stays its context."""
 
 import contextlib
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -146,5 +145,4 @@ def setting(name: str, value: str) -> Any:
     try:
         return WRITING[name].convert(value, None, None)
     except click.BadParameter as error:
-        what = re.sub(r"is not a valid \w+ range", "is no number that fits", error.message)
-        raise OptionError(f"/{name}: {what}") from None
+        raise OptionError(f"/{name}: {error.message}") from None

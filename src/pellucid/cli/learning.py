@@ -8,14 +8,16 @@ from .options import (
     ACTIVATIONS,
     EXISTING,
     EXIT_CODES,
-    NETWORKS,
     SCHEDULES,
+    Amount,
     Duration,
-    Layers,
     OneOf,
     Rate,
+    Whole,
     a_data_set,
     as_json,
+    epochs,
+    net,
     of_a_table,
     of_pictures,
     optimizer,
@@ -35,31 +37,23 @@ from .options import (
     "--settings", type=EXISTING, help="TOML file of these options; others come before it."
 )
 @task
-@click.option(
-    "--net",
-    type=Layers(NETWORKS),
-    help="Neurons of each hidden layer ('none' for no hidden layer), or a kind of network.",
-)
+@net("Neurons of each hidden layer ('none' for no hidden layer), or a kind of network.")
 @click.option(
     "--activation", type=OneOf("an activation", ACTIVATIONS), help="Of the hidden layers."
 )
-@click.option(
-    "--width", type=click.IntRange(1), help="Filters of a cnn, numbers a layer of others."
-)
-@click.option("--layers", type=click.IntRange(1), help="Layers of a gpt, lstm, gru, rnn or member.")
-@click.option("--members", type=click.IntRange(1), help="Networks of a committee.")
-@click.option("--window", type=click.IntRange(1), help="Characters or values seen at once.")
-@click.option("--dropout", type=click.FloatRange(0, 1, max_open=True), help="Part that is dropped.")
+@click.option("--width", type=Whole(1), help="Filters of a cnn, numbers a layer of others.")
+@click.option("--layers", type=Whole(1), help="Layers of a gpt, lstm, gru, rnn or member.")
+@click.option("--members", type=Whole(1), help="Networks of a committee.")
+@click.option("--window", type=Whole(1), help="Characters or values seen at once.")
+@click.option("--dropout", type=Amount(0, 1, below=True), help="Part that is dropped.")
 @optimizer
 @click.option(
     "--lr", type=Rate(), help="Learning rate; find: by a test on the rows to learn, into lr.png."
 )
-@click.option(
-    "--l2", type=click.FloatRange(0), help="Weight decay: how strongly weights are drawn to 0."
-)
+@click.option("--l2", type=Amount(), help="Weight decay: how strongly weights are drawn to 0.")
 @click.option("--schedule", type=OneOf("a schedule", SCHEDULES), help="How the learning rate goes.")
-@click.option("--epochs", type=click.IntRange(1), help="At most so many passes over the data.")
-@click.option("--steps", type=click.IntRange(1), help="At most so many steps, in place of epochs.")
+@epochs("At most so many passes over the data.")
+@click.option("--steps", type=Whole(1), help="At most so many steps, in place of epochs.")
 @click.option(
     "--for",
     "seconds",
@@ -68,12 +62,12 @@ from .options import (
 )
 @click.option(
     "--patience",
-    type=click.IntRange(0),
+    type=Whole(0),
     help="Epochs without a better validation loss that end the run; 0: never.",
 )
-@click.option("--batch", type=click.IntRange(1), help="Rows in one step.")
-@click.option("--validation", type=click.FloatRange(0, 1, max_open=True), help="Part to validate.")
-@click.option("--test", type=click.FloatRange(0, 1, max_open=True), help="Part held out to test.")
+@click.option("--batch", type=Whole(1), help="Rows in one step.")
+@click.option("--validation", type=Amount(0, 1, below=True), help="Part to validate.")
+@click.option("--test", type=Amount(0, 1, below=True), help="Part held out to test.")
 @seed()
 @threads
 @as_json
@@ -123,13 +117,11 @@ def train(**options) -> None:
 @of_a_table
 @of_pictures
 @click.option("--for", "seconds", type=Duration(), help="How long to search.")
-@click.option("--tries", type=click.IntRange(1), help="How many settings to try at most.")
+@click.option("--tries", type=Whole(1), help="How many settings to try at most.")
 @task
-@click.option("--net", type=Layers(NETWORKS), help="Only this network.  [default: searched for]")
+@net("Only this network.  [default: searched for]")
 @optimizer
-@click.option(
-    "--epochs", type=click.IntRange(1), help="At most so many passes over the data in a try."
-)
+@epochs("At most so many passes over the data in a try.")
 @seed()
 @threads
 @as_json
@@ -149,17 +141,11 @@ def tune(**options) -> None:
 @of_a_table
 @of_pictures
 @task
-@click.option(
-    "--net",
-    type=Layers(NETWORKS),
-    help="Neurons of each hidden layer, or a kind of network.  [default: chosen]",
-)
-@click.option(
-    "--epochs", type=click.IntRange(1), help="At most so many passes over all rows; more over few."
-)
+@net("Neurons of each hidden layer, or a kind of network.  [default: chosen]")
+@epochs("At most so many passes over all rows; more over few.")
 @click.option(
     "--repeats",
-    type=click.IntRange(1),
+    type=Whole(1),
     default=3,
     show_default=True,
     help="How often each size is learned, from other rows and first weights.",

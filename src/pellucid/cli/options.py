@@ -1,6 +1,7 @@
 """What options take, answering a slip with the nearest right one, and the options that commands share."""
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -90,6 +91,47 @@ class Data(OneOf):
         return super().convert(value, param, ctx)
 
 
+class Amount(click.ParamType):
+    """A number within its ends, which the error says in words."""
+
+    name, of = "number", float
+
+    def __init__(
+        self, least: float = 0, most: float | None = None, above: bool = False, below: bool = False
+    ):
+        """above, below  whether it must not be the least, or the most, itself"""
+        self.least, self.most = least, math.inf if most is None else most
+        self.above, self.below = above, below
+        if most is None:
+            self.ends = f"above {least:g}" if above else f"of {least:g} or more"
+        elif above:
+            self.ends = f"above {least:g}, at most {most:g}"
+        else:
+            self.ends = f"from {least:g} to {'below ' if below else ''}{most:.12g}"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return "X" if self.most == math.inf else f"{self.least:g}..{self.most:g}"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Any:
+        try:
+            number = self.of(value)
+            is_end = (self.above and number == self.least) or (self.below and number == self.most)
+            if self.least <= number <= self.most and number != math.inf and not is_end:
+                return number
+        except ValueError:
+            pass
+        self.fail(f"{value!r} is no {self.name} {self.ends}.", param, ctx)
+
+
+class Whole(Amount):
+    """A number without decimals."""
+
+    name, of = "whole number", int
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        return super().get_metavar(param, ctx) if self.most < 10**6 else "N"
+
+
 class Named(click.ParamType):
     """COLUMN=USE, as in zip=category."""
 
@@ -159,12 +201,12 @@ class Rate(click.ParamType):
     name = "rate"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
-        return "FLOAT|find"
+        return "X|find"
 
     def convert(self, value, param, ctx) -> float | str:
         if value == FIND:
             return FIND
-        return click.FloatRange(0, min_open=True).convert(value, param, ctx)
+        return Amount(0, above=True).convert(value, param, ctx)
 
 
 class Layers(click.ParamType):
@@ -225,7 +267,7 @@ def use_threads(ctx: click.Context, param: click.Parameter, n_threads: int | Non
 
 threads = click.option(
     "--threads",
-    type=click.IntRange(1),
+    type=Whole(1),
     callback=use_threads,
     expose_value=False,
     help="Cores to use; the result is the same.",
@@ -243,11 +285,21 @@ def seed(default: int | None = None) -> Callable[[Any], Any]:
     """--seed, with the default that a command without a stored one needs."""
     return click.option(
         "--seed",
-        type=click.IntRange(0, 2**32 - 1),
+        type=Whole(0, 2**32 - 1),
         default=default,
         show_default=default is not None,
         help="Fixes every random choice.",
     )
+
+
+def net(told: str) -> Callable[[Any], Any]:
+    """--net, with what it means to this command."""
+    return click.option("--net", type=Layers(NETWORKS), help=told)
+
+
+def epochs(told: str) -> Callable[[Any], Any]:
+    """--epochs, with what it means to this command."""
+    return click.option("--epochs", type=Whole(1), help=told)
 
 
 def all_of(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -263,10 +315,10 @@ def all_of(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
 
 # How a network that writes chooses; `chat` takes them at its prompt, too
 WRITING: dict[str, click.ParamType] = {
-    "temperature": click.FloatRange(0),
-    "top-k": click.IntRange(1),
-    "top-p": click.FloatRange(0, 1, min_open=True),
-    "length": click.IntRange(1),
+    "temperature": Amount(),
+    "top-k": Whole(1),
+    "top-p": Amount(0, 1, above=True),
+    "length": Whole(1),
 }
 of_writing = all_of(
     click.option(
@@ -304,7 +356,7 @@ of_a_table = all_of(
     click.option("--time", help="Column of dates or numbers that orders a series; it is forecast."),
     click.option(
         "--horizon",
-        type=click.IntRange(1),
+        type=Whole(1),
         help="Steps ahead at which forecasts of a series are measured.",
     ),
     click.option(
@@ -326,13 +378,11 @@ of_a_table = all_of(
 
 # How pictures are read and varied
 of_pictures = all_of(
-    click.option(
-        "--size", type=click.IntRange(1), help="Pixels of a side that pictures are brought to."
-    ),
-    click.option("--channels", type=click.IntRange(1, 3), help="Of pictures: 1 grey, 3 colour."),
+    click.option("--size", type=Whole(1), help="Pixels of a side that pictures are brought to."),
+    click.option("--channels", type=Whole(1, 3), help="Of pictures: 1 grey, 3 colour."),
     click.option(
         "--background",
-        type=click.IntRange(0, 255),
+        type=Whole(0, 255),
         help="What shows through transparent places of pictures: 0 black to 255 white.",
     ),
     click.option("--strict", is_flag=True, help="Stop where a picture is damaged or missing."),

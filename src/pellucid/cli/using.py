@@ -4,18 +4,14 @@ What a command does is in the file of its name, imported when it runs."""
 
 import click
 
-from .options import EXISTING, EXIT_CODES, a_run, as_json, in_memory, of_writing, seed
+from .options import EXISTING, EXIT_CODES, Whole, a_run, as_json, in_memory, of_writing, seed
 
 
 @click.command(epilog=EXIT_CODES)
 @a_run
 @click.argument("files", type=EXISTING, nargs=-1, metavar="FILE...")
-@click.option(
-    "--top", type=click.IntRange(1), default=3, show_default=True, help="Classes to print."
-)
-@click.option(
-    "--steps", type=click.IntRange(1), default=1, show_default=True, help="Values to forecast."
-)
+@click.option("--top", type=Whole(1), default=3, show_default=True, help="Classes to print.")
+@click.option("--steps", type=Whole(1), default=1, show_default=True, help="Values to forecast.")
 @click.option("--out", type=EXISTING, help="CSV to write the answers for a table to.")
 @click.option("--keep", multiple=True, help="Column to copy to the answers. May be repeated.")
 @in_memory
@@ -55,13 +51,9 @@ def evaluate(**options) -> None:
 @click.command(epilog=EXIT_CODES)
 @a_run
 @click.argument("file", type=EXISTING, metavar="FILE")
-@click.option(
-    "--row", type=click.IntRange(1), help="One row of the file.  [default: all, in the mean]"
-)
+@click.option("--row", type=Whole(1), help="One row of the file.  [default: all, in the mean]")
 @click.option("--class", "of", help="The class to explain.  [default: the likeliest of each row]")
-@click.option(
-    "--top", type=click.IntRange(1), default=10, show_default=True, help="Lines to print."
-)
+@click.option("--top", type=Whole(1), default=10, show_default=True, help="Lines to print.")
 @click.option("--attention", is_flag=True, help="Of a GPT, a PNG of who looks at whom.")
 @click.option(
     "--out", type=EXISTING, help="PNG to write.  [default: FILE-explained.png, FILE-attention.png]"
@@ -89,7 +81,7 @@ def explain(**options) -> None:
 @a_run
 @click.argument("sentence", metavar="SENTENCE")
 @click.option("--column", help="Of texts, where RUN has learned from several.")
-@click.option("--top", type=click.IntRange(1), default=5, show_default=True, help="Texts to print.")
+@click.option("--top", type=Whole(1), default=5, show_default=True, help="Texts to print.")
 @as_json
 def similar(**options) -> None:
     """Print the texts that RUN has learned from and that are most like SENTENCE.
@@ -107,7 +99,7 @@ def similar(**options) -> None:
 @click.command(epilog=EXIT_CODES)
 @a_run
 @click.option("--prompt", help="Text to go on from.  [default: a new line]")
-@click.option("--length", type=click.IntRange(1), help="Characters to write.  [default: 400]")
+@click.option("--length", type=Whole(1), help="Characters to write.  [default: 400]")
 @of_writing
 @click.option(
     "--probabilities", is_flag=True, help="Print what may come next, with chances, and stop."
@@ -128,7 +120,7 @@ def sample(**options) -> None:
 @click.command(epilog=EXIT_CODES)
 @a_run
 @of_writing
-@click.option("--length", type=click.IntRange(1), help="Characters of each answer.  [default: 200]")
+@click.option("--length", type=Whole(1), help="Characters of each answer.  [default: 200]")
 @seed(0)
 def chat(**options) -> None:
     """Type, and the network in RUN, which has learned a text, goes on.
@@ -143,9 +135,7 @@ def chat(**options) -> None:
 
 @click.command(epilog=EXIT_CODES)
 @a_run
-@click.option(
-    "--n", type=click.IntRange(1, 4096), default=16, show_default=True, help="Pictures to make."
-)
+@click.option("--n", type=Whole(1, 4096), default=16, show_default=True, help="Pictures to make.")
 @click.option(
     "--out", type=EXISTING, help="HTML or PNG to write.  [default: RUN/samples/seed-SEED.html]"
 )
@@ -190,7 +180,7 @@ def enhance(**options) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=Whole(0, 65535),
     default=8000,
     show_default=True,
     help="0: any free one.",
