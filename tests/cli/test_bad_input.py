@@ -191,6 +191,13 @@ REFUSED = {
     "an address": (
         lambda d: ["https://example.com/people.csv", *BOUGHT], 2, ["is an address", "curl -LO https://example.com"],
     ),
+    "a sheet of what is no workbook": (
+        lambda d: [people(d / "p.csv"), *BOUGHT, "--sheet", "May"], 2, ["p.csv", "--sheet is for workbooks"],
+    ),
+    "words that are to be numbers": (
+        lambda d: [people(d / "p.csv"), *BOUGHT, "--column", "city=number"], 1,
+        ["p.csv", "column 'city'", "is not a number", "--column city=category"],
+    ),
     "a workbook that is none": (
         lambda d: [write(d / "p.xlsx", "nonsense"), "--target", "a"], 1, ["p.xlsx", "Save it again"],
     ),

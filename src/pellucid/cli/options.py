@@ -94,7 +94,8 @@ class Data(OneOf):
 class Amount(click.ParamType):
     """A number within its ends, which the error says in words."""
 
-    name, of = "number", float
+    name = "number"
+    of: ClassVar[type] = float
 
     def __init__(
         self, least: float = 0, most: float | None = None, above: bool = False, below: bool = False
@@ -126,7 +127,8 @@ class Amount(click.ParamType):
 class Whole(Amount):
     """A number without decimals."""
 
-    name, of = "whole number", int
+    name = "whole number"
+    of: ClassVar[type] = int
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return super().get_metavar(param, ctx) if self.most < 10**6 else "N"

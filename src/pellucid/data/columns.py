@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -241,7 +242,10 @@ def check_use(where: str, column: Column, use: str) -> None:
     if use == "number":
         numbers, n_bad, first = as_numbers(where, column)
         if n_bad and np.isnan(numbers).all():
-            raise DataError(f"{where}, column {column.name!r}: {first!r} is not a number.")
+            raise DataError(
+                f"{where}, column {column.name!r}: {first!r} is not a number, nor is any other cell. To tell its "
+                f"values apart: --column {quote(column.name)}=category"
+            )
 
 
 def shown(value: float) -> str:

@@ -37,6 +37,11 @@ def is_table(path: str | Path) -> bool:
     return suffix_of(Path(path)) in TEXT + EXCEL + PARQUET + JSON + NUMPY
 
 
+def is_workbook(path: str | Path) -> bool:
+    """Whether the file's name says that it is one of Excel and kin, which has sheets."""
+    return suffix_of(Path(path)) in EXCEL
+
+
 def suffix_of(path: Path) -> str:
     """The suffix below .gz, in small letters."""
     name = path.name.lower()

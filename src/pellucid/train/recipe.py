@@ -10,6 +10,7 @@ from typing import Any
 
 from ..base.errors import OptionError
 from ..data.dataset import Split
+from ..data.reading import is_workbook
 from ..nn.init import nearest
 from ..nn.module import Module
 from ..optim.adam import Adam, AdamW, NAdam
@@ -239,6 +240,8 @@ def recipe(data: str = "digits", **given) -> Recipe:
     if "task" in values:
         nearest(values["task"], NETWORKS, "task")
     source, kind = source_of(data, values)
+    if "sheet" in values and kind is not None and not is_workbook(data):
+        raise OptionError(f"--sheet is for workbooks; {data} is none.")
     for name in OWN_SETTINGS:
         if name in values and name not in source.uses:
             what = WORDS.get(kind or "", data)
