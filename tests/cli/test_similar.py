@@ -11,6 +11,7 @@ from pellucid.train.recipe import recipe
 from pellucid.train.saved import load_model
 
 metrics = pytest.importorskip("sklearn.metrics.pairwise")
+preprocessing = pytest.importorskip("sklearn.preprocessing")
 
 SAID = {
     "good": ["a lovely film with a warm heart", "what a warm and lovely story", "great acting and a great story",
@@ -55,7 +56,12 @@ def test_the_nearest_are_those_of_scikit_learn(reviews, capsys):
     file = path.parent / "one.csv"
     file.write_text(f"label,text\ngood,{SENTENCE}\ngood,x\n")
     wanted = model.encoder.transform(read_table(file, kinds=model.kinds))[:1]
-    cosines = metrics.cosine_similarity(data.x[train], wanted)[:, 0]
+    n = len(data.encoder.codes[0].terms)
+
+    def even(x):  # the words five times as long as one, then four counts
+        return np.hstack([5 * preprocessing.normalize(x[:, :n]), x[:, n:]])
+
+    cosines = metrics.cosine_similarity(even(data.x[train]), even(wanted))[:, 0]
     by_text = {}
     for row, c in zip(train, cosines, strict=True):
         text = frame["text"].values[row]

@@ -1,9 +1,9 @@
 """The texts that a run learned from and that are most like another one.
 
-Cosine of the encoder's features of the text: TF-IDF of words and pairs of words, then length, digits, capitals and
-signs. On sms_spam's 1,115 test texts the five nearest have the same class 97.2 % of the time, of spam 92.3 %; the
-network's first hidden layer gives 97.2 and 94.3 %, its second 97.4 and 95.2 %, with fewer words in common (of all words
-of both texts 15.0 % against 14.4 and 11.9 %). The features are taken: the words that two texts share can be named."""
+Cosine of the encoder's features of the text: TF-IDF of words and pairs of words, five times as long as one whatever
+their number, then length, digits, capitals and signs. On sms_spam's 1,115 test texts the five nearest have the same
+class 97.5 % of the time, of spam 92.4 %; by the words alone 95.8 and 81.3 %. Hidden layers of the network did as well,
+with fewer words in common; of the features the words that two texts share can be named."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +74,8 @@ def similar(run: Path, sentence: str, column: str | None = None, top: int = 5) -
     rows = data.parts.train
     texts = [t or "" for t in as_texts(data.frame[code.name].take(rows))]
     features = data.x[rows, data.encoder.groups[code.name]].astype(np.float64)
-    cosines = unit(features) @ unit(wanted.astype(np.float64))[0]
+    asked = wanted.astype(np.float64)
+    cosines = unit(even(features, code)) @ unit(even(asked, code))[0]
     answers = as_texts(data.frame[data.target.name].take(rows))
     found: dict[str, list[int]] = {}
     for i in np.argsort(-cosines, kind="stable").tolist():
@@ -88,6 +89,12 @@ def similar(run: Path, sentence: str, column: str | None = None, top: int = 5) -
         )
         for text, at in found.items()
     ]  # fmt: skip
+
+
+def even(rows: np.ndarray, code: TextCode) -> np.ndarray:
+    """The features of texts with their words at one length, beside the counts: long texts are no nearer for it."""
+    n = len(code.terms)
+    return np.concatenate([code.longest * unit(rows[:, :n]), rows[:, n:]], 1)
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
