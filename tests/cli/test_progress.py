@@ -1,16 +1,21 @@
 """Progress: times as people say them, and lines that do not flood a log."""
 
+import sys
+
 import pytest
 
 from pellucid.cli.progress import (
+    MEASURING,
     SECONDS_BETWEEN_STEPS,
     Bar,
     Lines,
     Reading,
     Silent,
     duration,
+    later,
     line,
     progress,
+    slowly,
     step_line,
 )
 from pellucid.data.decoding import heard
@@ -99,6 +104,39 @@ def test_the_bar_moves_inside_an_epoch(capsys):
         assert bar.progress.tasks[0].completed == pytest.approx(2 + 1 / 3)
         bar.show(done(3))
     assert "epoch   3/200" in capsys.readouterr().err
+
+
+def test_what_takes_long_after_the_last_epoch_is_said(capsys):
+    with Lines(seconds_between=1000) as lines:
+        lines.show(done(200))
+        lines.end = later(MEASURING, 0.0)
+        lines.show_end()
+        lines.end.join()
+    epoch, measuring = capsys.readouterr().err.splitlines()
+    assert epoch.startswith("epoch 200/200") and measuring == MEASURING
+    with Lines() as lines:  # and not what is soon done
+        lines.show_end()
+    assert capsys.readouterr().err == ""
+    with Bar() as bar:
+        bar.show(done(200))
+        bar.show_end()
+        assert bar.progress.tasks[0].description == MEASURING
+    assert bar.progress.tasks[0].description.startswith("epoch 200/200")
+
+
+def test_a_terminal_is_told_what_takes_long(capsys, monkeypatch):
+    with slowly("reading all of it", seconds=0.0):
+        pass
+    assert capsys.readouterr().err == ""  # a log is not
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with slowly("reading all of it", seconds=0.0) as timer:
+        timer.join()
+    assert capsys.readouterr().err == "reading all of it\n"
+    with slowly("reading all of it", quiet=True, seconds=0.0):
+        pass
+    with slowly("soon done"):
+        pass
+    assert capsys.readouterr().err == ""
 
 
 def test_reading_of_pictures_is_told_now_and_then(capsys, monkeypatch):

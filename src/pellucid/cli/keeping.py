@@ -18,8 +18,10 @@ def info(**options) -> None:
     Or what is in data, before anything is learned: of a table what each column is and why, what
     is missing, and which columns could be learned; of pictures, a text or a series likewise."""
     from .info import info
+    from .progress import slowly
 
-    info(**options)
+    with slowly(f"reading {options['what']}"):
+        info(**options)
 
 
 @click.command(epilog=EXIT_CODES)

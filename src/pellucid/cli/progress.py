@@ -1,7 +1,10 @@
 """Progress of a training run on standard error: a live line on a terminal, else plain lines."""
 
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,6 +13,8 @@ if TYPE_CHECKING:
 SECONDS_BETWEEN_STEPS = (
     5.0  # a log gets a line from inside an epoch only when nothing came for so long
 )
+MEASURING = "measuring what was learned, beside simple methods (--no-baselines leaves them out)"
+LONG = 1.0  # seconds without a word
 
 
 def line(event: "EpochDone") -> str:
@@ -66,12 +71,16 @@ class Silent:
     def show_step(self, event: "Progress") -> None:
         """From inside an epoch, many times a second."""
 
+    def show_end(self) -> None:
+        """After the last epoch: now it is measured, which can take longer than training."""
+
 
 class Lines(Silent):
     """At most one line a second, and the last: a log that a file can hold."""
 
     def __init__(self, seconds_between: float = 1.0):
         self.seconds_between = seconds_between
+        self.end = later(MEASURING)
         self.next_time = time.monotonic() + seconds_between
         self.pending: EpochDone | None = None
 
@@ -85,7 +94,13 @@ class Lines(Silent):
         if time.monotonic() >= self.next_time:
             self._print()
 
+    def show_end(self) -> None:
+        if self.pending:
+            self._print()
+        self.end.start()
+
     def __exit__(self, *error) -> None:
+        self.end.cancel()
         if self.pending:
             self._print()
 
@@ -110,12 +125,15 @@ class Bar(Silent):
             BarColumn(20), TextColumn("{task.description}"), console=Console(stderr=True)
         )
         self.task: Any = None
+        self.text = ""
 
     def __enter__(self):
         self.progress.start()
         return self
 
     def __exit__(self, *error) -> None:
+        if self.task is not None:
+            self.progress.update(self.task, description=self.text)
         self.progress.stop()
 
     def show(self, event: "EpochDone") -> None:
@@ -125,10 +143,34 @@ class Bar(Silent):
         done = event.epoch - 1 + event.step / event.n_steps
         self._put(done, event.epochs, step_line(event))
 
+    def show_end(self) -> None:
+        if self.task is not None:
+            self.progress.update(self.task, description=MEASURING)
+
     def _put(self, done: float, total: int, text: str) -> None:
         if self.task is None:
             self.task = self.progress.add_task("", total=total)
+        self.text = text
         self.progress.update(self.task, completed=done, description=text)
+
+
+def later(text: str, seconds: float = LONG) -> threading.Timer:
+    """What says the text on standard error, so long after it is started, unless it is cancelled."""
+    timer = threading.Timer(seconds, lambda: print(text, file=sys.stderr, flush=True))
+    timer.daemon = True
+    return timer
+
+
+@contextmanager
+def slowly(text: str, quiet: bool = False, seconds: float = LONG) -> Iterator[threading.Timer]:
+    """On a terminal says what is being done, where it takes long."""
+    timer = later(text, seconds)
+    if sys.stderr.isatty() and not quiet:
+        timer.start()
+    try:
+        yield timer
+    finally:
+        timer.cancel()
 
 
 class Reading:

@@ -27,7 +27,7 @@ from ..train.settings import check_settings
 from . import stopping
 from .curve import Panel, draw
 from .options import FIND, Duration
-from .progress import Reading, duration, progress
+from .progress import Reading, duration, progress, slowly
 from .results import report
 
 CURVE, FORECAST, RATES = "curve.png", "forecast.png", "lr.png"
@@ -65,7 +65,7 @@ def train(
         if resume:
             raise OptionError("--lr find is for a new run; the one that goes on has its rate.")
         del given["lr"]
-    with heard(Reading(quiet)):
+    with slowly(f"reading {data}", quiet), heard(Reading(quiet)):
         made = resumed_recipe(folder, data, given) if resume else recipe(data, **given)
         if made.kind in ("pictures", "picture_table"):
             made.dataset()  # kept for what comes: what takes long is told here
@@ -211,6 +211,7 @@ def follow(events, quiet: bool) -> tuple[Stopped, Finished]:
                 display.show_step(event)
             elif isinstance(event, Stopped):
                 stopped = event
+                display.show_end()
             elif isinstance(event, Finished):
                 finished = event
     assert stopped and finished

@@ -29,8 +29,10 @@ def predict(**options) -> None:
     For a table a file has the columns that were learned from, in any order; the answers are a CSV
     with a line for each row: the target, and the probability of each class."""
     from .predict import predict
+    from .progress import slowly
 
-    predict(**options)
+    with slowly(f"answering {', '.join(map(str, options['files'])) or options['run']}"):
+        predict(**options)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -44,8 +46,10 @@ def evaluate(**options) -> None:
     A table has the column that was learned; a line of pixels ends with its class; of a series or a
     text each value or character is compared with what was expected before it came."""
     from .evaluate import evaluate
+    from .progress import slowly
 
-    evaluate(**options)
+    with slowly(f"answering {options['file']}"):
+        evaluate(**options)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -73,8 +77,10 @@ def explain(**options) -> None:
     By integrated gradients: the parts sum to the difference between this answer and that for the
     average row, an empty picture, the mean of all characters, or a past that never changed."""
     from .explain import explain
+    from .progress import slowly
 
-    explain(**options)
+    with slowly(f"explaining {options['file']}"):
+        explain(**options)
 
 
 @click.command(epilog=EXIT_CODES)
