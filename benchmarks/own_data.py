@@ -69,17 +69,21 @@ LONG = {
 }  # fmt: skip
 
 
+def pellucid(*words: str) -> str:
+    """What a command prints. Ends with its message where it fails."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pellucid", *words], capture_output=True, text=True
+    )
+    if done.returncode:
+        raise SystemExit(f"pellucid {' '.join(words)}\n{done.stderr}")
+    return done.stdout
+
+
 def measure(data: Path, s: Set, seed: int) -> tuple[float, float]:
     """(the figure on the held-out part, seconds)."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [
-            *(sys.executable, "-m", "pellucid", "train", str(data / s.file), *s.options),
-            *("--seed", str(seed), "--quiet", "--json", "--out", f"{folder}/run"),
-        ]
-        done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
-    result = json.loads(done.stdout)
+        run = ("--seed", str(seed), "--quiet", "--json", "--out", f"{folder}/run")
+        result = json.loads(pellucid("train", str(data / s.file), *s.options, *run))
     value = result
     for key in s.figure:
         value = value[key]
