@@ -1,5 +1,7 @@
 """Commands run inside the test's own process."""
 
+import json
+
 from pellucid.cli import main as command
 
 
@@ -8,6 +10,11 @@ def told_by(capsys, *arguments):
     capsys.readouterr()
     assert command.run([str(a) for a in arguments]) == 0, capsys.readouterr().err
     return capsys.readouterr()
+
+
+def document(capsys, *arguments):
+    """What a command that succeeds prints with --json."""
+    return json.loads(told_by(capsys, *arguments, "--json").out)
 
 
 def refused(capsys, *arguments):

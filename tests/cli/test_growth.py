@@ -3,17 +3,12 @@
 import json
 
 import numpy as np
+from commands import told_by
 from PIL import Image
 
 from pellucid.cli.main import run as command
 
 FEW = ["--net", "8", "--epochs", "6", "--repeats", "2", "--quiet"]
-
-
-def told(capsys, *arguments) -> str:
-    capsys.readouterr()
-    assert command([*map(str, arguments)]) == 0, capsys.readouterr().err
-    return capsys.readouterr().out
 
 
 def write(path, x, y):
@@ -37,7 +32,7 @@ def test_many_kinds_need_many_rows(tmp_path, capsys):
     picture = tmp_path / "made" / "curve.png"
     few = ["--net", "64", "--epochs", "30", "--repeats", "3", "--quiet"]
     found = json.loads(
-        told(capsys, "curve", path, "--target", "y", *few, "--out", picture, "--json")
+        told_by(capsys, "curve", path, "--target", "y", *few, "--out", picture, "--json").out
     )
     means = [p["mean"] for p in found["points"]]
     assert found["score"] == "accuracy" and found["more_data_would"] == "help"
@@ -58,7 +53,7 @@ def test_one_input_needs_few_rows(tmp_path, capsys, monkeypatch):
     rng = np.random.default_rng(2)
     x = rng.normal(size=(300, 2))
     write(tmp_path / "easy.csv", x, np.where(x[:, 0] + rng.normal(size=300) > 0, "up", "down"))
-    out = told(capsys, "curve", "easy.csv", "--target", "y", *FEW)
+    out = told_by(capsys, "curve", "easy.csv", "--target", "y", *FEW).out
     assert "More data would likely help" not in out
     rows = [line.split() for line in out.splitlines()[1:6]]
     assert [r[1] for r in rows] == ["10", "20", "40", "70", "100"] and rows[-1][0] == "195"
@@ -71,7 +66,7 @@ def test_amounts_are_judged_in_their_unit(tmp_path, capsys):
     path = write(tmp_path / "p.csv", x, np.round(1000 * x[:, 0] + 100 * rng.normal(size=120), 2))
     few = ["--net", "64", "--epochs", "80", "--repeats", "1", "--quiet", "--json"]
     picture = tmp_path / "p.png"
-    found = json.loads(told(capsys, "curve", path, "--target", "y", *few, "--out", picture))
+    found = json.loads(told_by(capsys, "curve", path, "--target", "y", *few, "--out", picture).out)
     assert found["score"] == "RMSE" and len(found["points"]) == 5
     gain = found["each_doubling"]  # a gain is a fall of the RMSE
     assert f"by {-gain['gain']:+.2g} (95 %: {-gain['high']:+.2g} to" in found["sentence"]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from commands import document
 from malformed_files import BAD, GOOD
 from PIL import Image
 
@@ -12,13 +13,6 @@ from pellucid.cli.columns import usual_step
 from pellucid.cli.main import run as command
 from pellucid.train import streamed
 from pellucid.train.recipe import recipe
-
-
-def told(capsys, *arguments) -> dict:
-    """The document of a command that succeeds."""
-    capsys.readouterr()
-    assert command([*map(str, arguments), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 @pytest.fixture
@@ -47,7 +41,7 @@ def claims(tmp_path):
 
 def test_each_column_is_what_pandas_counts(claims, capsys):
     path, table = claims
-    found = told(capsys, "info", path)
+    found = document(capsys, "info", path)
     assert found["kind"] == "table" and found["rows"] == 60
     columns = {c["column"]: c for c in found["columns"]}
     uses = {name: c["use"] for name, c in columns.items()}
@@ -82,7 +76,7 @@ def test_a_person_reads_the_same_and_how_to_go_on(claims, capsys):
 def test_the_reading_options_are_those_of_train(tmp_path, capsys):
     path = tmp_path / "x.csv"
     path.write_text("1;-9;a\n2;5;b\n3;-9;a\n")
-    found = told(capsys, "info", path, "--no-header", "--missing", "-9", "--delimiter", ";")
+    found = document(capsys, "info", path, "--no-header", "--missing", "-9", "--delimiter", ";")
     assert [c["column"] for c in found["columns"]] == ["column_1", "column_2", "column_3"]
     assert found["columns"][1]["missing"] == 2
     assert command(["info", str(tmp_path / "y.csv")]) == 1
@@ -98,7 +92,7 @@ def test_a_table_that_is_too_large_is_told_from_a_sample(tmp_path, capsys, monke
     path = tmp_path / "large.csv"
     table.to_csv(path, index=False)
     monkeypatch.setattr(streamed, "memory_for", lambda data, values, said: 100_000)
-    found = told(capsys, "info", path)
+    found = document(capsys, "info", path)
     assert found["rows"] == n
     x, kind = found["columns"]
     seen = sum(kind["commonest"].values())
@@ -112,10 +106,10 @@ def test_every_table_that_can_be_read_is_told_and_no_other(tmp_path, capsys):
     path = tmp_path / "t.csv"
     for name, (data, *_) in GOOD.items():
         path.write_bytes(data)
-        document = told(capsys, "info", path)
-        assert len(document["columns"]) >= 1, name
+        found = document(capsys, "info", path)
+        assert len(found["columns"]) >= 1, name
         # strict JSON: numbers of any size stay finite
-        json.dumps(document, allow_nan=False)
+        json.dumps(found, allow_nan=False)
     for name, (data, *_) in BAD.items():
         path.write_bytes(data)
         capsys.readouterr()
@@ -144,16 +138,16 @@ def test_gaps_order_and_repeats_of_dates_are_told(tmp_path, capsys):
     days = ["2024-01-01", "2024-01-02", "2024-01-05", "2024-01-04", "2024-01-09"]
     path = tmp_path / "s.csv"
     path.write_text("day,v\n" + "".join(f"{d},{i}.5\n" for i, d in enumerate(days)))
-    (day, _) = told(capsys, "info", path)["columns"]
+    (day, _) = document(capsys, "info", path)["columns"]
     assert "not in order" in day["notes"] and any("gap" in n for n in day["notes"])
     path.write_text("day,v\n" + "".join(f"{d},{i}.5\n" for i, d in enumerate([*days, days[0]])))
-    assert "1 dates come again" in told(capsys, "info", path)["columns"][0]["notes"]
+    assert "1 dates come again" in document(capsys, "info", path)["columns"][0]["notes"]
 
 
 def test_a_text_is_counted(tmp_path, capsys):
     path = tmp_path / "t.txt"
     path.write_text("to be\nor not to be\n")
-    found = told(capsys, "info", path)
+    found = document(capsys, "info", path)
     assert (found["characters"], found["lines"], found["words"]) == (19, 2, 6)
     assert list(found["vocabulary"].items())[:3] == [(" ", 4), ("o", 4), ("t", 3)]
     assert sum(found["vocabulary"].values()) == 19
@@ -166,7 +160,7 @@ def test_a_folder_of_pictures_is_counted_and_its_damage_named(tmp_path, capsys):
         Image.fromarray(ink).save(tmp_path / "pets" / kind / f"{i}.png")
     bad = tmp_path / "pets" / "dog" / "6.png"
     bad.write_bytes(bad.read_bytes()[:-20])
-    found = told(capsys, "info", tmp_path / "pets")
+    found = document(capsys, "info", tmp_path / "pets")
     assert found["classes"] == {"cat": 4, "dog": 2} and found["shape"] == [20, 30, 1]
     assert [d["file"] for d in found["damaged"]] == ["dog/6.png"]
     capsys.readouterr()
@@ -177,9 +171,9 @@ def test_a_folder_of_pictures_is_counted_and_its_damage_named(tmp_path, capsys):
 def test_what_the_package_carries_is_known_by_name(capsys):
     kinds = {"digits": "pictures", "text": "text", "series": "series", "animals": "table"}
     for name, kind in kinds.items():
-        assert told(capsys, "info", name)["kind"] == kind
-    assert told(capsys, "info", "digits")["classes"]["0"] == 178  # UCI's count
-    assert told(capsys, "info", "series")["values"] == 732
+        assert document(capsys, "info", name)["kind"] == kind
+    assert document(capsys, "info", "digits")["classes"]["0"] == 178  # UCI's count
+    assert document(capsys, "info", "series")["values"] == 732
 
 
 def test_a_run_tells_the_mean_and_deviation_of_each_column(tmp_path, capsys):
@@ -205,7 +199,7 @@ def test_a_run_tells_the_mean_and_deviation_of_each_column(tmp_path, capsys):
     ]
     assert command([*map(str, arguments)]) == 0
     learned = recipe(str(path), target="price").dataset().parts.train
-    rows = {r["column"]: r for r in told(capsys, "info", out)["columns"]}
+    rows = {r["column"]: r for r in document(capsys, "info", out)["columns"]}
     for name in ("a", "b", "price"):
         truth = table[name].to_numpy()[learned]
         got = [rows[name]["mean"], rows[name]["deviation"]]

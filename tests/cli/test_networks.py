@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import told_by
 from PIL import Image
 
 import pellucid as package
@@ -60,11 +61,6 @@ def runs(tmp_path_factory):
     return run
 
 
-def told_by(capsys, *arguments):
-    assert command.run([str(a) for a in arguments]) == 0
-    return capsys.readouterr().out
-
-
 def test_the_names_in_the_help_are_those_of_the_tables():
     assert list(options.TASKS) == list(NETWORKS) == list(OBJECTIVE_OF)
     assert set(options.NETWORKS) == {name for rows in NETWORKS.values() for name in rows}
@@ -99,7 +95,7 @@ def test_a_network_is_rebuilt_from_its_files_alone(name, runs):
 @pytest.mark.parametrize("name", RUNS)
 def test_info_says_what_goes_in_and_what_comes_out(name, runs, capsys):
     folder, result, _ = runs(name)
-    out = told_by(capsys, "info", folder)
+    out = told_by(capsys, "info", folder).out
     words = {
         "cnn": ["8 x 8 x 1 numbers", "10 classes", "Conv2d", "accuracy"],
         "gan": ["64 numbers of noise", "a picture", "ConvTranspose2d"],
@@ -109,7 +105,7 @@ def test_info_says_what_goes_in_and_what_comes_out(name, runs, capsys):
     }[name]
     for word in (*words, result["weights_sha256"], "settings"):
         assert word in out, word
-    document = json.loads(told_by(capsys, "info", folder, "--json"))
+    document = json.loads(told_by(capsys, "info", folder, "--json").out)
     assert document["n_parameters"] == sum(x["n_parameters"] for x in document["layers"])
 
 
@@ -244,12 +240,12 @@ def test_generate_makes_pictures_that_follow_from_the_seed(runs, tmp_path, capsy
     folder, _, _ = runs("gan")
     for name, seed in (("a.png", 1), ("b.png", 1), ("c.png", 2)):
         line = ["generate", folder, "--n", 3, "--seed", seed, "--out", tmp_path / name]
-        assert "3 pictures" in told_by(capsys, *line)
+        assert "3 pictures" in told_by(capsys, *line).out
     a, b, c = ((tmp_path / f"{n}.png").read_bytes() for n in "abc")
     assert a == b != c
     with Image.open(tmp_path / "a.png") as picture:  # each beside the nearest real one
         assert picture.size == (6 * 34 + 2, 34 + 2)
-    document = json.loads(told_by(capsys, "generate", folder, "--json"))
+    document = json.loads(told_by(capsys, "generate", folder, "--json").out)
     assert document["n"] == 16 and Path(document["file"]).suffix == ".html"
 
 
@@ -257,29 +253,29 @@ def test_generate_makes_pictures_that_follow_from_the_seed(runs, tmp_path, capsy
 def test_sample_writes_on_from_a_prompt(name, runs, capsys):
     folder, _, _ = runs(name)
     arguments = ["sample", folder, "--prompt", "Alice said", "--length", 40, "--json"]
-    first = json.loads(told_by(capsys, *arguments))
+    first = json.loads(told_by(capsys, *arguments).out)
     assert first["prompt"] == "Alice said" and len(first["text"]) == 40
     assert set(first["text"]) <= set(read_alice())
-    assert json.loads(told_by(capsys, *arguments)) == first
-    assert json.loads(told_by(capsys, *arguments, "--seed", 1))["text"] != first["text"]
-    greedy = json.loads(told_by(capsys, *arguments, "--temperature", 0))["text"]
+    assert json.loads(told_by(capsys, *arguments).out) == first
+    assert json.loads(told_by(capsys, *arguments, "--seed", 1).out)["text"] != first["text"]
+    greedy = json.loads(told_by(capsys, *arguments, "--temperature", 0).out)["text"]
     for option in (["--top-k", 1], ["--top-p", 1e-9]):  # only the likeliest is left
-        assert json.loads(told_by(capsys, *arguments, *option))["text"] == greedy
-    plain = told_by(capsys, "sample", folder, "--prompt", "Alice said", "--length", 40)
+        assert json.loads(told_by(capsys, *arguments, *option).out)["text"] == greedy
+    plain = told_by(capsys, "sample", folder, "--prompt", "Alice said", "--length", 40).out
     assert plain == "Alice said" + first["text"] + "\n"
-    assert len(told_by(capsys, "sample", folder, "--length", 3)) >= 3
+    assert len(told_by(capsys, "sample", folder, "--length", 3).out) >= 3
 
 
 def test_sample_shows_the_probabilities_of_what_may_come(runs, capsys):
     folder, _, _ = runs("lstm")
     arguments = ["sample", folder, "--prompt", "Alice", "--probabilities"]
-    found = json.loads(told_by(capsys, *arguments, "--top-k", 3, "--json"))["next"]
+    found = json.loads(told_by(capsys, *arguments, "--top-k", 3, "--json").out)["next"]
     assert len(found) == 10
     assert [x["probability"] for x in found] == sorted((x["probability"] for x in found), reverse=True)  # fmt: skip
     assert sum(x["chance"] for x in found[:3]) == pytest.approx(1, abs=5e-6)
     assert all(x["chance"] == 0 for x in found[3:])
     # The first is what `predict` of a file with the same text says.
-    out = told_by(capsys, *arguments)
+    out = told_by(capsys, *arguments).out
     assert "chance of being drawn" in out and repr(found[0]["character"]) in out
 
 
@@ -289,16 +285,18 @@ def test_predict_says_how_well_a_text_is_foreseen(runs, tmp_path, capsys):
     (tmp_path / "end.txt").write_text(text[-3000:], encoding="utf-8")
     (tmp_path / "odd.txt").write_text("".join(sorted(text[-3000:])), encoding="utf-8")
     arguments = ["predict", folder, tmp_path / "end.txt", tmp_path / "odd.txt"]
-    end, odd = json.loads(told_by(capsys, *arguments, "--json"))["predictions"]
+    end, odd = json.loads(told_by(capsys, *arguments, "--json").out)["predictions"]
     assert end["loss"] == pytest.approx(result["metrics"]["test"]["loss"], abs=0.15)
     assert end["n"] == 2999 // 16 * 16 and len(end["next"]) == 3
     assert odd["loss"] != end["loss"] and end["perplexity"] == pytest.approx(np.exp(end["loss"]))
-    assert "nats a character" in told_by(capsys, *arguments)
+    assert "nats a character" in told_by(capsys, *arguments).out
 
 
 def test_predict_forecasts_the_next_values(runs, tmp_path, capsys):
     folder, result, _ = runs("gru")
-    found = json.loads(told_by(capsys, "predict", folder, "--steps", 4, "--json"))["predictions"][0]
+    found = json.loads(told_by(capsys, "predict", folder, "--steps", 4, "--json").out)[
+        "predictions"
+    ][0]
     assert found["after"] == "2010-12" and found["unit"] == "°C" and len(found["forecast"]) == 4
     # A file with the values before the last: the forecast is the one that the test part had.
     series = load_series()
@@ -306,18 +304,20 @@ def test_predict_forecasts_the_next_values(runs, tmp_path, capsys):
         f"{t},{v}" for t, v in zip(series.times[:-1], series.values[:-1], strict=True)
     )
     (tmp_path / "s.csv").write_text(lines)
-    one = json.loads(told_by(capsys, "predict", folder, tmp_path / "s.csv", "--json"))
+    one = json.loads(told_by(capsys, "predict", folder, tmp_path / "s.csv", "--json").out)
     assert one["predictions"][0]["after"] == "2010-11"
     ours = one["predictions"][0]["forecast"][0]
     assert ours == pytest.approx(result["test"]["forecast"][-1], rel=1e-6)
     # Further steps go on from the forecast itself.
     (tmp_path / "t.csv").write_text(lines + f"\n2010-12,{ours!r}\n")
-    two = json.loads(told_by(capsys, "predict", folder, tmp_path / "s.csv", "--steps", 2, "--json"))
-    again = json.loads(told_by(capsys, "predict", folder, tmp_path / "t.csv", "--json"))
+    two = json.loads(
+        told_by(capsys, "predict", folder, tmp_path / "s.csv", "--steps", 2, "--json").out
+    )
+    again = json.loads(told_by(capsys, "predict", folder, tmp_path / "t.csv", "--json").out)
     assert two["predictions"][0]["forecast"][1] == pytest.approx(
         again["predictions"][0]["forecast"][0], rel=1e-12
     )
-    assert "series, after 2010-12:" in told_by(capsys, "predict", folder)
+    assert "series, after 2010-12:" in told_by(capsys, "predict", folder).out
 
 
 def test_predict_sees_a_digit_with_a_cnn(runs, tmp_path, capsys):
@@ -325,12 +325,12 @@ def test_predict_sees_a_digit_with_a_cnn(runs, tmp_path, capsys):
     digits = load_digits()
     rows = np.column_stack([digits.x[:60] * 16, digits.y[:60]])
     np.savetxt(tmp_path / "rows.csv", rows, fmt="%d", delimiter=",")
-    found = json.loads(told_by(capsys, "predict", folder, tmp_path / "rows.csv", "--json"))
+    found = json.loads(told_by(capsys, "predict", folder, tmp_path / "rows.csv", "--json").out)
     model = load_model(folder)
     p = model.predict(digits.x[:60])
     assert [x["class"] for x in found["predictions"]] == [str(i) for i in p.argmax(1)]
     Image.fromarray((digits.x[0].reshape(8, 8) * 255).astype(np.uint8)).save(tmp_path / "0.png")
-    assert told_by(capsys, "predict", folder, tmp_path / "0.png").count("%") == 3
+    assert told_by(capsys, "predict", folder, tmp_path / "0.png").out.count("%") == 3
 
 
 # Mistakes

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from commands import refused, told_by
 
 from pellucid.cli import main as command
 from pellucid.train import answer
@@ -13,22 +14,6 @@ from pellucid.train.explain import chance_of, integrated_gradients
 from pellucid.train.saved import load_model
 
 TEXT = ["--width", "16", "--layers", "1", "--window", "16", "--epochs", "1", "--batch", "64"]
-
-
-def told_by(capsys, *arguments):
-    """What a command that succeeds prints on standard output."""
-    capsys.readouterr()
-    assert command.run([str(a) for a in arguments]) == 0, capsys.readouterr().err
-    return capsys.readouterr().out
-
-
-def refused(capsys, *arguments):
-    """(exit code, what is said) of a command that does not: one sentence, no traceback."""
-    capsys.readouterr()
-    code = command.run([str(a) for a in arguments])
-    err = capsys.readouterr().err
-    assert code and "Traceback" not in err
-    return code, err
 
 
 @pytest.fixture
@@ -43,14 +28,14 @@ def text(tmp_path):
 
 def test_a_text_is_learned_and_written_on(text, tmp_path, capsys):
     out = tmp_path / "run"
-    result = json.loads(told_by(capsys, "train", text, *TEXT, "--out", out, "--json"))
+    result = json.loads(told_by(capsys, "train", text, *TEXT, "--out", out, "--json").out)
     assert result["settings"]["kind"] == "text" and result["settings"]["task"] == "continue"
     kinds = sorted(set(text.read_text()))
     assert result["characters"] == len(kinds)
     assert load_model(out).classes == tuple(kinds)
-    written = told_by(capsys, "sample", out, "--length", "20")
+    written = told_by(capsys, "sample", out, "--length", "20").out
     assert set(written) <= set(kinds)
-    assert "nats a character" in told_by(capsys, "predict", out, text)
+    assert "nats a character" in told_by(capsys, "predict", out, text).out
 
 
 def test_a_list_is_judged_by_whole_lines_and_written_on(tmp_path, capsys):
@@ -58,24 +43,24 @@ def test_a_list_is_judged_by_whole_lines_and_written_on(tmp_path, capsys):
     path, out = tmp_path / "names.txt", tmp_path / "run"
     path.write_text("\n".join(names * 10) + "\n")
     small = ["--width", "8", "--epochs", "1"]
-    result = json.loads(told_by(capsys, "train", path, *small, "--out", out, "--json"))
+    result = json.loads(told_by(capsys, "train", path, *small, "--out", out, "--json").out)
     assert result["settings"]["net"] == "lstm"
-    (told,) = json.loads(told_by(capsys, "predict", out, path, "--json"))["predictions"]
+    (told,) = json.loads(told_by(capsys, "predict", out, path, "--json").out)["predictions"]
     # All but the first line, and the last ones, which do not fill a window.
     n_all = len(path.read_text()) - len(names[0]) - 1
     assert n_all - result["settings"]["window"] < told["n"] <= n_all
-    assert told_by(capsys, "sample", out, "--prompt", "cor", "--length", "20").startswith("cor")
+    assert told_by(capsys, "sample", out, "--prompt", "cor", "--length", "20").out.startswith("cor")
 
 
 def test_a_text_goes_on_from_its_run_to_the_same_bits(text, tmp_path, capsys):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     more = [*TEXT, "--schedule", "constant", "--json", "--quiet"]
     more[more.index("--epochs") + 1] = "2"
-    a = json.loads(told_by(capsys, "train", text, *more, "--out", whole))
+    a = json.loads(told_by(capsys, "train", text, *more, "--out", whole).out)
     more[more.index("--epochs") + 1] = "1"
     told_by(capsys, "train", text, *more, "--out", cut)
     again = ["train", text, "--resume", "--epochs", "2", "--out", cut, "--json", "--quiet"]
-    b = json.loads(told_by(capsys, *again))
+    b = json.loads(told_by(capsys, *again).out)
     assert a["weights_sha256"] == b["weights_sha256"]
 
 
@@ -87,7 +72,7 @@ def test_a_short_text_has_short_windows(tmp_path, capsys):
     told_by(capsys, "train", path, "--width", "8", "--layers", "1", "--epochs", "1", "--dry-run")
     out = tmp_path / "run"
     arguments = ["--width", "8", "--layers", "1", "--epochs", "1", "--out", out, "--json"]
-    settings = json.loads(told_by(capsys, "train", path, *arguments))["settings"]
+    settings = json.loads(told_by(capsys, "train", path, *arguments).out)["settings"]
     assert settings["window"] == 9
 
 
@@ -189,7 +174,7 @@ def test_a_table_is_learned_and_scored_beside_simple_methods(flowers):
 def test_the_report_names_every_class_and_what_it_is_beside(flowers, tmp_path, capsys):
     path = flowers[0]
     out = told_by(capsys, "train", path, "--target", "kind", "--net", "4", "--epochs", "2",
-                  "--out", tmp_path / "run")  # fmt: skip
+                  "--out", tmp_path / "run").out  # fmt: skip
     for word in (
         "kind of 18 held-out rows",
         "this network",
@@ -208,20 +193,20 @@ def test_amounts_are_scored_in_their_own_unit(tmp_path, capsys):
     rows = [[f"{a:.5f}", f"{b:.5f}", f"{p:.1f}"] for (a, b), p in zip(x, price, strict=True)]
     path = write(tmp_path / "houses.csv", ["a", "b", "price"], rows)
     out = tmp_path / "run"
-    words = told_by(capsys, "train", path, "--target", "price", *FLOWERS, "--out", out)
+    words = told_by(capsys, "train", path, "--target", "price", *FLOWERS, "--out", out).out
     assert "price of 40 held-out rows" in words and "RMSE" in words and "mean" in words
     result = json.loads((out / "metrics.json").read_text())
     assert result["settings"]["task"] == "regress"
     # The deviation of the price is about 10,000; a network that learned is far below it.
     assert result["scores"]["rmse"] < 5_000 < result["baselines"]["mean"]["rmse"] < 14_000
-    answers = read(told_by(capsys, "predict", out, path, "--keep", "price"))
+    answers = read(told_by(capsys, "predict", out, path, "--keep", "price").out)
     found = np.array([[float(r["price"]), float(r["predicted price"])] for r in answers])
     assert len(found) == 200 and np.abs(found[:, 0] - found[:, 1]).mean() < 5_000
 
 
 def test_answers_are_a_csv_with_a_line_for_each_row(flowers, tmp_path, capsys):
     path, out, _ = flowers
-    rows = read(told_by(capsys, "predict", out, path))
+    rows = read(told_by(capsys, "predict", out, path).out)
     assert len(rows) == 90
     assert list(rows[0]) == [
         "kind",
@@ -240,13 +225,13 @@ def test_answers_are_a_csv_with_a_line_for_each_row(flowers, tmp_path, capsys):
     told = capsys.readouterr()
     assert told.out == "" and "90 answers" in told.err
     assert read((tmp_path / "a.csv").read_text()) == rows
-    document = json.loads(told_by(capsys, "predict", out, path, "--json"))
+    document = json.loads(told_by(capsys, "predict", out, path, "--json").out)
     assert [p["kind"] for p in document["predictions"]] == [r["kind"] for r in rows]
 
 
 def test_how_many_are_right_is_told_where_the_file_says(flowers, capsys):
     path, out, _ = flowers
-    answers = [r["kind"] for r in read(told_by(capsys, "predict", out, path))]
+    answers = [r["kind"] for r in read(told_by(capsys, "predict", out, path).out)]
     n = sum(a == row[3] for a, row in zip(answers, flower_rows(), strict=True))
     command.run(["predict", str(out), str(path)])
     assert f"{n} of 90 right" in capsys.readouterr().err
@@ -255,7 +240,7 @@ def test_how_many_are_right_is_told_where_the_file_says(flowers, capsys):
 def test_columns_are_found_by_name(flowers, tmp_path, capsys):
     """Reordered, surplus, without the target: the same answers; what is ignored is named."""
     path, out, _ = flowers
-    expected = told_by(capsys, "predict", out, path)
+    expected = told_by(capsys, "predict", out, path).out
     turned = [[r[2], "note", r[1], r[0]] for r in flower_rows()]
     other = write(tmp_path / "new.csv", ["colour", "remark", "width", "length"], turned)
     assert command.run(["predict", str(out), str(other)]) == 0
@@ -289,7 +274,7 @@ def test_what_was_never_seen_is_answered_and_counted(flowers, tmp_path, capsys):
 def test_kept_columns_stay_as_they_were_and_nothing_is_executed(flowers, tmp_path, capsys):
     rows = [["1.5", "0", "red", "=1+1", "7"], ["2", "1", "blue", "plain", "8"]]
     path = write(tmp_path / "new.csv", [*NAMES[:3], "who", "id"], rows)
-    out = told_by(capsys, "predict", flowers[1], path, "--keep", "id", "--keep", "who")
+    out = told_by(capsys, "predict", flowers[1], path, "--keep", "id", "--keep", "who").out
     first, second = list(csv.reader(io.StringIO(out)))[1:]
     assert first[0] == "7" and second[:2] == ["8", "plain"]
     # A spreadsheet runs what begins with =, +, -, @.
@@ -301,7 +286,7 @@ def test_kept_columns_stay_as_they_were_and_nothing_is_executed(flowers, tmp_pat
 def test_several_files_are_told_apart(flowers, tmp_path, capsys):
     a = write(tmp_path / "a.csv", NAMES[:3], [r[:3] for r in flower_rows(3)])
     b = write(tmp_path / "b.csv", NAMES[:3], [r[:3] for r in flower_rows(2)])
-    rows = read(told_by(capsys, "predict", flowers[1], a, b))
+    rows = read(told_by(capsys, "predict", flowers[1], a, b).out)
     assert [r["file"] for r in rows] == [str(a)] * 3 + [str(b)] * 2
 
 
@@ -339,9 +324,9 @@ def test_a_table_larger_than_memory_is_answered_piece_by_piece(
     scores = {}
     for memory in (None, 1_000_000):
         monkeypatch.setattr(answer, "memory_for", lambda *_, memory=memory: memory)
-        scores[memory] = json.loads(told_by(capsys, "evaluate", flowers[1], path, "--json"))
+        scores[memory] = json.loads(told_by(capsys, "evaluate", flowers[1], path, "--json").out)
     assert scores[None] == scores[1_000_000] and scores[None]["left_out"] == 1
-    found = json.loads(told_by(capsys, *arguments, "--json"))["predictions"]
+    found = json.loads(told_by(capsys, *arguments, "--json").out)["predictions"]
     assert [f["row"] for f in found] == list(range(1, 11_001))
     # A wrong row in a later piece is named, and nothing is left behind.
     path.write_text(path.read_text() + "1,2\n")
@@ -356,7 +341,7 @@ def test_a_table_goes_on_from_its_folder_without_being_asked_again(flowers, tmp_
     arguments = ["train", path, "--target", "kind", *FLOWERS, "--out", out, "--json", "--quiet"]
     told_by(capsys, *arguments)
     again = json.loads(
-        told_by(capsys, "train", path, "--resume", "--out", out, "--json", "--quiet")
+        told_by(capsys, "train", path, "--resume", "--out", out, "--json", "--quiet").out
     )
     assert again["weights_sha256"] == result["weights_sha256"]
     code, err = refused(capsys, "train", path, "--resume", "--out", out, "--target", "colour")
@@ -395,7 +380,7 @@ def test_settings_come_from_a_file_and_the_command_line_comes_before_it(flowers,
     told = told_by(
         capsys, "train", flowers[0], "--settings", path, "--epochs", "1", "--out", out, "--json"
     )
-    settings = json.loads(told)["settings"]
+    settings = json.loads(told.out)["settings"]
     assert (settings["net"], settings["epochs"], settings["lr"]) == ([4], 1, 0.01)
     assert settings["columns"] == {"colour": "identifier"} and settings["target"] == "kind"
 
@@ -422,7 +407,7 @@ def test_a_file_of_settings_with_a_slip_is_refused(content, words, flowers, tmp_
 
 
 def test_info_says_what_a_table_network_takes(flowers, capsys):
-    out = told_by(capsys, "info", flowers[1])
+    out = told_by(capsys, "info", flowers[1]).out
     assert "3 classes: daisy, rose, tulip" in out and "target" in out
 
 
@@ -444,7 +429,7 @@ SERIES = ["--task", "forecast", "--width", "4", "--epochs", "2", "--window", "6"
 def test_a_dated_table_is_forecast(tmp_path, capsys):
     path = dated(tmp_path, range(120), WAVE)
     out = tmp_path / "run"
-    result = json.loads(told_by(capsys, "train", path, *SERIES, "--out", out, "--json"))
+    result = json.loads(told_by(capsys, "train", path, *SERIES, "--out", out, "--json").out)
     assert result["settings"]["target"] == "temp" and result["settings"]["kind"] == "series"
     # The last fifth; persistence by hand.
     truth = np.round(WAVE, 3)
@@ -452,7 +437,7 @@ def test_a_dated_table_is_forecast(tmp_path, capsys):
     assert result["baseline"]["persistence"]["mae"] == pytest.approx(
         np.abs(np.diff(truth))[-24:].mean()
     )
-    words = told_by(capsys, "predict", out, path, "--steps", "2")
+    words = told_by(capsys, "predict", out, path, "--steps", "2").out
     assert "after 2020-04-29" in words and len(words.splitlines()) == 3
 
 
@@ -521,15 +506,15 @@ PICTURES = ["--width", "4", "--epochs", "12", "--lr", "0.02", "--batch", "8"]
 
 def test_a_folder_of_pictures_is_learned_and_asked_again(tmp_path, capsys):
     folder, out = draw(tmp_path / "shapes"), tmp_path / "run"
-    result = json.loads(told_by(capsys, "train", folder, *PICTURES, "--out", out, "--json"))
+    result = json.loads(told_by(capsys, "train", folder, *PICTURES, "--out", out, "--json").out)
     assert result["settings"]["kind"] == "pictures" and result["classes"] == ["bar", "beam"]
     assert result["scores"]["n"] == 8 and result["scores"]["accuracy"] > 0.7
     # Elsewhere, with the folder of the training pictures gone.
     (tmp_path / "other").mkdir()
     moved = (folder / "bar" / "3.png").rename(tmp_path / "other" / "x.png")
-    answer = json.loads(told_by(capsys, "predict", out, moved, "--json"))["predictions"][0]
+    answer = json.loads(told_by(capsys, "predict", out, moved, "--json").out)["predictions"][0]
     assert set(answer["probabilities"]) == {"bar", "beam"}
-    assert len(told_by(capsys, "predict", out, folder / "beam").splitlines()) == 20
+    assert len(told_by(capsys, "predict", out, folder / "beam").out.splitlines()) == 20
 
 
 def test_few_pictures_have_small_batches_and_many_epochs(tmp_path, capsys):
@@ -562,9 +547,9 @@ def test_a_picture_is_explained_as_it_is_predicted(net, tmp_path, capsys):
     more = ["--size", "8", "--epochs", "2", "--out", out, "--quiet"]
     told_by(capsys, "train", folder, "--net", net, *more)
     file = folder / "beam" / "3.png"
-    answer = json.loads(told_by(capsys, "predict", out, file, "--json"))["predictions"][0]
+    answer = json.loads(told_by(capsys, "predict", out, file, "--json").out)["predictions"][0]
     line = ["explain", out, file, "--out", tmp_path / "why.png", "--json"]
-    told = json.loads(told_by(capsys, *line))
+    told = json.loads(told_by(capsys, *line).out)
     assert told["answer"] == answer["class"]
     assert told["value"] == pytest.approx(answer["probabilities"][answer["class"]], abs=1e-6)
     model = load_model(out)
@@ -581,10 +566,10 @@ def test_a_picture_is_explained_as_it_is_predicted(net, tmp_path, capsys):
         assert part == pytest.approx(parts[0].reshape(8, 8)[row - 1, column - 1], abs=1e-6)
     # A folder has its pictures in the order of their names, as in predict.
     line = ["explain", out, folder / "beam", "--row", "4", "--out", tmp_path / "why.png", "--json"]
-    fourth = json.loads(told_by(capsys, "predict", out, folder / "beam", "--json"))["predictions"][
-        3
-    ]
-    again = json.loads(told_by(capsys, *line))
+    fourth = json.loads(told_by(capsys, "predict", out, folder / "beam", "--json").out)[
+        "predictions"
+    ][3]
+    again = json.loads(told_by(capsys, *line).out)
     assert again["value"] == pytest.approx(max(fourth["probabilities"].values()), abs=1e-6)
     assert again["file"] == str(folder / "beam")
 
@@ -597,11 +582,11 @@ def test_a_row_of_a_table_that_names_pictures_is_explained(tmp_path, capsys):
     told_by(capsys, "train", table, "--target", "price", *PICTURES[:4], "--quiet", "--out", out)
     new = write(folder / "new.csv", ["file"], [["gone.png"], ["bar/2.png"], ["beam/7.png"]])
     heat = ["--out", tmp_path / "why.png", "--json"]
-    of_row = json.loads(told_by(capsys, "explain", out, new, "--row", "3", *heat))
-    alone = json.loads(told_by(capsys, "explain", out, folder / "beam" / "7.png", *heat))
+    of_row = json.loads(told_by(capsys, "explain", out, new, "--row", "3", *heat).out)
+    alone = json.loads(told_by(capsys, "explain", out, folder / "beam" / "7.png", *heat).out)
     assert of_row["row"] == 3 and of_row["unit"] == of_row["answer"] == "price"
     assert (of_row["value"], of_row["parts"]) == (alone["value"], alone["parts"])
-    answers = read(told_by(capsys, "predict", out, new))
+    answers = read(told_by(capsys, "predict", out, new).out)
     assert of_row["value"] == pytest.approx(float(answers[2]["price"]), rel=1e-6)
     code, err = refused(capsys, "explain", out, new, "--row", "1")
     assert code == 1 and "no row 1 with a picture" in err and "gone.png" in err

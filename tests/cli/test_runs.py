@@ -7,6 +7,7 @@ import shutil
 import zipfile
 
 import pytest
+from commands import told_by
 
 from pellucid.cli.main import run as command
 from pellucid.train.pack import LIST, pack, unpacked
@@ -24,14 +25,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-def told(capsys, *arguments) -> str:
-    capsys.readouterr()
-    assert command([str(a) for a in arguments]) == 0
-    return capsys.readouterr().out
-
-
 def test_runs_are_listed_with_their_scores(folder, capsys):
-    lines = told(capsys, "runs", "--in", folder).splitlines()
+    lines = told_by(capsys, "runs", "--in", folder).out.splitlines()
     assert lines[0].split() == "run began data task net score epochs seconds".split()
     metrics = json.loads((folder / "a" / "metrics.json").read_text())
     accuracy = f"accuracy {100 * metrics['metrics']['test']['accuracy']:.1f} %"
@@ -65,13 +60,13 @@ def test_the_best_run_of_each_data_is_marked_and_its_history_told(capsys, tmp_pa
     (tmp_path / "broken" / "run.json").write_text("{")
     found = {
         r["run"].rsplit("/")[-1]: r
-        for r in json.loads(told(capsys, "runs", "--in", tmp_path, "--json"))
+        for r in json.loads(told_by(capsys, "runs", "--in", tmp_path, "--json").out)
     }
     assert [n for n, r in found.items() if r.get("is_best")] == ["p-1", "t-1"]
     assert [found[f"t-{i}"]["best_so_far"] for i in range(4)] == [0.75, 0.8, 0.8, 0.8]
     # the p runs began the other way round: 2.75, 2.5, 3.0; less is better
     assert [found[f"p-{i}"]["best_so_far"] for i in (2, 1, 0)] == [2.75, 2.5, 2.5]
-    text = told(capsys, "runs", "--in", tmp_path)
+    text = told_by(capsys, "runs", "--in", tmp_path).out
     assert "t.csv, k: best accuracy so far ▁███ 75.0 80.0 80.0 80.0 %\n" in text
     assert "p.csv, k: best RMSE so far █▁▁ 2.75 2.5 2.5 (tested on different rows" in text
     assert "x.csv, k" not in text and "accuracy 90.0 % " in text
@@ -82,7 +77,7 @@ def test_the_best_run_of_each_data_is_marked_and_its_history_told(capsys, tmp_pa
 
 def test_the_history_is_a_page_that_leads_to_the_reports(folder, capsys, tmp_path):
     out = tmp_path / "history.html"
-    told(capsys, "runs", "--in", folder, "--html", out)
+    told_by(capsys, "runs", "--in", folder, "--html", out)
     text = out.read_text(encoding="utf-8")
     assert text.startswith("<!doctype html>") and "<svg" in text
     for name in ("a", "b"):
@@ -93,11 +88,11 @@ def test_the_history_is_a_page_that_leads_to_the_reports(folder, capsys, tmp_pat
 
 
 def test_comparing_shows_what_differs(folder, capsys):
-    found = json.loads(told(capsys, "runs", "a", "b", "--compare", "--json", "--in", folder))
+    found = json.loads(told_by(capsys, "runs", "a", "b", "--compare", "--json", "--in", folder).out)
     assert found["settings"] == {"net": {str(folder / "a"): [8], str(folder / "b"): [4]}}
-    text = told(capsys, "runs", "a", "b", "--compare", "--in", folder)
+    text = told_by(capsys, "runs", "a", "b", "--compare", "--in", folder).out
     assert [line.split()[0] for line in text.splitlines()[1:]] == ["net", "score"]
-    text = told(capsys, "runs", "a", "c", "--compare", "--in", folder)
+    text = told_by(capsys, "runs", "a", "c", "--compare", "--in", folder).out
     assert text.splitlines()[1].split() == ["settings", "the", "same", "the", "same"]
 
 
@@ -106,7 +101,7 @@ def test_only_named_runs_are_deleted(folder, capsys, tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "run.json").write_text((folder / "a" / "run.json").read_text())
     (tmp_path / "notes").mkdir()  # no run
-    told(capsys, "runs", "x", "--delete", "--yes", "--in", tmp_path)
+    told_by(capsys, "runs", "x", "--delete", "--yes", "--in", tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["notes", "y"]
     assert command(["runs", "notes", "--delete", "--yes", "--in", str(tmp_path)]) == 1
     assert "there is no such run in" in capsys.readouterr().err
@@ -116,16 +111,16 @@ def test_only_named_runs_are_deleted(folder, capsys, tmp_path):
 
 def test_a_packed_run_answers_like_its_folder(folder, capsys, tmp_path):
     path = tmp_path / "digits.pellucid"
-    assert told(capsys, "pack", folder / "a", "--out", path).strip() == str(path)
+    assert told_by(capsys, "pack", folder / "a", "--out", path).out.strip() == str(path)
     rows = "\n".join(",".join(str((7 * i + j) % 17) for j in range(64)) for i in range(5))
     (tmp_path / "rows.csv").write_text(rows + "\n")
     answers = [
-        json.loads(told(capsys, "predict", place, tmp_path / "rows.csv", "--json"))
+        json.loads(told_by(capsys, "predict", place, tmp_path / "rows.csv", "--json").out)
         for place in (folder / "a", path)
     ]
     assert answers[0]["predictions"] == answers[1]["predictions"]
     assert answers[0]["weights_sha256"] == answers[1]["weights_sha256"]
-    shown = [json.loads(told(capsys, "info", p, "--json")) for p in (folder / "a", path)]
+    shown = [json.loads(told_by(capsys, "info", p, "--json").out) for p in (folder / "a", path)]
     assert shown[0]["metrics"] == shown[1]["metrics"]
     again = pack(folder / "a", tmp_path / "again.pellucid")
     assert again.read_bytes() == path.read_bytes()
@@ -275,5 +270,5 @@ def test_info_says_nothing_of_a_scale_that_columns_have(tmp_path, capsys):
     path.write_text("x,kind\n" + "".join(f"{i},{'ab'[i > 20]}\n" for i in range(40)))
     small = "--target kind --net 4 --epochs 1 --no-baselines --quiet --out".split()
     assert command(["train", str(path), *small, str(tmp_path / "run")]) == 0
-    lines = told(capsys, "info", tmp_path / "run").splitlines()
+    lines = told_by(capsys, "info", tmp_path / "run").out.splitlines()
     assert lines[1] == "input   1 number" and "results after 1 epoch, weights of epoch 1" in lines

@@ -1,9 +1,8 @@
 """`pellucid similar`: the nearest training texts by scikit-learn's cosine, their places; what cannot be answered."""
 
-import json
-
 import numpy as np
 import pytest
+from commands import document, refused
 
 from pellucid.cli.main import run as command
 from pellucid.data.reading import read_table
@@ -39,15 +38,9 @@ def reviews(tmp_path_factory):
     return run, path
 
 
-def told(capsys, *arguments) -> dict:
-    capsys.readouterr()
-    assert command([*map(str, arguments), "--json"]) == 0, capsys.readouterr().err
-    return json.loads(capsys.readouterr().out)
-
-
 def test_the_nearest_are_those_of_scikit_learn(reviews, capsys):
     run, path = reviews
-    found = told(capsys, "similar", run, SENTENCE, "--top", 4)["similar"]
+    found = document(capsys, "similar", run, SENTENCE, "--top", 4)["similar"]
     model = load_model(run)
     made = recipe(str(path), target="label")
     data = made.dataset()
@@ -88,14 +81,6 @@ def test_a_person_reads_text_place_and_shared_words(reviews, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 6 and "good" in lines[0] and "reviews.csv, line" in lines[0]
     assert "warm" in lines[1] and lines[2].strip().startswith("both: ")
-
-
-def refused(capsys, *arguments) -> tuple[int, str]:
-    capsys.readouterr()
-    code = command([*map(str, arguments)])
-    err = capsys.readouterr().err
-    assert code and "Traceback" not in err
-    return code, err
 
 
 def test_what_cannot_be_answered_is_said(reviews, tmp_path, capsys, monkeypatch):

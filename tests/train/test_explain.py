@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import document
 from PIL import Image
 
 from pellucid import Tensor, nn
@@ -227,16 +228,10 @@ def letters(tmp_path_factory):
     return folder / "run", file
 
 
-def told(capsys, *arguments):
-    capsys.readouterr()
-    assert command([*map(str, arguments), "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
 def test_the_words_that_mattered_are_named(letters, capsys):
     run, file = letters
-    found = told(capsys, "explain", run, file)["words"]["text"]
-    answers = [a["kind"] for a in told(capsys, "predict", run, file)["predictions"]]
+    found = document(capsys, "explain", run, file)["words"]["text"]
+    answers = [a["kind"] for a in document(capsys, "predict", run, file)["predictions"]]
     assert {a: f["rows"] for a, f in found.items()} == {
         a: answers.count(a) for a in ("ham", "spam")
     }
@@ -271,13 +266,13 @@ def test_a_row_whose_number_is_a_word_is_explained(tmp_path, capsys):
         "2",
     ]
     assert command([*map(str, line), "--quiet", "--out", str(run)]) == 0
-    found = told(capsys, "explain", run, file, "--row", "13")
+    found = document(capsys, "explain", run, file, "--row", "13")
     assert list(found["parts"]) == ["size"]
 
 
 def test_words_for_one_class_are_those_of_all_rows(letters, capsys):
     run, file = letters
-    found = told(capsys, "explain", run, file, "--class", "spam")["words"]["text"]
+    found = document(capsys, "explain", run, file, "--class", "spam")["words"]["text"]
     assert list(found) == ["spam"] and found["spam"]["rows"] == 240
     words = found["spam"]["words"]
     assert next(iter(words)) == "'prize'" and words["'lunch'"] < 0
@@ -310,7 +305,7 @@ def test_words_that_raise_and_lower_amounts(tmp_path, capsys):
         command([*map(str, line), "--lr", "0.02", "--epochs", "20", "--quiet", "--out", str(run)])
         == 0
     )
-    words = told(capsys, "explain", run, file)["words"]["text"]["price"]["words"]
+    words = document(capsys, "explain", run, file)["words"]["text"]["price"]["words"]
     single = [w for w in words if " " not in w]
     assert single[0] == "'dear'" and single[-1] == "'cheap'"
     assert words["'dear'"] > 0 > words["'cheap'"]
@@ -323,9 +318,9 @@ def test_words_that_raise_and_lower_amounts(tmp_path, capsys):
 def test_of_a_large_table_rows_evenly_apart_are_explained(letters, capsys, monkeypatch):
     run, file = letters
     monkeypatch.setattr("pellucid.cli.explain.MOST_ROWS", 3)
-    found = told(capsys, "explain", run, file)
+    found = document(capsys, "explain", run, file)
     assert (found["rows"], found["of_rows"]) == (3, 240)
-    each = [told(capsys, "explain", run, file, "--row", row) for row in (1, 120, 240)]
+    each = [document(capsys, "explain", run, file, "--row", row) for row in (1, 120, 240)]
     for name, size in found["mean_size"].items():
         assert size == pytest.approx(np.mean([abs(e["parts"][name]) for e in each]), rel=1e-4)
     assert command(["explain", str(run), str(file)]) == 0
@@ -334,7 +329,7 @@ def test_of_a_large_table_rows_evenly_apart_are_explained(letters, capsys, monke
 
 def test_words_of_one_row_sum_to_the_part_of_their_column(letters, capsys):
     run, file = letters
-    found = told(capsys, "explain", run, file, "--row", "2", "--class", "spam")
+    found = document(capsys, "explain", run, file, "--row", "2", "--class", "spam")
     words = found["words"]["text"]
     assert sum(words.values()) == pytest.approx(found["parts"]["text"], abs=1e-6)
     text = file.read_text().splitlines()[2].split(",")[1]
@@ -352,7 +347,9 @@ def test_the_top_words_of_spam(tmp_path, capsys):
         file.write_text("kind\ttext\n" + "".join(sms.readlines()[:3000]), encoding="utf-8")
     line = ["train", file, "--target", "kind", "--epochs", "6", "--out", tmp_path / "r"]
     assert command([*map(str, line), "--quiet"]) == 0
-    found = list(told(capsys, "explain", tmp_path / "r", file)["words"]["text"]["spam"]["words"])
+    found = list(
+        document(capsys, "explain", tmp_path / "r", file)["words"]["text"]["spam"]["words"]
+    )
     top = [w.strip("'") for w in found[:20]]
     known = set("free txt call text mobile claim reply www stop prize uk won com".split())
     assert len(known & set(top)) >= 6, top
@@ -373,14 +370,14 @@ def test_a_text_is_explained_by_its_characters(writer, tmp_path, capsys):
     asked = tmp_path / "asked.txt"
     asked.write_text("a teddy bear; round and ro")
     out = tmp_path / "who.png"
-    found = told(capsys, "explain", run, asked, "--attention", "--out", out)
-    answer = told(capsys, "predict", run, asked)["predictions"][0]["next"]
+    found = document(capsys, "explain", run, asked, "--attention", "--out", out)
+    answer = document(capsys, "predict", run, asked)["predictions"][0]["next"]
     assert found["answer"] == next(iter(answer))
     assert found["value"] == pytest.approx(answer[found["answer"]], abs=1e-6)
     assert found["text"] == "a teddy bear; round and ro"[-20:]
     assert len(found["parts"]) == 20 and "'o', 1 back" in found["parts"]
     second = list(answer)[1]
-    other = told(capsys, "explain", run, asked, "--class", second)
+    other = document(capsys, "explain", run, asked, "--class", second)
     assert (other["answer"], round(other["value"], 6)) == (second, answer[second])
     heads = load_model(run).network.n_head
     with Image.open(out) as picture:
@@ -413,11 +410,11 @@ def test_a_forecast_is_explained_by_the_values_before(tmp_path, capsys):
     assert command([*line.split(), str(run)]) == 0
     values = 20 + np.sin(np.arange(30))
     file.write_text("t,v\n" + "".join(f"t{i},{v!r}\n" for i, v in enumerate(values.tolist())))
-    found = told(capsys, "explain", run, file)
+    found = document(capsys, "explain", run, file)
 
     def forecast(values):
         file.write_text("t,v\n" + "".join(f"{i},{v!r}\n" for i, v in enumerate(values)))
-        return told(capsys, "predict", run, file)["predictions"][0]["forecast"][0]
+        return document(capsys, "predict", run, file)["predictions"][0]["forecast"][0]
 
     assert found["value"] == pytest.approx(forecast(values.tolist()), rel=1e-6)
     difference = found["value"] - forecast([values.tolist()[-1]] * 6)
