@@ -48,6 +48,13 @@ def text(folder):
     return ["r.txt", *small, "--epochs", "2"]
 
 
+def entries(folder):
+    """A list: windows of whole lines, whose last places have no answer."""
+    lines = [a + b for a in ("an", "be", "cor", "dori") for b in ("na", "lla", "a", "is", "etta")]
+    (folder / "n.txt").write_text("\n".join(lines * 20) + "\n")
+    return ["n.txt", "--width", "8", "--window", "16", "--batch", "64", "--epochs", "2"]
+
+
 def series(folder):
     """120 days of a wave."""
     days = np.arange("2020-01-01", "2020-04-30", dtype="M8[D]")
@@ -110,7 +117,7 @@ def streamed(folder):
 
 
 # The last two take long.
-KINDS = {f.__name__: f for f in (table, digits, text, series, pictures, generate)}
+KINDS = {f.__name__: f for f in (table, digits, text, entries, series, pictures, generate)}
 ALL_KINDS = KINDS | ({f.__name__: f for f in (enhance, streamed)} if ASKED else {})
 SOME = ("table", "digits", "series", "pictures", "generate") if ASKED else ("table", "generate")
 
