@@ -1,6 +1,7 @@
 """Tables that are larger than --memory: learned from where they lie on disk, as well as those in memory, and with the
 same bits after any break."""
 
+import gzip
 import os
 import subprocess
 import sys
@@ -163,6 +164,18 @@ def test_a_table_that_fits_is_read_whole_with_the_same_bits_as_ever(visits):
     data = fits.dataset()
     assert not isinstance(data, Streamed)
     np.testing.assert_array_equal(data.x, plain.dataset().x)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv.gz"])
+def test_a_packed_table_is_not_read_whole_to_look_for_pictures(kind, visits, tmp_path, monkeypatch):
+    path = tmp_path / f"visits.{kind}"
+    packed = (
+        as_parquet(visits).read_bytes() if kind == "parquet" else gzip.compress(visits.read_bytes())
+    )
+    path.write_bytes(packed)
+    assert len(packed) < MEMORY
+    monkeypatch.setattr("pellucid.data.reading.read_table", None)
+    assert isinstance(made_of(path, memory=MEMORY).dataset(), Streamed)
 
 
 def test_what_a_machine_has_decides_once_for_a_run(visits, monkeypatch):

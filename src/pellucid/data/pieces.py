@@ -336,7 +336,7 @@ def bytes_in_memory(path: Path, **options: Any) -> float:
         ratio = 1.0
         if packed is not None:
             n = len(read_from(file, HEAD, path))
-            ratio = n / max(1, packed.tell()) if n == HEAD else 1.0
+            ratio = n / max(1, packed.tell())
     return path.stat().st_size * ratio / in_file * in_memory
 
 

@@ -24,7 +24,7 @@ from ..data.pictures import Choice, Pictures, split_pictures
 from ..data.target import Target
 from ..models.dcgan import scales
 from ..nn.init import nearest
-from . import tables
+from . import streamed, tables
 
 READING = ("size", "channels", "background", "strict", "memory")  # how pictures are read
 LOOK_BYTES = 2**16  # of a text, in which the name of a picture must occur
@@ -65,9 +65,9 @@ def may_name_pictures(path: str, memory: int | None = None) -> bool:
             head = file.read(LOOK_BYTES)
     except OSError:  # whoever reads it says why
         return False
-    # No plain text: a workbook, Parquet, gzip, UTF-16.
+    # No plain text: a workbook, Parquet, gzip, UTF-16. Packed it may be larger than it looks.
     if b"\0" in head or head.startswith(b"\x1f\x8b"):
-        return True
+        return not streamed.is_larger(Path(path), memory or streamed.default_memory(), {})
     return re.search(rb"\.(png|jpe?g?|gif|bmp|webp|jfif|dib|apng)", head, re.IGNORECASE) is not None
 
 

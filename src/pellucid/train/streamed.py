@@ -133,8 +133,7 @@ def memory_for(data: str, values: Mapping[str, Any], said: Mapping[str, Any]) ->
 
     What a person said, or half of what is there. `said` is how the file is read. Raises OptionError for less than
     64 MB, and for a file that is larger than that and of a kind that cannot be read piece by piece."""
-    from ..data import parquet, pieces
-    from ..data.reading import EXCEL, JSON, NUMPY, PARQUET, suffix_of
+    from ..data.reading import EXCEL, JSON, NUMPY, suffix_of
 
     given = values.get("memory")
     if given is not None and given < LEAST:
@@ -142,24 +141,33 @@ def memory_for(data: str, values: Mapping[str, Any], said: Mapping[str, Any]) ->
     path = Path(data)
     if not path.is_file():
         return None
-    memory = given or int(SHARE * (available_memory() or 0)) // 1_000_000 * 1_000_000
-    n_bytes = path.stat().st_size
-    kind = suffix_of(path)
-    # So much that no table of that size takes, if it is not packed.
-    if not memory or (n_bytes * 100 < memory and kind not in PARQUET):
-        return None
-    if kind in (*EXCEL, *JSON, *NUMPY):
-        if n_bytes > memory:
+    memory = given or default_memory()
+    if suffix_of(path) in (*EXCEL, *JSON, *NUMPY):
+        n_bytes = path.stat().st_size
+        if memory and n_bytes > memory:
             raise OptionError(
                 f"{data}: {said_bytes(n_bytes)}, more than the memory of {said_bytes(memory)}, and only delimited text "
                 f"and Parquet are read piece by piece. Write it as one of these, or give more --memory."
             )
         return None
-    if kind in PARQUET:
-        needed = parquet.bytes_in_memory(path)
-    else:
-        needed = pieces.bytes_in_memory(path, **said)
-    return memory if needed > memory else None
+    return memory if is_larger(path, memory, said) else None
+
+
+def default_memory() -> int:
+    """Half of what is there; 0 where that is not known."""
+    return int(SHARE * (available_memory() or 0)) // 1_000_000 * 1_000_000
+
+
+def is_larger(path: Path, memory: int, said: Mapping[str, Any]) -> bool:
+    """Whether a table of delimited text or Parquet takes more memory as columns; never for 0, which is not known."""
+    from ..data import parquet, pieces
+    from ..data.reading import PARQUET, suffix_of
+
+    if memory and suffix_of(path) in PARQUET:
+        return parquet.bytes_in_memory(path) > memory
+    if path.stat().st_size * 100 < memory or not memory:  # so much that no table of that size takes
+        return False
+    return pieces.bytes_in_memory(path, **said) > memory
 
 
 def surveyed(data: str, memory: int, said: Mapping[str, Any]) -> Any:
