@@ -14,9 +14,9 @@ from pellucid.base.machine import available_memory
 from pellucid.data import pieces, row_file
 from pellucid.data.frame import Column, Frame
 from pellucid.data.parts import parts_of, row_hashes
-from pellucid.data.pieces import survey
 from pellucid.data.reading import read_table
 from pellucid.data.row_file import RowWriter, nearby_order
+from pellucid.data.survey import survey
 
 # ---- Pieces ----
 
@@ -129,7 +129,9 @@ def test_kinds_are_decided_over_all_pieces_as_over_the_whole(tmp_path_factory, r
     assert_same(survey(path, size, 10, header=True, delimiter=mark), frame)
 
 
-def test_numbers_that_machine_code_cuts_are_joined_with_those_that_it_does_not(tmp_path, monkeypatch):
+def test_numbers_that_machine_code_cuts_are_joined_with_those_that_it_does_not(
+    tmp_path, monkeypatch
+):
     monkeypatch.setattr(pieces, "ENOUGH", 0)
     path = tmp_path / "t.csv"
     rng = np.random.default_rng(1)

@@ -4,7 +4,7 @@ digits.py, text.py, series.py the data that the package carries (SOURCES.md)   d
 sequence.py texts and series seen through windows   split.py   shuffle.py
 reading.py tables of any kind (frame.py)   columns.py what each column is   checks.py what is odd
 encoder.py cells to numbers, by codes.py   target.py what is learned
-pieces.py, parquet.py, row_file.py tables larger than memory
+layout.py, pieces.py, survey.py, parquet.py, row_file.py tables larger than memory
 images.py folders, tables and idx files of pictures (pictures.py)   image.py a picture of a digit
 table.py a CSV of pixels"""
 

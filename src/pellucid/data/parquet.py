@@ -46,7 +46,7 @@ def read_parquet(path: Path) -> Frame:
 
 @dataclass(frozen=True)
 class Survey:
-    """What one look at the whole file has found; as pieces.Survey, whose rows are lines of text.
+    """What one look at the whole file has found; as survey.Survey, whose rows are lines of text.
 
     together  the columns, in groups that are read together   n        rows
     sample    a Frame of some, drawn by chance                rows     their numbers, from 0
@@ -89,7 +89,7 @@ def survey(path: Path, size: int, most: int, memory: int) -> Survey:
 
 
 def drawn(n: int, most: int) -> np.ndarray:
-    """(most,) numbers of rows in order, of n: those that have the least hashes, as pieces.Sample draws them."""
+    """(most,) numbers of rows in order, of n: those that have the least hashes, as survey.Sample draws them."""
     found = np.zeros(0, np.int64)
     for first in range(0, n, CHUNK):
         found = np.concatenate([found, np.arange(first, min(n, first + CHUNK))])

@@ -174,6 +174,7 @@ def surveyed(data: str, memory: int, said: Mapping[str, Any]) -> Any:
     """The first look at the file, once for each state of it."""
     from ..data import parquet, pieces
     from ..data.reading import PARQUET, suffix_of
+    from ..data.survey import survey
 
     state = os.stat(data)
     key = (
@@ -190,7 +191,7 @@ def surveyed(data: str, memory: int, said: Mapping[str, Any]) -> Any:
             size = int(np.clip(memory * PIECE_OF_COLUMNS, 1 << 16, 1 << 26))
             return parquet.survey(path, size, sampled(memory, parquet.row_bytes(path)), memory)
         size = int(np.clip(memory * PIECE, 1 << 18, 1 << 24))
-        return pieces.survey(path, size, sampled(memory, pieces.row_bytes(path, **said)), **said)
+        return survey(path, size, sampled(memory, pieces.row_bytes(path, **said)), **said)
 
     return once(_SURVEYS, key, look)
 
