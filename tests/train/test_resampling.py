@@ -9,7 +9,7 @@ from pellucid.cli.evaluate import between
 from pellucid.data.text import load_text
 from pellucid.train.measure import perplexity_interval
 from pellucid.train.recipe import recipe
-from pellucid.train.resampling import MOST, area_intervals, areas, mean_interval
+from pellucid.train.resampling import MOST, area_intervals, areas, drawn_areas, mean_interval
 from pellucid.train.scores import classification
 
 
@@ -31,6 +31,21 @@ def test_areas_of_drawn_rows_are_those_of_scikit_learn():
         rows = np.repeat(order, counts[r])
         assert roc[r] == pytest.approx(sk.roc_auc_score(y[rows], scores[rows]), rel=1e-12)
         assert pr[r] == pytest.approx(sk.average_precision_score(y[rows], scores[rows]), rel=1e-12)
+
+
+def test_drawn_rows_have_the_areas_of_all_rows_by_how_often_each_was_drawn():
+    rng = np.random.default_rng(11)
+    n = 5000
+    starts = np.flatnonzero(rng.random(n) < 0.4)  # of equal scores about two and a half
+    starts[0] = 0
+    is_one = rng.random(n) < 0.3
+    for m in (1, 2, 700):
+        rows = rng.integers(0, n, m)
+        counts = np.bincount(rows, minlength=n)[None]
+        # Sums of m terms in another order: m ulps at most. One row alone has no area, the precision apart.
+        np.testing.assert_allclose(
+            drawn_areas(rows, is_one, starts), areas(counts, is_one, starts), rtol=m * 2.3e-16
+        )
 
 
 def test_area_intervals_hold_the_true_area_about_19_times_of_20():

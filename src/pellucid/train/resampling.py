@@ -58,14 +58,26 @@ def area_intervals(
     left = int(min(RESAMPLES, max(FEWEST, DRAWN // m)))
     while left:
         some = min(left, max(1, DRAWN // (4 * n)))
-        drawn = rng.integers(0, n, (some, m)) + np.arange(some)[:, None] * n
-        counts = np.bincount(drawn.reshape(-1), minlength=some * n).reshape(some, n)
-        found.append(areas(counts, is_one, starts))
+        drawn = rng.integers(0, n, (some, m))
+        if n > MOST:  # most rows are not drawn: those that are stand for themselves
+            found += [drawn_areas(rows, is_one, starts) for rows in drawn]
+        else:
+            places = drawn + np.arange(some)[:, None] * n
+            counts = np.bincount(places.reshape(-1), minlength=some * n).reshape(some, n)
+            found.append(areas(counts, is_one, starts))
         left -= some
     around = np.concatenate(found, 1)
     around = whole + (around - whole) * math.sqrt(m / n)
     roc, pr = (interval(np.clip(a, 0.0, 1.0)) for a in around)
     return roc, pr
+
+
+def drawn_areas(rows: np.ndarray, is_one: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """(2, 1) areas where only these rows count, each as often as it comes; see areas."""
+    rows = np.sort(rows)
+    tied = np.searchsorted(starts, rows, "right")
+    first = np.concatenate([[0], np.flatnonzero(np.diff(tied)) + 1])
+    return areas(np.ones((1, len(rows))), is_one[rows], first)
 
 
 def areas(counts: np.ndarray, is_one: np.ndarray, starts: np.ndarray) -> np.ndarray:
