@@ -155,3 +155,12 @@ def test_a_file_without_the_column_of_times_is_told_which_one(weather, tmp_path,
     assert command(["predict", str(out), file]) == 2
     told = capsys.readouterr().err
     assert "the column of times 'day' is not one of its columns" in told and "--time" not in told
+
+
+def test_times_of_many_digits_stay_apart(tmp_path, capsys):
+    seconds = [1_600_000_000 + 3600 * i for i in range(120)]
+    path, out = written(tmp_path / "p.csv", "at,temp", seconds, VALUES), str(tmp_path / "run")
+    words = ["train", path, "--time", "at", "--target", "temp", *SMALL, "--out", out]
+    assert command(words) == 0
+    assert command(["predict", out, path]) == 0
+    assert f"after {seconds[-1]}:" in capsys.readouterr().out

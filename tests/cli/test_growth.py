@@ -69,7 +69,9 @@ def test_amounts_are_judged_in_their_unit(tmp_path, capsys):
     found = json.loads(told_by(capsys, "curve", path, "--target", "y", *few, "--out", picture).out)
     assert found["score"] == "RMSE" and len(found["points"]) == 5
     gain = found["each_doubling"]  # a gain is a fall of the RMSE
-    assert f"by {-gain['gain']:+.2g} (95 %: {-gain['high']:+.2g} to" in found["sentence"]
+    # Two digits, and all before the point.
+    assert 10 < abs(gain["gain"]) < 1000 and 10 < abs(gain["high"]) < 1000
+    assert f"by {-gain['gain']:+.0f} (95 %: {-gain['high']:+.0f} to" in found["sentence"]
     best = min(p["mean"] for p in found["points"])
     assert 50 < best < 700  # the noise has a deviation of 100, the amounts one of 1,000
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError
+from ..base.figures import rounded
 from ..data.animals import table_file
 from ..data.codes import mean_and_deviation
 from ..data.columns import LEARNED, Feature, as_numbers, as_texts, candidates, decide, decide_task
@@ -269,7 +270,7 @@ def said_of(c: dict) -> list[str]:
         said.append(f"{c['missing']:,} missing")
     if c["use"] == "number" and "mean" in c:
         said.append(
-            f"mean {c['mean']:.6g}, deviation {c['deviation']:.6g}, median {c['median']:.6g}"
+            f"mean {rounded(c['mean'], 6)}, deviation {rounded(c['deviation'], 6)}, median {rounded(c['median'], 6)}"
         )
     if c.get("step"):
         said.append(c["step"])
@@ -319,8 +320,8 @@ def words_of_series(told: dict) -> list[str]:
     return [
         f"{told['data']}: {told['values']:,} values, {told['source']}",
         f"times   {told['from']} to {told['to']}, {told['step']}",
-        f"values  {told['lowest']:g} to {told['highest']:g}, mean {told['mean']:.6g}, "
-        f"deviation {told['deviation']:.6g}",
+        f"values  {rounded(told['lowest'], 6)} to {rounded(told['highest'], 6)}, mean {rounded(told['mean'], 6)}, "
+        f"deviation {rounded(told['deviation'], 6)}",
         f"As in: pellucid train {told['data']}",
     ]
 
@@ -377,8 +378,8 @@ def words_of_normalisation(rows: Sequence[dict]) -> list[str]:
     for r in rows:
         said = f"{r['numbers']:,} numbers"
         if "mean" in r:
-            said = f"of {r['of']}: mean {r['mean']:.6g}, deviation {r['deviation']:.6g}"
+            said = f"of {r['of']}: mean {rounded(r['mean'], 6)}, deviation {rounded(r['deviation'], 6)}"
         if "missing" in r:
-            said += f"; missing: {r['missing']:.6g}"
+            said += f"; missing: {rounded(r['missing'], 6)}"
         lines.append(f"  {r['column'][:30]:{wide}}  {r['use']:{used}}  {said}")
     return lines

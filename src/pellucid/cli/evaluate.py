@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
+from ..base.figures import rounded
 from ..data.image_files import some
 from ..train.answer import (
     Rows,
@@ -22,6 +23,7 @@ from ..train.measure import roll
 from ..train.resampling import mean_interval
 from ..train.saved import SavedModel, load_model
 from ..train.scores import classification, regression
+from .figures import percent
 from .predict import after, check_memory, predict_text
 from .results import per_class, screened
 
@@ -157,28 +159,34 @@ def words_of_scores(told: dict, model: SavedModel) -> list[str]:
         return [
             f"{told['file']}: {scores['loss']:.3f} nats a character, perplexity {scores['perplexity']:.2f}"
             f"{between(scores['perplexity_interval'], '.2f')}; "
-            f"{100 * scores['accuracy']:.1f} % of {scores['n']:,} next characters right."
+            f"{percent(scores['accuracy'])} of {scores['n']:,} next characters right."
         ]
     lines = [f"{told['file']}: {scores['n']:,} rows" + left_out(told, model)]
     if model.task == "classify":
         return lines + of_probabilities(scores)
     unit = model.unit if model.task == "forecast" else str(model.settings.get("target", ""))
     lines += [
-        f"RMSE {scores['rmse']:.6g}{between(scores['rmse_interval'])} {unit}".rstrip(),
-        f"MAE {scores['mae']:.6g}{between(scores['mae_interval'])}, "
-        f"median error {scores['median_absolute_error']:.6g}, mean of predicted - true {scores['bias']:+.4g}",
+        f"RMSE {rounded(scores['rmse'], 6)}{between(scores['rmse_interval'])} {unit}".rstrip(),
+        f"MAE {rounded(scores['mae'], 6)}{between(scores['mae_interval'])}, "
+        f"median error {rounded(scores['median_absolute_error'], 6)}, "
+        f"mean of predicted - true {rounded(scores['bias'], 4, '+')}",
     ]
     if scores["r2"] is not None:
         lines.append(f"R2 {scores['r2']:.4f}")
     if "persistence" in told:
         same = told["persistence"]
-        lines.append(f"The last value again: RMSE {same['rmse']:.6g}, MAE {same['mae']:.6g}")
+        lines.append(
+            f"The last value again: RMSE {rounded(same['rmse'], 6)}, MAE {rounded(same['mae'], 6)}"
+        )
     return lines
 
 
-def between(found: Sequence[float] | None, form: str = ".4g") -> str:
+def between(found: Sequence[float] | None, form: str = "") -> str:
     """An interval in words; nothing where there is none."""
-    return f" (95 %: {found[0]:{form}} to {found[1]:{form}})" if found else ""
+    if not found:
+        return ""
+    low, high = (f"{v:{form}}" if form else rounded(v) for v in found)
+    return f" (95 %: {low} to {high})"
 
 
 def left_out(told: dict, model: SavedModel) -> str:
@@ -195,7 +203,7 @@ def of_probabilities(scores: dict) -> list[str]:
     """Accuracy with its interval, and a line for each class."""
     low, high = scores["accuracy_interval"]
     lines = [
-        f"Accuracy {100 * scores['accuracy']:.1f} % ({100 * low:.1f} to {100 * high:.1f} with 95 % confidence), "
+        f"Accuracy {percent(scores['accuracy'])} ({percent(low)} to {percent(high)} with 95 % confidence), "
         f"macro F1 {scores['macro_f1']:.3f}, log loss {scores['log_loss']:.3f} nats"
     ]
     if scores["roc_auc"] is not None:

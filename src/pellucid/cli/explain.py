@@ -10,6 +10,7 @@ import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
+from ..base.figures import rounded
 from ..formats.atomic import write_atomic
 from ..train.answer import Rows, read_pictures
 from ..train.explain import Words, amount_of, chance_of, integrated_gradients, words_of
@@ -226,7 +227,7 @@ def words(told: dict, top: int) -> list[str]:
     """The parts as bars, the largest first."""
     percent = told["unit"] == "probability"
     if "parts" in told:
-        value = f"{100 * told['value']:.1f} %" if percent else f"{told['value']:.6g}"
+        value = f"{100 * told['value']:.1f} %" if percent else rounded(told["value"], 6)
         row = f" row {told['row']}" if "row" in told else ""
         answer = repr(told["answer"]) if "text" in told else named(told["answer"], told)
         head = f"{told['file']}{row}: {answer}, {value}. Compared with {told['compared_with']}:"
@@ -302,4 +303,4 @@ def bars(parts: Sequence[tuple[str, float]], percent: bool, signed: bool = True)
 def size(value: float, percent: bool, signed: bool) -> str:
     """'+12.3 %' or '-1234'; '12.3 %' without sign."""
     sign = "+" if signed else ""
-    return f"{100 * value:{sign}.1f} %" if percent else f"{value:{sign}.4g}"
+    return f"{100 * value:{sign}.1f} %" if percent else rounded(value, 4, sign)

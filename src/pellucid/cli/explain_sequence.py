@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ..base.errors import DataError, OptionError
+from ..base.figures import rounded
 from ..data.sequence import encode
 from ..formats.atomic import write_atomic
 from ..models.gpt import GPT
@@ -39,13 +40,13 @@ def of_series(model: SavedModel, file: Path, out: Path | None) -> dict:
     shown = zip(times[-window:], values[-window:].tolist(), parts.reshape(-1), strict=True)
     return {
         "file": str(file),
-        "compared_with": f"a past in which every value is the last one, {values[-1]:.6g}",
+        "compared_with": f"a past in which every value is the last one, {rounded(values[-1], 6)}",
         "unit": model.unit,
         "largest_gap": float(np.abs(gaps).max()) * model.step,
         "answer": f"after {times[-1]}",
         "value": forecast,
         "parts": {
-            f"{time}: {value:.6g}, {window - i} back": float(part) * model.step
+            f"{time}: {rounded(value, 6)}, {window - i} back": float(part) * model.step
             for i, (time, value, part) in enumerate(shown)
         },
     }

@@ -7,10 +7,12 @@ from typing import Any
 
 import click
 
+from ..base.figures import rounded
 from ..formats.atomic import write_atomic
 from ..train.growth import LARGEST, SCORES, Outlook, Point, Score, grow, outlook
 from ..train.recipe import recipe
 from .curve import Panel, draw
+from .figures import percent
 from .train import given_settings, name_of
 
 
@@ -69,7 +71,7 @@ def document(
 
 def shown(score: Score, value: float) -> str:
     """'81.2 %' or '2.134'."""
-    return f"{100 * value:.1f} %" if score.name == "accuracy" else f"{value:.4g}"
+    return percent(value) if score.name == "accuracy" else rounded(value)
 
 
 def table(points: list[Point], score: Score) -> list[str]:
@@ -96,9 +98,10 @@ def words(points: list[Point], ahead: Outlook, score: Score) -> str:
     amount, low, high = (times * sign * v for v in (ahead.gain, *(ahead.low, ahead.high)[::sign]))
     first = points[max(0, len(points) - LARGEST)].rows
     better = "" if score.is_better_high else "; less is better"
+    change, least, most = (rounded(v, 2, "+") for v in (amount, low, high))
     gained = (
-        f"from {first:,} to {points[-1].rows:,} rows each doubling has changed the {score.name} by {amount:+.2g}{unit} "
-        f"(95 %: {low:+.2g} to {high:+.2g}{better})"
+        f"from {first:,} to {points[-1].rows:,} rows each doubling has changed the {score.name} by {change}{unit} "
+        f"(95 %: {least} to {most}{better})"
     )
     return {
         "help": f"More data would likely help: {gained}.",

@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..base.figures import rounded
 from ..train.charts import Dots, Line, Markup, chart, data, offline_page, tag
 from ..train.report import STYLE
 from ..train.report_parts import figure, table_of, wide
+from .figures import percent
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
 MOST = 12  # scores in a line
@@ -63,7 +65,7 @@ def histories(found: Sequence[dict]) -> list[History]:
 
 def amount(score: str, value: float) -> str:
     """'96.1 %' or '2.19'."""
-    return f"{100 * value:.1f} %" if score == "accuracy" else f"{value:.4g}"
+    return percent(value) if score == "accuracy" else rounded(value)
 
 
 def lines(told: Sequence[History]) -> list[str]:

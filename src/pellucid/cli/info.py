@@ -8,13 +8,14 @@ from typing import Any
 import click
 
 from ..base.errors import OptionError
+from ..base.figures import rounded
 from ..formats.model_json import read_json
 from ..nn.module import Module
 from ..train.folder import METRICS, MODEL, RUN
 from ..train.pack import opened
 from ..train.saved import SavedModel, load_model
 from . import columns
-from .results import percent
+from .figures import aligned, percent
 
 SHOWN = ("epochs", "best_epoch", "metrics", "baseline", "forecast", "unit", "pictures", "scores")
 
@@ -91,7 +92,7 @@ def layer(path: str, module: Module) -> dict:
 
 def scaled(into: dict) -> str:
     """What is made of raw numbers before they go in."""
-    return f", (raw - {into['shift']:.6g}) / {into['scale']:.6g}"
+    return f", (raw - {rounded(into['shift'], 6)}) / {rounded(into['scale'], 6)}"
 
 
 def of_numbers(told: dict) -> list[str]:
@@ -158,15 +159,11 @@ def words(told: dict) -> str:
         count = f"{x['n_parameters']:,}" if x["n_parameters"] else ""
         rows.append((str(x["layer"]), x["kind"], shapes, count))
     rows.append(("all", "", "", f"{told['n_parameters']:,}"))
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
     lines = [
         told["run"],
         *INPUTS[told["task"]](told),
         "",
-        *(
-            f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:<{widths[2]}}  {d:>{widths[3]}}".rstrip()
-            for a, b, c, d in rows
-        ),
+        *aligned(rows, right=(3,)),
         "",
         *([*columns.words_of_normalisation(told["columns"]), ""] if "columns" in told else []),
         "settings",

@@ -13,6 +13,7 @@ import click
 import numpy as np
 
 from ..base.errors import DataError, OptionError
+from ..base.figures import rounded
 from ..data.frame import Column, Frame
 from ..data.lines import is_list
 from ..data.reading import is_table
@@ -35,6 +36,7 @@ from ..train.recipe import recipe
 from ..train.saved import SavedModel, load_model
 from ..train.sources import names, read_dated, read_text
 from ..train.tables import known_column, reading
+from . import figures
 
 
 @dataclass(frozen=True)
@@ -112,7 +114,7 @@ def predict_classes(
     known = [s for s in seen if s.truth is not None]
     if known:
         n_right = sum(model.classes[s.probabilities.argmax()] == s.truth for s in known)
-        lines.append(f"{n_right} of {len(known)} right: {100 * n_right / len(known):.1f} %")
+        lines.append(f"{n_right} of {len(known)} right: {figures.percent(n_right / len(known))}")
     return documents(model, seen), lines
 
 
@@ -254,9 +256,13 @@ class Judge:
             return [f"its column {name} has no value that the network has learned"]
         if not self.target.classes:
             e = errors(predicted, truth)
-            return [f"{name} is in the file; RMSE {e.rmse:.6g}, MAE {e.mae:.6g} over {n:,} rows"]
+            return [
+                f"{name} is in the file; RMSE {rounded(e.rmse, 6)}, MAE {rounded(e.mae, 6)} over {n:,} rows"
+            ]
         n_right = int((predicted == truth).sum())
-        return [f"{name} is in the file; {n_right:,} of {n:,} right: {100 * n_right / n:.1f} %"]
+        return [
+            f"{name} is in the file; {n_right:,} of {n:,} right: {figures.percent(n_right / n)}"
+        ]
 
 
 def write_answers(told: Iterator[Answers], out: Path | None, has_files: bool) -> None:
@@ -295,7 +301,7 @@ def predict_series(
         found = going_on(model, values, steps, name)
         told.append({"file": name, "after": times[-1], "unit": model.unit, "forecast": found})
         lines.append(f"{name}, after {times[-1]}:")
-        lines += [f"{i:>4}  {v:.4g} {model.unit}".rstrip() for i, v in enumerate(found, 1)]
+        lines += [f"{i:>4}  {rounded(v, 6)} {model.unit}".rstrip() for i, v in enumerate(found, 1)]
     return told, lines
 
 

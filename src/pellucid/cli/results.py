@@ -1,14 +1,16 @@
 """The result of a run in words: what the network is worth, beside what needs no network, and where it is."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from ..base.figures import rounded, rounded_column
 from ..train.diagnose import overfitting
 from ..train.events import Finished
 from ..train.metrics import confusion_text
 from ..train.report_parts import NAMES
+from .figures import aligned, percent
 
 WARNING = "Warning: "
 
@@ -75,28 +77,26 @@ def report_series(result: dict, run: str) -> list[str]:
     rows = [
         ("this network", ours),
         ("the last value again", baseline["persistence"]),
-        (f"autoregression of {order} values", baseline["autoregression"]),
+        (f"autoregression of {order} value{'s' * (order > 1)}", baseline["autoregression"]),
     ]
-    width = max(len(name) for name, _ in rows)
-    test = result["metrics"]["test"]
+    test, ahead = result["metrics"]["test"], result["mae_ahead"]
+    methods = ("forecast", "persistence", "autoregression")
+    further = rounded_column([e[key] for e in ahead for key in methods])
     lines = [
         f"One step ahead over the last {test['n']} values, in {unit or 'the unit of the series'}:",
-        f"{'':{width}}  {'MAE':>8}  {'RMSE':>8}",
-        *(f"{name:{width}}  {e['mae']:8.3f}  {e['rmse']:8.3f}" for name, e in rows),
+        *compared(rows, {"MAE": "mae", "RMSE": "rmse"}),
         *sure("MAE one step ahead", ours.get("mae_interval"), "values"),
         "",
         "Mean absolute error further ahead, from forecasts of forecasts:",
-        "steps  " + "  ".join(name for name, _ in rows),
-        *(
-            f"{e['steps']:5}  " + "  ".join(
-                f"{e[key]:{len(name)}.3f}"
-                for key, (name, _) in zip(("forecast", "persistence", "autoregression"), rows, strict=True)
-            )
-            for e in result["mae_ahead"]
+        *aligned(
+            [
+                ("steps", *(name for name, _ in rows)),
+                *((str(e["steps"]), *further[3 * i : 3 * i + 3]) for i, e in enumerate(ahead)),
+            ],
+            right=range(4),
         ),
-    ]  # fmt: skip
+    ]
     lines += warning(ours["rmse"], {name: e["rmse"] for name, e in rows[1:]})
-    ahead = result["mae_ahead"]
     worse = [str(e["steps"]) for e in ahead if e["forecast"] >= e["persistence"]]
     if worse:
         at = f"{worse[0]} to {worse[-1]}" if len(worse) > 3 else ", ".join(worse)
@@ -110,16 +110,11 @@ def report_amounts(result: dict, run: str) -> list[str]:
     """Errors in the target's unit, beside always answering the mean and other simple methods."""
     ours = result["scores"]
     rows = [("this network", ours), *usable(result["baselines"]).items()]
-    width = max(len(name) for name, _ in rows)
     low, high = ours["rmse_interval"] or (ours["rmse"], ours["rmse"])
     lines = [
         f"{result['settings']['target']} of {ours['n']:,} held-out rows, in its own unit:",
-        f"{'':{width}}  {'RMSE':>10}  {'MAE':>10}  {'R2':>6}",
-        *(
-            f"{n:{width}}  {e['rmse']:10.5g}  {e['mae']:10.5g}  {share(e['r2'])}".rstrip()
-            for n, e in rows
-        ),
-        f"The network's RMSE on other such rows: {low:.5g} to {high:.5g}, with 95 % confidence.",
+        *compared(rows, {"RMSE": "rmse", "MAE": "mae", "R2": "r2"}),
+        f"The network's RMSE on other such rows: {rounded(low)} to {rounded(high)}, with 95 % confidence.",
     ]
     return lines + warning(ours["rmse"], {n: e["rmse"] for n, e in rows[1:]})
 
@@ -129,9 +124,31 @@ def report_untested(result: dict, run: str) -> list[str]:
     return ["No rows were held out to test: nothing is known about rows it has not seen (--test)."]
 
 
-def share(value: float | None) -> str:
-    """R2 or an AUC in a column of six; nothing where there is none."""
-    return "" if value is None else f"{value:6.3f}"
+# Kinds of figures, each as a column
+COLUMNS: dict[str, Callable[[float], str]] = {
+    "accuracy": percent,
+    "precision": percent,
+    "coverage": percent,
+    "macro_f1": "{:.3f}".format,
+    "roc_auc": "{:.3f}".format,
+    "rare_pr_auc": "{:.3f}".format,
+    "r2": "{:.3f}".format,
+    "log_loss": "{:.4f}".format,
+    "psnr": "{:.2f}".format,
+}
+
+
+def compared(rows: Sequence[tuple[str, dict]], columns: dict[str, str]) -> list[str]:
+    """A line for each method with its figures below each other; nothing where there is none.
+
+    columns  title -> the figure's name; of those that COLUMNS has not, all have the decimals of the largest"""
+    cells = []
+    for key in columns.values():
+        found = [e[key] for _, e in rows if e[key] is not None]
+        said = iter([COLUMNS[key](v) for v in found] if key in COLUMNS else rounded_column(found))
+        cells.append(["" if e[key] is None else next(said) for _, e in rows])
+    lines = [(name, *(c[i] for c in cells)) for i, (name, _) in enumerate(rows)]
+    return aligned([("", *columns), *lines], right=range(1, len(columns) + 1))
 
 
 def usable(baselines: dict) -> dict:
@@ -143,18 +160,17 @@ def report_rows(result: dict, run: str) -> list[str]:
     """Classes of a table's rows: accuracy and more beside simple methods, each class, and what is mistaken."""
     ours = result["scores"]
     rows = [("this network", ours), *usable(result["baselines"]).items()]
-    width = max(len(name) for name, _ in rows)
     low, high = ours["accuracy_interval"]
     rare = result.get("alarms")
+    columns = {
+        "accuracy": "accuracy",
+        "macro F1": "macro_f1",
+        "AUC": "roc_auc",
+        "log loss": "log_loss",
+    }
     lines = [
         f"{result['settings'].get('target', 'Classes')} of {ours['n']:,} held-out rows:",
-        f"{'':{width}}  {'accuracy':>8}  {'macro F1':>8}  {'AUC':>6}  {'log loss':>8}"
-        + ("  PR AUC" if rare else ""),
-        *(
-            f"{n:{width}}  {percent(e['accuracy']):>8}  {e['macro_f1']:8.3f}  {share(e['roc_auc']):>6}  "
-            f"{e['log_loss']:8.4f}" + (f"  {share(e['rare_pr_auc']):>6}" if rare else "")
-            for n, e in rows
-        ),
+        *compared(rows, {**columns, "PR AUC": "rare_pr_auc"} if rare else columns),
         f"The network's accuracy on other such rows: {percent(low)} to {percent(high)}, with 95 % confidence.",
         "",
         *per_class(ours["per_class"]),
@@ -211,14 +227,13 @@ def screened(found: dict | None) -> list[str]:
 
 def per_class(scores: Sequence[dict], most: int = 20) -> list[str]:
     """Precision, recall and F1 of each class, a line each."""
-    width = max(len("class"), *(len(c["class"][:30]) for c in scores))
-    lines = [f"{'class':{width}}  {'precision':>9}  {'recall':>6}  {'F1':>5}  {'rows':>6}"]
+    lines = [("class", "precision", "recall", "F1", "rows")]
     for c in scores[:most]:
-        numbers = [f"{c[name] or 0:.3f}" for name in ("precision", "recall", "f1")]
-        lines.append(
-            f"{c['class'][:30]:{width}}  {numbers[0]:>9}  {numbers[1]:>6}  {numbers[2]:>5}  {c['support']:6,}"
-        )
-    return lines + ([f"and {len(scores) - most} more"] if len(scores) > most else [])
+        shares = (f"{c[name] or 0:.3f}" for name in ("precision", "recall", "f1"))
+        lines.append((c["class"][:30], *shares, f"{c['support']:,}"))
+    return aligned(lines, right=range(1, 5)) + (
+        [f"and {len(scores) - most} more"] if len(scores) > most else []
+    )
 
 
 def report_pictures(result: dict, run: str) -> list[str]:
@@ -233,15 +248,10 @@ def report_pictures(result: dict, run: str) -> list[str]:
         ("held-out real pictures", baseline["real"]),
         ("pixels mixed from several", baseline["mixed_pixels"]),
     ]
-    width = max(len(name) for name, _ in rows)
     return [
         f"{made['n']} made pictures among real ones. Precision: how many lie as near to a picture that was",
         "learned from as these lie to each other. Coverage: how many held-out ones have a made one as near.",
-        f"{'':{width}}  {'precision':>9}  {'coverage':>8}",
-        *(
-            f"{name:{width}}  {percent(e['precision']):>9}  {percent(e['coverage']):>8}"
-            for name, e in rows
-        ),
+        *compared(rows, {"precision": "precision", "coverage": "coverage"}),
         f"Copies of a picture that was learned from: {percent(made['copies'])}.",
         *([f"Nearest to a {counts}: {appear}."] if per_class else []),
     ]
@@ -255,10 +265,9 @@ def report_enhanced(result: dict, run: str) -> list[str]:
         "noise": ("doing nothing", "halved and brought back (bicubic)"),
     }[ours["fault"]]
     rows = [("this network", ours), (nothing, beside["nothing"]), (simple, beside["bicubic"])]
-    width = max(len(name) for name, _ in rows)
     lines = [
         f"{ours['n']:,} held-out pictures, mended of {ours['fault']!r}; PSNR in decibels, more is better:",
-        *(f"{name:{width}}  {e['psnr']:6.2f}" for name, e in rows),
+        *compared(rows, {"": "psnr"})[1:],
     ]
     return lines + warning(-ours["psnr"], {n: -e["psnr"] for n, e in rows[1:]})
 
@@ -269,7 +278,7 @@ def sure(what: str, interval: Sequence[float] | None, of: str) -> list[str]:
         return []
     low, high = interval
     return [
-        f"The network's {what} on other such {of}: {low:.4g} to {high:.4g}, with 95 % confidence."
+        f"The network's {what} on other such {of}: {rounded(low)} to {rounded(high)}, with 95 % confidence."
     ]
 
 
@@ -296,8 +305,3 @@ NEXT = {
     "regress": "pellucid predict {} new.csv --out answers.csv",
     "enhance": "pellucid enhance {} picture.png --out better.png",
 }
-
-
-def percent(share: float) -> str:
-    """0.9812 as '98.1 %'."""
-    return f"{100 * share:.1f} %"

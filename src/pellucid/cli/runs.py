@@ -3,7 +3,6 @@
 import difflib
 import json
 import shutil
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from ..formats.atomic import write_atomic
 from ..formats.model_json import read_json
 from ..train.folder import METRICS, RUN
 from ..train.pack import pack
+from .figures import aligned
 from .history import amount, histories, lines, page
 
 KNOWN = {  # what is shown of a run's test rows: the first that it has
@@ -118,18 +118,6 @@ def table(found: list[dict]) -> str:
     if any(run.get("is_best") for run in found):
         moved.append("* the best of its data")
     return "\n".join([*aligned(rows), *([""] if moved else []), *moved])
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """A line for each row, its cells below each other. What stands last in its line needs no room."""
-    widths = [
-        max((len(row[i]) for row in rows if any(row[i + 1 :])), default=0)
-        for i in range(len(rows[0]))
-    ]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    ]
 
 
 def words(score: dict) -> str:

@@ -10,7 +10,7 @@ from ..base.errors import OptionError
 from ..data.sequence import encode
 from ..models.generate import Step, stream
 from ..train.saved import SavedModel, load_model
-from .results import percent
+from .figures import percent
 
 LENGTH, TEMPERATURE, TOP = 400, 0.8, 10
 

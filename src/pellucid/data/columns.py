@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..base.errors import DataError, FormatError, OptionError
+from ..base.figures import rounded
 from .frame import Column, Frame
 
 USES = ("number", "category", "text", "date", "identifier", "constant")
@@ -188,7 +189,7 @@ def _use_of_number(name: str, present: np.ndarray, n_missing: int) -> tuple[str,
             return "identifier", f"named as an identifier, {different:,} different values"
         return "category", f"named as an identifier, {different} different values"
     missing = f", {n_missing:,} missing" if n_missing else ""
-    return "number", f"numbers of {low:.6g} to {high:.6g}{missing}"
+    return "number", f"numbers of {rounded(low, 6)} to {rounded(high, 6)}{missing}"
 
 
 def _use_of_text(column: Column, present: np.ndarray, n_missing: int) -> tuple[str, str]:

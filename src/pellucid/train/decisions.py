@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..base.figures import rounded
 from ..data.dataset import Split
 from ..data.patches import NOISE, Patches
 from ..data.pictures import Pictures
@@ -176,12 +177,12 @@ def _data_lines(data: Any, parts: Split, task: str) -> list[Line]:
         ]  # fmt: skip
     if isinstance(data, Series):
         span = f"{data.times[0]} to {data.times[-1]}"
-        values = f"{data.values.min():g} to {data.values.max():g} {data.unit}".rstrip()
+        values = f"{rounded(data.values.min(), 6)} to {rounded(data.values.max(), 6)} {data.unit}".rstrip()
         return [
             ("data", f"{len(data.values):,} values, {span}, {values}", where, ""),
-            ("scale", f"(value - {data.shift:.4g}) / {data.scale:.4g}",
+            ("scale", f"(value - {rounded(data.shift)}) / {rounded(data.scale)}",
              "mean 0, deviation 1 over the part to learn; later parts are not looked at", ""),
-            ("target", f"the next change / {data.step:.4g}",
+            ("target", f"the next change / {rounded(data.step)}",
              "no change is the simplest forecast; the network learns what is better", ""),
             ("windows", _parts(counts), "cut by time; the last part is seen once, at the end", ""),
         ]  # fmt: skip
@@ -230,7 +231,7 @@ def _picture_lines(data: Pictures, counts: list[int], task: str) -> list[Line]:
         lines.append(("target", _classes(data), "the folder or label of each", ""))
     elif data.target is not None:
         amounts = data.target.decode_amounts(data.y)
-        text = f"{data.target.name}: amounts from {amounts.min():g} to {amounts.max():g}"
+        text = f"{data.target.name}: amounts from {rounded(amounts.min(), 6)} to {rounded(amounts.max(), 6)}"
         lines.append(("target", text, "what is learned", "target"))
     why = "the same share of each class, equal pictures stay together; test rows are seen once, at the end"
     if data.groups is not None:
@@ -329,7 +330,7 @@ def _classes(data: Any) -> str:
 def _amounts(name: str, data: Any) -> str:
     """median_house_value: amounts from 14999 to 500001."""
     values = data.frame[name].values
-    return f"{name}: amounts from {values.min():g} to {values.max():g}"
+    return f"{name}: amounts from {rounded(values.min(), 6)} to {rounded(values.max(), 6)}"
 
 
 def _scale(data: Any) -> tuple[str, str]:

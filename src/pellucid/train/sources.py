@@ -270,7 +270,7 @@ def names(column: Column) -> tuple[str, ...]:
         whole = bool((days == column.values).all())
         return tuple(str(v) for v in (days if whole else column.values.astype("datetime64[s]")))
     if column.kind == "number":
-        return tuple(f"{v:g}" for v in column.values)
+        return tuple(f"{v:.15g}" for v in column.values)
     return tuple(str(v) for v in column.values)
 
 
