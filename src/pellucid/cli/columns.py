@@ -19,8 +19,9 @@ from ..data.codes import mean_and_deviation
 from ..data.columns import LEARNED, Feature, as_numbers, as_texts, candidates, decide, decide_task
 from ..data.frame import Column, Frame
 from ..data.images import picture_column
+from ..data.text import read_text
 from ..train import streamed
-from ..train.sources import DATA_SETS, gaps, kind_of, names, read_text
+from ..train.sources import DATA_SETS, gaps, kind_of, names
 from ..train.tables import quoted
 from ..train.tables import read as read_frame
 from .options import near_file

@@ -12,13 +12,13 @@ import numpy as np
 from ..base.errors import DataError, OptionError
 from ..base.figures import rounded
 from ..data.sequence import encode
+from ..data.text import read_text
 from ..formats.atomic import write_atomic
 from ..models.gpt import GPT
 from ..tensor.tensor import Tensor
 from ..train.answer import going_on, look_back, next_chances
 from ..train.explain import amount_of, integrated_gradients, next_character
 from ..train.saved import SavedModel
-from ..train.sources import read_text
 from .curve import BLUE, GREY, INK
 from .predict import after
 

@@ -19,6 +19,7 @@ from ..data.lines import is_list
 from ..data.reading import is_table
 from ..data.sequence import Series, Text, encode
 from ..data.series import read_series
+from ..data.text import read_text
 from ..train.answer import (
     Rows,
     going_on,
@@ -34,7 +35,7 @@ from ..train.measure import perplexity_interval
 from ..train.metrics import perplexity
 from ..train.recipe import recipe
 from ..train.saved import SavedModel, load_model
-from ..train.sources import names, read_dated, read_text
+from ..train.sources import names, read_dated
 from ..train.tables import known_column, reading
 from . import figures
 

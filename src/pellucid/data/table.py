@@ -3,12 +3,14 @@
 Short, long or unreadable rows stop the reading with file, row and column: none is skipped or shifted."""
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ..base.errors import DataError
+from .text import read_text
 
 
 @dataclass(frozen=True)
@@ -65,17 +67,10 @@ def read_pixels(
 
 def read_cells(path: Path) -> list[tuple[int, list[str]]]:
     """(line number, cells) of every line that is not blank."""
+    reader = csv.reader(io.StringIO(read_text(path)), strict=True)
     try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
-            return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path}: not UTF-8 text (byte {error.start}). Save it as CSV in UTF-8."
-        ) from error
-    except (OSError, csv.Error) as error:
+        return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
+    except csv.Error as error:
         raise DataError(f"{path}: cannot be read as CSV: {error}.") from error
 
 

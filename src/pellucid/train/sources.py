@@ -22,7 +22,7 @@ from ..data.lines import is_list, mixed_lines
 from ..data.sequence import Series, Text, encode, split_series, split_text
 from ..data.series import load_series, scaled_series
 from ..data.split import split
-from ..data.text import load_text
+from ..data.text import load_text, read_text
 from ..nn.init import nearest
 from . import own_pictures, streamed, tables
 from .tables import READING, reading
@@ -104,20 +104,6 @@ DATA_SETS: dict[str, Source] = {
 
 
 # A person's own text
-
-
-def read_text(file: str | Path) -> str:
-    """A text file in UTF-8, line ends as one character. Raises DataError naming the file."""
-    try:
-        return Path(file).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(f"{file}: there is no such file.") from None
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{file}: not UTF-8 text (byte {error.start}). Save it in UTF-8."
-        ) from error
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read: {error.strerror or error}.") from error
 
 
 def load_own_text(made: Any) -> Text:
