@@ -6,7 +6,7 @@ import shlex
 import shutil
 import textwrap
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -349,38 +349,3 @@ WORDS = {
     "series": words_of_series,
     "pictures": words_of_pictures,
 }
-
-
-def normalisation(encoder: Any, target: Any) -> list[dict]:
-    """How each column of a run's table becomes numbers, and its target; stored with the run, undone in answers."""
-    told = []
-    for code in encoder.codes:
-        row: dict[str, Any] = {"column": code.name, "use": code.kind, "numbers": len(code.names())}
-        if code.kind == "number":
-            row |= {"of": SHAPES[code.shape], "mean": code.center, "deviation": code.scale,
-                    "missing": code.fill}  # fmt: skip
-        elif code.kind == "date":
-            row |= {"of": "the year", "mean": code.center, "deviation": code.scale}
-        told.append(row)
-    if target is not None and target.task == "regress":
-        told.append({"column": target.name, "use": "target", "numbers": 1, "of": SHAPES["plain"],
-                     "mean": target.shift, "deviation": target.scale})  # fmt: skip
-    return told
-
-
-SHAPES = {"plain": "the value", "log": "its logarithm", "rank": "its rank"}
-
-
-def words_of_normalisation(rows: Sequence[dict]) -> list[str]:
-    """A line for each column: mean and deviation that were taken out, and what stands for a missing value."""
-    wide = max(len(r["column"][:30]) for r in rows)
-    used = max(len(r["use"]) for r in rows)
-    lines = ["columns: mean and deviation, which answers undo"]
-    for r in rows:
-        said = f"{r['numbers']:,} numbers"
-        if "mean" in r:
-            said = f"of {r['of']}: mean {rounded(r['mean'], 6)}, deviation {rounded(r['deviation'], 6)}"
-        if "missing" in r:
-            said += f"; missing: {rounded(r['missing'], 6)}"
-        lines.append(f"  {r['column'][:30]:{wide}}  {r['use']:{used}}  {said}")
-    return lines

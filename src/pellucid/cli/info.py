@@ -1,7 +1,7 @@
 """`pellucid info`: what is in a run folder, or in data (columns.py)."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +64,7 @@ def document(run: str, model: SavedModel, result: dict) -> dict:
         "layers": [layer(path, module) for path, module in leaves(model.network)],
         "n_parameters": model.network.n_parameters,
         **(
-            {}
-            if model.encoder is None
-            else {"columns": columns.normalisation(model.encoder, model.target)}
+            {} if model.encoder is None else {"columns": normalisation(model.encoder, model.target)}
         ),
         "settings": model.settings,
         **{name: result[name] for name in SHOWN if name in result},
@@ -151,6 +149,39 @@ INPUTS = {
 }
 
 
+def normalisation(encoder: Any, target: Any) -> list[dict]:
+    """How each column of a run's table becomes numbers, and its target; stored with the run, undone in answers."""
+    told = []
+    for code in encoder.codes:
+        row: dict[str, Any] = {"column": code.name, "use": code.kind, "numbers": len(code.names())}
+        if code.kind == "number":
+            row |= {"of": SHAPES[code.shape], "mean": code.center, "deviation": code.scale,
+                    "missing": code.fill}  # fmt: skip
+        elif code.kind == "date":
+            row |= {"of": "the year", "mean": code.center, "deviation": code.scale}
+        told.append(row)
+    if target is not None and target.task == "regress":
+        told.append({"column": target.name, "use": "target", "numbers": 1, "of": SHAPES["plain"],
+                     "mean": target.shift, "deviation": target.scale})  # fmt: skip
+    return told
+
+
+SHAPES = {"plain": "the value", "log": "its logarithm", "rank": "its rank"}
+
+
+def words_of_normalisation(rows: Sequence[dict]) -> list[str]:
+    """A line for each column: mean and deviation that were taken out, and what stands for a missing value."""
+    lines = []
+    for r in rows:
+        said = f"{r['numbers']:,} number{'' if r['numbers'] == 1 else 's'}"
+        if "mean" in r:
+            said = f"of {r['of']}: mean {rounded(r['mean'], 6)}, deviation {rounded(r['deviation'], 6)}"
+        if "missing" in r:
+            said += f"; missing: {rounded(r['missing'], 6)}"
+        lines.append((f"  {r['column'][:30]}", r["use"], said))
+    return ["columns: mean and deviation, which answers undo", *aligned(lines)]
+
+
 def words(told: dict) -> str:
     """The document for a person to read."""
     rows = [("layer", "", "shapes", "parameters")]
@@ -165,7 +196,7 @@ def words(told: dict) -> str:
         "",
         *aligned(rows, right=(3,)),
         "",
-        *([*columns.words_of_normalisation(told["columns"]), ""] if "columns" in told else []),
+        *([*words_of_normalisation(told["columns"]), ""] if "columns" in told else []),
         "settings",
     ]
     width = max(map(len, told["settings"]), default=0)
