@@ -13,6 +13,7 @@ from pellucid.data import parquet
 from pellucid.data.parquet import bytes_in_memory, drawn, row_bytes, survey
 from pellucid.data.reading import read_table
 from pellucid.data.weights import mixed
+from pellucid.runtime.team import get_threads, set_threads
 
 N = 1999
 
@@ -137,3 +138,19 @@ def test_parquet_without_rows_or_columns_is_refused(tmp_path, whole):
     path.write_bytes(b"PAR1" + bytes(100))
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         read(path)
+
+
+def test_threads_do_not_share_the_room_that_one_row_group_needs(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "LEAST", 1)
+    path = tmp_path / "t.parquet"
+    x = np.random.default_rng(0).normal(size=(3, 800_000))
+    pq.write_table(pa.table({f"x{i}": v for i, v in enumerate(x)}), path, row_group_size=100_000)
+    before = get_threads()
+    try:
+        set_threads(8)
+        found = survey(path, 10**7, 10, 28_000_000)
+        np.testing.assert_array_equal(
+            np.concatenate([f["x2"].values for f in found.frames({})]), x[2]
+        )
+    finally:
+        set_threads(before)

@@ -15,10 +15,9 @@ def connect(memory: int | None = None) -> Iterator[Any]:
 
     The connection is one of several to the same engine, which takes 15 ms to begin. Ctrl-C within stays Ctrl-C.
 
-    memory  bytes that it may take: an engine of its own, that gives them back at the end"""
-    engine = (
-        _engine(os.getpid(), get_threads()) if memory is None else _begun(get_threads(), memory)
-    )
+    memory  bytes that it may take: an engine of its own with one thread, as each needs room for what it reads; it gives
+            them back at the end"""
+    engine = _engine(os.getpid(), get_threads()) if memory is None else _begun(1, memory)
     with engine if memory else contextlib.nullcontext(), engine.cursor() as connection:
         try:
             yield connection
