@@ -52,6 +52,16 @@ def test_a_list_is_judged_by_whole_lines_and_written_on(tmp_path, capsys):
     assert told_by(capsys, "sample", out, "--prompt", "cor", "--length", "20").out.startswith("cor")
 
 
+def test_a_list_that_is_shorter_than_a_window_is_judged_from_its_first_character(tmp_path, capsys):
+    learned, asked, out = tmp_path / "long.txt", tmp_path / "short.txt", tmp_path / "run"
+    learned.write_text("anna\nida\nnina\n" * 300)
+    asked.write_text("ana\n" * 100)
+    small = ["--width", "4", "--window", "400", "--epochs", "1"]
+    told_by(capsys, "train", learned, *small, "--out", out, "--json")
+    (told,) = json.loads(told_by(capsys, "predict", out, asked, "--json").out)["predictions"]
+    assert told["n"] == 399 and told["loss"] > 0.5
+
+
 def test_a_text_goes_on_from_its_run_to_the_same_bits(text, tmp_path, capsys):
     whole, cut = tmp_path / "whole", tmp_path / "cut"
     more = [*TEXT, "--schedule", "constant", "--json", "--quiet"]

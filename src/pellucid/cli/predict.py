@@ -4,7 +4,7 @@ next in a series; the characters that may come next in a text; a CSV of answers 
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -331,6 +331,9 @@ def predict_text(
         fitting = min(window, len(codes) - 1)
         data = Text(str(file), codes, model.classes, fitting, is_list=is_list(text))
         rows = data.rows_between(0, len(codes))
+        if not len(rows):  # a list in which no window fits after the first end of a line
+            data = replace(data, is_list=False)
+            rows = data.rows_between(0, len(codes))
         score = evaluate(model.network, data, rows)
         after = shares(model.classes, next_chances(model, codes), top)
         told.append(
