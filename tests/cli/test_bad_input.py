@@ -496,3 +496,15 @@ def test_a_cell_that_is_no_number_is_answered_with_what_predict_can_do(tmp_path,
     code, err = tell(capsys, "predict", out, write(tmp_path / "new.csv", "age,city", "old,Rome"))
     assert code == 1 and "line 2, column 'age': 'old' is not a number" in err
     assert "leave it empty if it means missing" in err
+
+
+def test_a_search_that_is_stopped_before_its_first_try_has_found_nothing(
+    tmp_path, capsys, monkeypatch
+):
+    def stopped(*words):
+        raise KeyboardInterrupt
+        yield
+
+    monkeypatch.setattr("pellucid.cli.tune.tune", stopped)
+    code, err = tell(capsys, "tune", people(tmp_path / "p.csv"), *BOUGHT)
+    assert (code, err) == (130, "pellucid: stopped.\n")

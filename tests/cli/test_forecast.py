@@ -164,3 +164,15 @@ def test_times_of_many_digits_stay_apart(tmp_path, capsys):
     assert command(words) == 0
     assert command(["predict", out, path]) == 0
     assert f"after {seconds[-1]}:" in capsys.readouterr().out
+
+
+def test_a_series_that_is_gone_is_asked_for(tmp_path, capsys):
+    path, out = written(tmp_path / "p.csv", "day,temp", DAYS, VALUES), tmp_path / "run"
+    assert command(["train", path, "--task", "forecast", *SMALL, "--out", str(out)]) == 0
+    (tmp_path / "p.csv").rename(tmp_path / "q.csv")
+    assert command(["predict", str(out)]) == 2
+    err = capsys.readouterr().err
+    assert (
+        f"{path}, from which it has learned, is not there" in err and f"predict {out} FILE" in err
+    )
+    assert command(["predict", str(out), str(tmp_path / "q.csv")]) == 0

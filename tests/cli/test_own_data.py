@@ -403,6 +403,12 @@ def test_settings_come_from_a_file_and_the_command_line_comes_before_it(flowers,
         ('target = "kind"\nclass-weights = "root"', "Did you mean 'class_weights'"),
         ('target = "kind"\n[train]\nepochs = 3', "outside of [train]"),
         ('[column]\ncolour = "category"', "Did you mean 'columns'"),
+        ('target = "kind"\ntask = "clasify"', "Did you mean 'classify'"),
+        ('target = "kind"\noptimizer = "adma"', "Did you mean 'adam'"),
+        ('target = "kind"\n[columns]\ncolour = "categry"', "Did you mean 'category'"),
+        ('target = "kind"\nfor = "3 weeks"', "for: '3 weeks' is no time"),
+        ('target = "kind"\nmemory = "much"', "memory: 'much' is no amount"),
+        ('target = "kind"\nnet = "64x32"', "net: '64x32' is not a list of widths"),
         ('target = "kind"\nepochs = "3"', "epochs = '3' cannot be used"),
         ('target = "kind"\nseed = true', "seed = True cannot be used"),
         ('target = "kind"\nnet = 3', "net must be"),
@@ -414,6 +420,14 @@ def test_a_file_of_settings_with_a_slip_is_refused(content, words, flowers, tmp_
     path.write_text(content)
     code, err = refused(capsys, "train", flowers[0], "--settings", path)
     assert code == 2 and words in err and f"{path}: " in err
+
+
+def test_a_file_of_settings_has_the_words_of_the_command_line(flowers, tmp_path, capsys):
+    path, out = tmp_path / "plan.toml", tmp_path / "run"
+    path.write_text('target = "kind"\nnet = "4-3"\nmemory = "2GB"\nfor = "1h"\nepochs = 1\n')
+    told = told_by(capsys, "train", flowers[0], "--settings", path, "--out", out, "--json")
+    settings = json.loads(told.out)["settings"]
+    assert settings["net"] == [4, 3] and settings["memory"] == 2 * 10**9
 
 
 def test_info_says_what_a_table_network_takes(flowers, capsys):

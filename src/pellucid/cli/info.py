@@ -179,7 +179,7 @@ def words_of_normalisation(rows: Sequence[dict]) -> list[str]:
         if "missing" in r:
             said += f"; missing: {rounded(r['missing'], 6)}"
         lines.append((f"  {r['column'][:30]}", r["use"], said))
-    return ["columns: mean and deviation, which answers undo", *aligned(lines)]
+    return ["columns, as the network takes them: (number - mean) / deviation", *aligned(lines)]
 
 
 def words(told: dict) -> str:

@@ -294,6 +294,12 @@ def predict_series(
     told, lines = [], []
     series = [(str(file), *after(model, file)) for file in files]
     if not series:
+        learned = str(model.settings.get("data"))
+        if model.settings.get("kind") is not None and not Path(learned).exists():
+            raise OptionError(
+                f"{run}: {learned}, from which it has learned, is not there. Name the file that goes on: "
+                f"pellucid predict {run} FILE"
+            )
         data = recipe(**model.settings).dataset()
         if not isinstance(data, Series):
             raise OptionError(f"{run}: a file is missing: pellucid predict {run} FILE")

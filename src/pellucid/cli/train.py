@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,12 +27,13 @@ from ..train.run import train_run
 from ..train.settings import check_settings
 from . import stopping
 from .curve import Panel, draw
-from .options import FIND, Duration
+from .options import FIND, Amount
 from .progress import Reading, duration, progress, slowly
 from .results import report
 
 CURVE, FORECAST, RATES = "curve.png", "forecast.png", "lr.png"
 OF_THE_COMMAND = ("data", "out", "resume", "settings", "threads", "quiet", "why", "dry_run")
+NAMED = {"for": "seconds"}  # options whose setting has another name
 LABEL = 12  # columns of a decision's name
 
 
@@ -59,7 +61,7 @@ def train(
         # What the command line says comes before what the file says.
         given = {**read_settings(settings), **{n: v for n, v in given.items() if v is not None}}
         if (limit := given.pop("for", None)) is not None and seconds is None:
-            seconds = Duration().convert(limit, None, None)
+            seconds = limit
     is_lr_wanted = given.get("lr") == FIND
     if is_lr_wanted:
         if resume:
@@ -146,11 +148,31 @@ def read_settings(path: Path) -> dict:
                 f"{path}: [{name}] is no setting. Write what it holds outside of [{name}], at the top of the file."
             )
         nearest(name, (*(n for n in SETTINGS if n != "kind"), "for"), f"{path}: the setting")
+    limit = {"for": found["for"]} if "for" in found else {}
+    found = {name: read_word(path, name, value) for name, value in found.items()}
     is_found = found.get("lr") == FIND
-    check_settings({n: v for n, v in found.items() if n != "lr" or not is_found}, f"{path}: ")
+    checked = {**found, **limit}
+    check_settings({n: v for n, v in checked.items() if n != "lr" or not is_found}, f"{path}: ")
     if isinstance(found.get("net"), list):
         found["net"] = tuple(found["net"])
     return found
+
+
+def read_word(path: Path, name: str, value: Any) -> Any:
+    """A setting in text as the command line takes it: '64-32', '2GB'; others as they are. Raises OptionError."""
+    from .learning import train as command
+
+    types = {p.name: p.type for p in command.params}
+    try:
+        if name == "columns" and isinstance(value, dict):
+            words = (f"{column}={use}" for column, use in value.items())
+            return dict(types[name].convert(word, None, None) for word in words)
+        kind = types[NAMED.get(name, name)]
+        if isinstance(value, str) and not isinstance(kind, Amount | click.types.BoolParamType):
+            return kind.convert(value, None, None)
+    except click.BadParameter as error:
+        raise OptionError(f"{path}: {name}: {error.message}") from error
+    return value
 
 
 def expected(made: Recipe, parts: Split, found: Estimate, limit: float | None) -> list[Decision]:

@@ -30,9 +30,10 @@ def search(
                 best = min(found, key=lambda t: t.loss)
                 click.echo(line(t) + ("  best so far" if best is t and t.number else ""), err=True)
     except KeyboardInterrupt:
+        if not found:
+            raise
         click.echo("Stopped; what was found so far:", err=True)
-    if not found:
-        raise click.exceptions.Exit(130)
+    assert found
     best = min(found, key=lambda t: t.loss)
     again = command(data, {**given, **best.settings})
     if as_json:

@@ -118,9 +118,11 @@ def sample(**options) -> None:
     \b
     pellucid sample RUN --prompt "Alice said" --temperature 0.5
     pellucid sample RUN --prompt "Alice sai" --probabilities"""
+    from .progress import slowly
     from .sample import sample
 
-    sample(**options)
+    with slowly(f"writing with {options['run']}"):
+        sample(**options)
 
 
 @click.command(epilog=EXIT_CODES)
@@ -157,8 +159,10 @@ def generate(**options) -> None:
     Each stands beside the nearest picture that was learned from, so that one sees what is new and
     what is a copy."""
     from .generate import generate
+    from .progress import slowly
 
-    generate(**options)
+    with slowly(f"drawing with {options['run']}"):
+        generate(**options)
 
 
 @click.command(epilog=EXIT_CODES)
