@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 
 from pellucid.base.errors import DataError, OptionError, RunError
-from pellucid.data.reading import frame_of, is_table, read_table, write_csv
 from pellucid.data.duck import connect
+from pellucid.data.reading import frame_of, is_table, read_table, write_csv
 
 DATA = Path(os.environ.get("PELLUCID_DATA", "."))
 

@@ -157,7 +157,7 @@ def _n_feeds(data: bytes) -> int:
     """How many line feeds there are; data.count takes four times as long where there are many."""
     every = np.frombuffer(data, np.uint8)
     parts = range(0, len(every), 1 << 20)
-    return sum(np.count_nonzero(every[at : at + (1 << 20)] == 10) for at in parts)
+    return sum(int(np.count_nonzero(every[at : at + (1 << 20)] == 10)) for at in parts)
 
 
 def _end_of_lines(data: bytes) -> bytes | None:
