@@ -507,4 +507,4 @@ def test_a_search_that_is_stopped_before_its_first_try_has_found_nothing(
 
     monkeypatch.setattr("pellucid.cli.tune.tune", stopped)
     code, err = tell(capsys, "tune", people(tmp_path / "p.csv"), *BOUGHT)
-    assert (code, err) == (130, "pellucid: stopped.\n")
+    assert (code, err.strip()) == (130, "pellucid: stopped.")
