@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from commands import document
+from commands import document, told_by
 from malformed_files import BAD, GOOD
 from PIL import Image
 
@@ -141,7 +141,9 @@ def test_gaps_order_and_repeats_of_dates_are_told(tmp_path, capsys):
     (day, _) = document(capsys, "info", path)["columns"]
     assert "not in order" in day["notes"] and any("gap" in n for n in day["notes"])
     path.write_text("day,v\n" + "".join(f"{d},{i}.5\n" for i, d in enumerate([*days, days[0]])))
-    assert "1 dates come again" in document(capsys, "info", path)["columns"][0]["notes"]
+    assert "1 date comes again" in document(capsys, "info", path)["columns"][0]["notes"]
+    # What a forecast refuses is not proposed.
+    assert "--task forecast" not in told_by(capsys, "info", path).out
 
 
 def test_a_text_is_counted(tmp_path, capsys):

@@ -159,7 +159,8 @@ def of_dates(column: Column) -> dict:
     steps = np.diff(here.values).astype(np.int64)
     notes = []
     if len(steps) and steps.min() == 0:
-        notes.append(f"{int((steps == 0).sum()):,} dates come again")
+        n = int((steps == 0).sum())
+        notes.append("1 date comes again" if n == 1 else f"{n:,} dates come again")
     else:
         notes += gaps(here, steps)
     if (dates[1:] < dates[:-1]).any():
@@ -257,11 +258,17 @@ def words_of_table(told: dict) -> list[str]:
     first = told["targets"][0]["column"]
     name = shlex.quote(told["data"])
     lines.append(f"As in: pellucid train {name} --target {quoted(first)}")
-    dated = next((c for c in columns if c["use"] == "date"), None)
+    # A series has each date once.
+    dated = next((c for c in columns if c["use"] == "date" and not again(c)), None)
     amounts = [c["column"] for c in columns if c["use"] == "number"]
     if dated and amounts:
         lines.append(f"Or:    pellucid train {name} --task forecast --target {quoted(amounts[-1])}")
     return lines
+
+
+def again(c: dict) -> bool:
+    """Whether dates of the column come more than once."""
+    return any("again" in note for note in c.get("notes", []))
 
 
 def said_of(c: dict) -> list[str]:

@@ -279,7 +279,8 @@ def _table_lines(made: Any, data: Table, parts: Split, each: bool) -> list[Line]
         for f in data.findings
         if not f.columns or not known.issuperset(f.columns)
     ]
-    lines.append(("features", f"{data.n_features:,} numbers a row", "what the network sees", ""))
+    n_numbers = f"{data.n_features:,} number{'' if data.n_features == 1 else 's'} a row"
+    lines.append(("features", n_numbers, "what the network sees", ""))
     is_even = data.classes and data.streamed is None
     why = "the same share of each class" if is_even else "by chance"
     together = (
