@@ -1,11 +1,15 @@
 """`pellucid similar`: the nearest training texts by scikit-learn's cosine, their places; what cannot be answered."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from commands import document, refused
 
 from pellucid.cli.main import run as command
+from pellucid.data.frame import Column
 from pellucid.data.reading import read_table
+from pellucid.train import similar, streamed
+from pellucid.train.plan import planned
 from pellucid.train.recipe import recipe
 from pellucid.train.saved import load_model
 
@@ -107,3 +111,71 @@ def test_what_cannot_be_answered_is_said(reviews, tmp_path, capsys, monkeypatch)
     assert code == 1 and "not there any more" in err
     path.write_text(before)
     assert command(["similar", str(run), SENTENCE]) == 0
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_the_nearest_of_a_table_larger_than_memory_are_those_of_all_its_rows(
+    kind, tmp_path, capsys, monkeypatch
+):
+    """By scikit-learn over every row to learn from; some of the nearest stand early in the file, some late."""
+    monkeypatch.setattr(streamed, "LEAST", 1000)
+    rng = np.random.default_rng(2)
+    texts = [f"{rng.choice(SAID[label])} says number {rng.integers(0, 9)}"
+             for label in rng.choice(list(SAID), 6000)]  # fmt: skip
+    texts[5900:] = [f"{t} in the very end" for t in texts[5900:]]
+    table = pd.DataFrame(
+        {"label": ["good" if "warm" in t else "bad" for t in texts], "text": texts}
+    )
+    table.loc[::50, "label"] = None
+    path, run = tmp_path / f"t.{kind}", tmp_path / "run"
+    table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path, row_group_size=700)
+    options = [
+        "--target",
+        "label",
+        "--column",
+        "text=text",
+        "--memory",
+        "300kB",
+        "--net",
+        "8",
+        "--epochs",
+        "1",
+    ]
+    assert command(["train", str(path), *options, "--quiet", "--out", str(run)]) == 0
+    model = load_model(run)
+    made = recipe(**model.settings)
+    found = streamed.survey_for(made)
+    pieces = []
+    monkeypatch.setattr(
+        similar, "unit", lambda x, unit=similar.unit: pieces.append(len(x)) or unit(x)
+    )
+    sentence = "a warm and lovely film in the very end"
+    told = document(capsys, "similar", run, sentence, "--top", 6)["similar"]
+    assert len(pieces) > 4  # two for the sentence, two for each piece
+
+    part = planned(made, found).by_row.parts(read_table(path), np.arange(6000))
+    rows = np.flatnonzero((part == 0) & table.label.notna())
+    code = model.encoder.codes[0]
+
+    def features(texts):
+        out = np.zeros((len(texts), len(code.names())), np.float32)
+        values = np.array(list(texts), object)
+        code.write("t", Column("text", "text", values, np.zeros(len(out), bool)), out)
+        words = preprocessing.normalize(out[:, : len(code.terms)].astype(float))
+        return np.hstack([code.longest * words, out[:, len(code.terms) :]])
+
+    cosines = metrics.cosine_similarity(features(table.text[rows]), features([sentence]))[:, 0]
+    order = rows[np.argsort(-cosines.round(9), kind="stable")]
+    best = list(dict.fromkeys(table.text[order]))[:6]
+    assert [n["text"] for n in told] == best
+    for n in told:
+        same = rows[(table.text[rows] == n["text"]).to_numpy()]
+        at = f"line {same[0] + 2}" if kind == "csv" else f"row {same[0]}"
+        assert (n["count"], n["place"]) == (len(same), f"t.{kind}, {at}")
+        assert n["answer"] == table.label[same[0]]
+        cosine = cosines[np.searchsorted(rows, same[0])]
+        assert n["similarity"] == pytest.approx(cosine, abs=2e-6)
+    table.text = table.text.str.replace("dull", "slow")
+    table.to_csv(path, index=False) if kind == "csv" else table.to_parquet(path, row_group_size=700)
+    code, err = refused(capsys, "similar", run, sentence)
+    assert code == 1 and "has changed since" in err

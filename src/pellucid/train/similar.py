@@ -5,7 +5,8 @@ their number, then length, digits, capitals and signs. On sms_spam's 1,115 test 
 class 97.5 % of the time, of spam 92.4 %; by the words alone 95.8 and 81.3 %. Hidden layers of the network did as well,
 with fewer words in common; of the features the words that two texts share can be named."""
 
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,11 @@ from ..base.errors import DataError, OptionError, RunError
 from ..data.animals import table_file
 from ..data.codes import TextCode
 from ..data.columns import as_texts
-from ..data.frame import Column
+from ..data.frame import Column, Frame
+from .plan import planned
 from .recipe import recipe
 from .saved import SavedModel, load_model
-from .streamed import Streamed
+from .streamed import survey_for
 from .tables import Table
 
 
@@ -70,25 +72,55 @@ def similar(run: Path, sentence: str, column: str | None = None, top: int = 5) -
         raise DataError(
             f"no word of {sentence[:60]!r} is among the {len(code.terms):,} words and pairs that {run} knows."
         )
-    data = learned_from(run, model)
-    rows = data.parts.train
-    texts = [t or "" for t in as_texts(data.frame[code.name].take(rows))]
-    features = data.x[rows, data.encoder.groups[code.name]].astype(np.float64)
-    asked = wanted.astype(np.float64)
-    cosines = unit(even(features, code)) @ unit(even(asked, code))[0]
-    answers = as_texts(data.frame[data.target.name].take(rows))
-    found: dict[str, list[int]] = {}
-    for i in np.argsort(-cosines, kind="stable").tolist():
-        if texts[i] in found or len(found) < top:
-            found.setdefault(texts[i], []).append(i)
+    asked = unit(even(wanted.astype(np.float64), code))
     told = wanted[0, : len(code.terms)]
-    return [
-        Neighbour(
-            float(cosines[at[0]]), data.frame.place(int(rows[at[0]])), len(at), answers[at[0]] or "", text,
-            shared_terms(told, features[at[0], : len(code.terms)], code.terms),
-        )
-        for text, at in found.items()
-    ]  # fmt: skip
+    found: dict[str, Neighbour] = {}
+    for frame in learned_from(run, model):
+        seen = Seen.of(frame, code, asked, model.target.name)
+        for i in seen.nearest(top, found):
+            text = seen.texts[i]
+            before = found.get(text)
+            if before is not None:
+                found[text] = replace(before, count=before.count + 1)
+            else:
+                shared = shared_terms(told, seen.features[i, : len(code.terms)], code.terms)
+                found[text] = Neighbour(
+                    float(seen.cosines[i]), frame.place(i), 1, seen.answers[i], text, shared
+                )
+        best = sorted(found.values(), key=lambda n: -n.similarity)[:top]  # of equal ones the first
+        found = {n.text: n for n in best}
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class Seen:
+    """Rows of a table that was learned from: their texts, features (N, T) of these, cosines (N,), and answers."""
+
+    texts: list[str]
+    features: np.ndarray
+    cosines: np.ndarray
+    answers: list[str]
+
+    @staticmethod
+    def of(frame: Frame, code: TextCode, asked: np.ndarray, target: str) -> "Seen":
+        """asked  (1, T) the features that are looked for, at length 1."""
+        features = np.zeros((len(frame), len(code.names())), np.float32)
+        code.write(frame.name, frame[code.name], features)
+        # Row by row: a matrix product's bits would depend on how many rows there are.
+        cosines = (unit(even(features.astype(np.float64), code)) * asked).sum(1)
+        texts, answers = ([t or "" for t in as_texts(frame[n])] for n in (code.name, target))
+        return Seen(texts, features, cosines, answers)
+
+    def nearest(self, top: int, others: Collection[str]) -> Iterator[int]:
+        """The rows of the `top` nearest texts and of the others, the nearest first."""
+        chosen = set(others)
+        n_more = top
+        for i in np.argsort(-self.cosines, kind="stable").tolist():
+            if self.texts[i] not in chosen and n_more:
+                chosen.add(self.texts[i])
+                n_more -= 1
+            if self.texts[i] in chosen:
+                yield i
 
 
 def even(rows: np.ndarray, code: TextCode) -> np.ndarray:
@@ -110,19 +142,31 @@ def shared_terms(a: np.ndarray, b: np.ndarray, terms: tuple[str, ...]) -> tuple[
     return tuple(terms[i] for i in order if parts[i] > 0)
 
 
-def learned_from(run: Path, model: SavedModel) -> Table:
-    """The table that a run learned from, read again. Raises RunError where it is gone, or is another one now."""
+def learned_from(run: Path, model: SavedModel) -> Iterator[Frame]:
+    """The rows that a run learned from, read again; of a table larger than memory piece by piece.
+
+    Raises RunError where the file is gone, or is another one now: of a large one its sample tells."""
     file = model.settings["data"]
     if not table_file(file).exists():
         raise RunError(
             f"{run} has learned from {file}, which is not there any more. Put it back, "
             f"or go to the folder from which it was named."
         )
-    data = recipe(**model.settings).dataset()
-    if not isinstance(data, Table) or isinstance(data, Streamed):
-        raise OptionError(f"{run} has learned from {file}, which is too large to look in.")
-    if data.fingerprint() != model.rows_sha256:
+    made = recipe(**model.settings)
+    found = survey_for(made)
+    plan = None if found is None else planned(made, found)
+    data = made.dataset() if plan is None else None
+    is_same = (
+        isinstance(data, Table) and data.fingerprint() == model.rows_sha256
+        if plan is None
+        else plan.encoder.to_json() == model.encoder.to_json()
+    )
+    if not is_same:
         raise RunError(
             f"{run} has learned from {file}, which has changed since: its rows are others now."
         )
-    return data
+    if plan is not None:
+        yield from plan.rows_to_learn(made, found)
+    else:
+        assert isinstance(data, Table)
+        yield data.frame.take(data.parts.train)

@@ -25,17 +25,15 @@ from ..data.dataset import Split
 from ..data.frame import Column, Frame
 from ..data.row_file import RowFile, RowWriter, said_bytes
 from . import tables
+from .plan import planned
 from .tables import (
     DECIDED_BY,
-    FEWEST,
     MOST_CLASSES,
     Table,
     batch_for,
     check_classes,
-    known_column,
     once,
     reading,
-    task_of,
     wanted_task,
 )
 
@@ -43,7 +41,6 @@ SHARE = 0.5  # of the memory that is there: what a table may take without being 
 LEAST = 64_000_000  # bytes of memory: below, the samples are too small
 SKLEARN = 250_000_000  # bytes of memory: below, what scikit-learn takes would be more than half as much again
 A_SCORE = 20_000  # bytes of memory for each row that is scored: intervals take 1,000 resamples, which is half of it
-ROOM = 2**29  # numbers on disk that optional features may fill: 2 GiB
 # Parts of the memory: a piece of the file (as text its cells take many times as much), the sample, and what is kept of
 # the encoded rows while they are written, read in an epoch and looked at by other methods.
 PIECE, PIECE_OF_COLUMNS = 1 / 64, 1 / 16
@@ -220,10 +217,9 @@ def defaults(data: str, values: Mapping[str, Any]) -> dict:
 
 def load(made: Any) -> Table:
     """The table that a recipe names, encoded, on disk where it is large; made once for each state of its file."""
-    # Without an amount of memory the table was read whole when its run began, however little there is now.
-    if made.memory is None or not memory_for(made.data, vars(made), reading(vars(made))):
+    found = survey_for(made)
+    if found is None:
         return tables.load(made)
-    found = surveyed(made.data, made.memory, reading(vars(made)))
     settings = made.settings()
     key = (id(found), json.dumps({n: settings.get(n) for n in DECIDED_BY}, sort_keys=True))
     return once(_TABLES, key, lambda: (found, encode(made, found)))[1]
@@ -232,41 +228,27 @@ def load(made: Any) -> Table:
 _TABLES: dict = {}
 
 
+def survey_for(made: Any) -> Any:
+    """The first look at the table that a recipe names; None where it is read whole."""
+    # Without an amount of memory the table was read whole when its run began, however little there is now.
+    if made.memory is None or not memory_for(made.data, vars(made), reading(vars(made))):
+        return None
+    return surveyed(made.data, made.memory, reading(vars(made)))
+
+
 def encode(made: Any, found: Any) -> Streamed:
     """Reads the file once more, row after row into the file on disk.
 
     found  its Survey. Raises DataError as tables.encode does, and RunError where the disk is too small."""
     from ..data.checks import check
-    from ..data.encoder import Encoder
 
     if made.class_weights not in (None, "none"):
         raise OptionError(
             f"--class-weights {made.class_weights} needs the table in memory. Leave it out, or give more --memory."
         )
-    sample, name = found.sample, found.sample.name
-    known_column(sample, made.target, "target")
-    for column in made.columns or {}:
-        known_column(sample, column, "--column")
-    if made.group is not None:
-        known_column(sample, made.group, "--group")
-    _, why = task_of(sample, vars(made))
-    usable = np.flatnonzero(~sample[made.target].missing)
-    if len(usable) < FEWEST:
-        raise DataError(
-            f"{name}: hardly a row has a value of {made.target!r}. Name another target."
-        )
-    kept = sample.take(usable)
-    schema = uses(kept, made, found.rows[usable])
-    by_row = Chooser(kept, [f.name for f in schema.features], made)
-    part = by_row.parts(kept, found.rows[usable])
-    learned = np.flatnonzero(part == 0)
-    if not len(learned):
-        raise DataError(
-            f"{name}: no row of the sample is left to learn from. Give another --group."
-        )
-    n_learned = found.n * len(learned) // len(sample)
-    encoder = Encoder.fit(kept, schema, learned, room=ROOM // max(1, n_learned))
-    answers = Answers(made, kept[made.target], learned)
+    plan, name = planned(made, found), found.sample.name
+    kept, encoder = plan.kept, plan.encoder
+    answers = Answers(made, kept[made.target], plan.learned)
     repairs: dict[str, Any] = {}
     room = int(made.memory * WRITTEN)
     n, left_out, first_left_out = 0, 0, ""
@@ -283,7 +265,7 @@ def encode(made: Any, found: Any) -> Streamed:
                 at = usable[start : start + step]
                 rows = frame.take(at)
                 y = answers.encode(rows)
-                writer.add(encoder.transform(rows), y, by_row.parts(rows, numbers[at]))
+                writer.add(encoder.transform(rows), y, plan.by_row.parts(rows, numbers[at]))
         rows, target = answers.finish(writer, n - left_out, name)
     check_parts(name, made, rows)
     notes = [*found.notes, *(note for r in repairs.values() for note in r.notes())]
@@ -292,7 +274,9 @@ def encode(made: Any, found: Any) -> Streamed:
         f
         if f.kind in ("identifier", "constant", "leak")
         else dataclasses.replace(f, text=of + f.text)
-        for f in check(kept, schema, Split(*(np.flatnonzero(part == p) for p in range(3))))
+        for f in check(
+            kept, plan.schema, Split(*(np.flatnonzero(plan.part == p) for p in range(3)))
+        )
     ]
     return Streamed(
         name=name,
@@ -303,13 +287,13 @@ def encode(made: Any, found: Any) -> Streamed:
         source=made.data,
         parts=rows.split(),
         frame=dataclasses.replace(kept, notes=tuple(notes)),
-        schema=schema,
+        schema=plan.schema,
         encoder=encoder,
         target=target,
         findings=tuple(findings),
         left_out=left_out,
         first_left_out=first_left_out,
-        why=f"{why} (of a sample of {len(kept):,} rows)",
+        why=f"{plan.why} (of a sample of {len(kept):,} rows)",
         streamed=streamed_line(made.memory, rows, len(kept)),
         class_rows=rows.classes if len(target.classes) else None,
         rows=rows,
@@ -325,58 +309,6 @@ def streamed_line(memory: int, rows: RowFile, n_sampled: int) -> tuple[str, str]
         f"as columns the table would take more than {said_bytes(memory)} of memory; what its columns are and how they "
         f"are scaled is decided by a sample of {n_sampled:,} rows",
     )
-
-
-def uses(kept: Frame, made: Any, numbers: np.ndarray) -> Any:
-    """The uses of the columns, by the sample; a column that counts the file's rows is an identifier."""
-    from ..data.columns import Feature, Schema, decide
-
-    schema = decide(kept, made.target, made.columns or {})
-    counts = [
-        f for f in schema.features
-        if f.use == "number" and f.name not in (made.columns or {}) and counts_rows(kept[f.name], numbers)
-    ]  # fmt: skip
-    if not counts or len(counts) == len(schema.features):
-        return schema
-    names = {f.name for f in counts}
-    dropped = [Feature(f.name, "identifier", "counts the rows") for f in counts]
-    features = tuple(f for f in schema.features if f.name not in names)
-    return Schema(features, schema.target, (*schema.dropped, *dropped))
-
-
-def counts_rows(column: Column, numbers: np.ndarray) -> bool:
-    """Whether the column of a sample is the rows' numbers, from any start."""
-    if column.kind != "number" or column.missing.any():
-        return False
-    apart = column.values - numbers
-    return bool((apart == apart[0]).all()) and len(apart) > 1
-
-
-class Chooser:
-    """Gives each row its part, by a hash of what is learned from in it, of its group, or where rows repeat of its
-    number."""
-
-    def __init__(self, sample: Frame, learned: list[str], made: Any):
-        from ..data.parts import row_hashes
-        from ..data.split import REPEATED, check_shares
-
-        check_shares(made.validation, made.test)
-        self.learned, self.made = learned, made
-        n_different = len(np.unique(row_hashes(sample, learned)))
-        self.is_repeated = n_different < REPEATED and len(sample) >= 10 * n_different
-
-    def parts(self, frame: Frame, numbers: np.ndarray) -> np.ndarray:
-        """(N,) 0 to learn, 1 to validate, 2 to test. numbers  of the rows in the file."""
-        from ..data.parts import parts_of, row_hashes
-        from ..data.weights import mixed
-
-        made = self.made
-        if self.is_repeated:
-            hashes = mixed(numbers.astype(np.uint64) + np.uint64(1))
-        else:
-            hashes = row_hashes(frame, self.learned)
-        groups = frame[made.group] if made.group is not None else None
-        return parts_of(hashes, groups, made.validation, made.test, made.seed)
 
 
 class Answers:
