@@ -13,6 +13,7 @@ import inspect
 import io
 import re
 import sys
+import textwrap
 from pathlib import Path
 from types import ModuleType
 
@@ -73,6 +74,15 @@ def cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
+def help_text(text: str) -> str:
+    """A help text as Markdown: what click must not wrap is a block of code."""
+    parts = inspect.cleandoc(text).split("\n\n")
+    return "\n\n".join(
+        textwrap.indent(part.removeprefix("\b\n"), "    ") if part.startswith("\b\n") else part
+        for part in parts
+    )
+
+
 def reference() -> str:
     """The document that lists every command and every public name."""
     import click
@@ -93,8 +103,7 @@ def reference() -> str:
         arguments = [p for p in command.params if isinstance(p, click.Argument)]
         usage = " ".join(["pellucid", name, *(a.make_metavar(context) for a in arguments)])
         lines += [f"### `{usage}`", ""]
-        text = inspect.cleandoc((command.help or "").replace("\b\n", ""))
-        lines += [text, "", "| option | |", "| --- | --- |"]
+        lines += [help_text(command.help or ""), "", "| option | |", "| --- | --- |"]
         for option in command.params:
             if isinstance(option, click.Option):
                 flags, told = option.get_help_record(context) or ("", "")

@@ -56,6 +56,11 @@ def test_the_picture_of_a_run_shows_what_it_prints_now(tmp_path):
             assert told in shown, f"{line!r}: take the picture again: python docs/picture.py"
 
 
+def test_what_a_help_text_does_not_wrap_is_a_block_of_code(make):
+    text = "Learn.\n\n    \b\n    a b   first\n    c     second\n\n    The end."
+    assert make.help_text(text) == "Learn.\n\n    a b   first\n    c     second\n\nThe end."
+
+
 def test_every_public_name_says_what_it_is(make):
     for name, value in make.public_names(pellucid).items():
         assert make.summary(value), f"pellucid.{name} has no docstring"

@@ -355,11 +355,13 @@ of_reading = all_of(
 # And what its columns are, how it is divided
 of_a_table = all_of(
     target,
-    click.option("--time", help="Column of dates or numbers that orders a series; it is forecast."),
+    click.option(
+        "--time", help="Column of dates or numbers that tells the order: the table is a series."
+    ),
     click.option(
         "--horizon",
         type=Whole(1),
-        help="Steps ahead at which forecasts of a series are measured.",
+        help="Steps ahead at which forecasts are measured: the table is a series.",
     ),
     click.option(
         "--column",

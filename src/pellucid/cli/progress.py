@@ -80,7 +80,7 @@ class Lines(Silent):
 
     def __init__(self, seconds_between: float = 1.0):
         self.seconds_between = seconds_between
-        self.end = later(MEASURING)
+        self.end = later(MEASURING, SECONDS_BETWEEN_STEPS)
         self.next_time = time.monotonic() + seconds_between
         self.pending: EpochDone | None = None
 

@@ -17,17 +17,21 @@ from .options import EXISTING, EXIT_CODES, Whole, a_run, as_json, in_memory, of_
 @in_memory
 @as_json
 def predict(**options) -> None:
-    """Print what the network in RUN sees in image.png, in each row of data.csv, or after the
-    values of series.csv.
+    """Answer FILE with the network in RUN.
 
-    A picture shows one digit, dark on light or light on dark, of any size. A CSV file has one
-    picture per row: 64 numbers, 0 (no ink) to 16; a 65th column is taken for the true class.
+    \b
+    pellucid predict RUN new.csv --out answers.csv   each row of a table
+    pellucid predict RUN picture.png                 a picture, or a folder of them
+    pellucid predict RUN values.csv --steps 12       what comes after a series; without FILE
+                                                     after the one that was learned from
+    pellucid predict RUN text.txt                    what may come after a text
 
-    For a forecast a CSV file has one value a line, in its last column; without a file the series
-    that the network has learned goes on. For a text, which characters may come next after a file.
+    The columns of a table are found by name, in any order; the answers are a CSV with a line for
+    each row: the target, and the probability of each class.
 
-    For a table a file has the columns that were learned from, in any order; the answers are a CSV
-    with a line for each row: the target, and the probability of each class."""
+    To a network that has learned the digits of pellucid a picture shows one digit, dark on light
+    or light on dark, of any size; a CSV file has one in each row: 64 numbers, 0 (no ink) to 16,
+    and, where it is known, the digit."""
     from .predict import predict
     from .progress import slowly
 
@@ -43,8 +47,9 @@ def predict(**options) -> None:
 def evaluate(**options) -> None:
     """Measure the network in RUN on FILE, whose answers are known.
 
-    A table has the column that was learned; a line of pixels ends with its class; of a series or a
-    text each value or character is compared with what was expected before it came."""
+    A table has the column that was learned, a folder of pictures a folder for each class; a line of
+    pixels ends with its class; of a series or a text each value or character is compared with what
+    was expected before it came."""
     from .evaluate import evaluate
     from .progress import slowly
 
