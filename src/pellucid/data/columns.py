@@ -154,10 +154,10 @@ def _advice(name: str, known: tuple[str, ...]) -> str:
 
 def use_of(column: Column) -> tuple[str, str]:
     """(use, reason) of one column, by its values and its name."""
-    gone = column.missing
+    gone, cells = column.missing, column.coded[0] if column.kind == "text" else column.values
     if column.kind == "number":
-        gone = gone | np.isnan(column.values)
-    present = column.values[~gone] if gone.any() else column.values
+        gone = gone | np.isnan(cells)
+    present = cells[~gone] if gone.any() else cells
     n, n_missing = len(present), len(column) - len(present)
     if n == 0:
         return "constant", "every value is missing" if len(column) else "there are no rows"
@@ -193,26 +193,28 @@ def _use_of_number(name: str, present: np.ndarray, n_missing: int) -> tuple[str,
 
 
 def _use_of_text(column: Column, present: np.ndarray, n_missing: int) -> tuple[str, str]:
-    n = len(present)
-    seen = Counter(present[:: -(-n // SEEN)].tolist())
-    if sum(c for v, c in seen.items() if NUMBER.fullmatch(v)) >= NUMERIC * seen.total():
-        bad = [i for i, v in enumerate(present) if not NUMBER.fullmatch(v)]
+    """present  (n,) codes of the cells that are not missing"""
+    n, texts = len(present), column.coded[1]
+    seen = Counter({texts[c]: k for c, k in Counter(present[:: -(-n // SEEN)].tolist()).items()})
+    if sum(k for t, k in seen.items() if NUMBER.fullmatch(t)) >= NUMERIC * seen.total():
+        is_number = np.array([bool(NUMBER.fullmatch(t)) for t in texts])
+        bad = np.flatnonzero(~is_number[present])
         if len(bad) <= (1 - NUMERIC) * n and n - len(bad) >= 2:
-            if not bad:
+            if not len(bad):
                 return "number", "every cell is a number"
             cells = "cells is" if len(bad) == 1 else "cells are"
             return "number", (
-                f"{len(bad):,} of {n:,} {cells} no number ({present[bad[0]][:30]!r} is the first) "
+                f"{len(bad):,} of {n:,} {cells} no number ({texts[present[bad[0]]][:30]!r} is the first) "
                 f"and taken as missing"
             )
     different = len(counted(column)) - bool(n_missing)
     if different == 1:
-        value = present[0][:40]
+        value = texts[present[0]][:40]
         if n_missing:
             return "category", f"{value!r} or missing"
         return "constant", f"every value is {value!r}"
     if different > max(20, 0.2 * n) or (different == n and n >= 5):
-        words = sum(c * len(v.split()) for v, c in seen.items()) / seen.total()
+        words = sum(k * len(t.split()) for t, k in seen.items()) / seen.total()
         if words >= WORDS:
             return "text", f"{words:.1f} words a cell, {different:,} different texts in {n:,} rows"
     missing = f", {n_missing:,} missing" if n_missing else ""

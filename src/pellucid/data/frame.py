@@ -15,7 +15,6 @@ from ..base.errors import DataError
 KINDS = {"number": "f", "text": "O", "date": "M"}  # kind -> NumPy's letter of its values
 
 
-@dataclass(frozen=True, eq=False)
 class Column:
     """One column.
 
@@ -23,31 +22,35 @@ class Column:
     values   (N,); what stands where a value is missing means nothing (0, "", 1970)
     missing  (N,) bool"""
 
-    name: str
-    kind: str
-    values: np.ndarray
-    missing: np.ndarray
-
-    def __post_init__(self):
-        if self.values.dtype.kind != KINDS[self.kind] or self.values.shape != self.missing.shape:
+    def __init__(self, name: str, kind: str, values: np.ndarray, missing: np.ndarray):
+        if values.dtype.kind != KINDS[kind] or values.shape != missing.shape:
             raise DataError(
-                f"column {self.name!r}: {self.kind} values of {self.values.dtype}{list(self.values.shape)} with marks "
-                f"of shape {list(self.missing.shape)}; needed is one mark for each {self.kind}."
+                f"column {name!r}: {kind} values of {values.dtype}{list(values.shape)} with marks "
+                f"of shape {list(missing.shape)}; needed is one mark for each {kind}."
             )
-
-    def __len__(self) -> int:
-        return len(self.values)
+        self.name, self.kind, self.missing = name, kind, missing
+        self.values = values
 
     @staticmethod
     def of_codes(
         name: str, codes: np.ndarray, texts: Sequence[str], missing: np.ndarray
     ) -> "Column":
         """A column of text: row i holds texts[codes[i]]. Different codes of present cells have different texts."""
+        made = object.__new__(Column)
+        made.name, made.kind, made.missing = name, "text", missing
+        made.coded = codes, tuple(texts)
+        return made
+
+    def __len__(self) -> int:
+        return len(self.missing)
+
+    @cached_property
+    def values(self) -> np.ndarray:
+        """Of a column that was made of codes: most uses of it need the codes alone."""
+        codes, texts = self.coded
         different = np.empty(len(texts), object)
         different[:] = texts
-        made = Column(name, "text", different[codes], missing)
-        made.__dict__["coded"] = codes, tuple(texts)
-        return made
+        return different[codes]
 
     @cached_property
     def coded(self) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -60,10 +63,10 @@ class Column:
 
     def take(self, rows: np.ndarray | slice) -> "Column":
         """The same column of these rows."""
-        made = Column(self.name, self.kind, self.values[rows], self.missing[rows])
-        if "coded" in self.__dict__ and len(self.coded[1]) <= len(made):
-            made.__dict__["coded"] = self.coded[0][rows], self.coded[1]
-        return made
+        missing = self.missing[rows]
+        if "coded" in self.__dict__ and len(self.coded[1]) <= len(missing):
+            return Column.of_codes(self.name, self.coded[0][rows], self.coded[1], missing)
+        return Column(self.name, self.kind, self.values[rows], missing)
 
 
 @dataclass(frozen=True, eq=False)
