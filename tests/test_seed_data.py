@@ -460,7 +460,7 @@ def test_S_I16_house_prices_have_r2_and_mae_in_euros_beside_the_mean(houses, tmp
     assert mean["mae"] == pytest.approx(by_hand, rel=1e-5)
     head, *rows = [line for line in out.splitlines() if line.strip()][1:4]
     assert head.split() == ["RMSE", "MAE", "R2"] and rows[0].startswith("this network")
-    assert f"{ours['mae']:.5g}" in rows[0] and any("mean" in line for line in out.splitlines())
+    assert f"{ours['mae']:,.0f}" in rows[0] and any("mean" in line for line in out.splitlines())
 
 
 def test_S_I17_a_language_model_tells_its_perplexity_and_writes(tmp_path, tell):

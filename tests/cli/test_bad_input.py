@@ -145,7 +145,19 @@ REFUSED = {
         lambda d: [at(d / "shapes")], 1, ["shapes", "no picture", "Make a folder for each class"],
     ),
     "a folder of other files": (
-        lambda d: [write(at(d / "shapes") / "a.txt", "x").parent], 1, ["shapes", "no picture", "1 .txt"],
+        lambda d: [write(at(d / "shapes") / "a.bin", "x").parent], 1, ["shapes", "no picture", "1 .bin"],
+    ),
+    "a folder of texts": (
+        lambda d: [write(write(at(d / "tales") / "a.txt", "x").with_name("b.txt"), "x").parent], 1,
+        ["tales: there is no picture in this folder but 2 texts: name one, as ", "a.txt"],
+    ),
+    "a text in another encoding": (
+        lambda d: [(d / "t.txt").write_bytes("für Elise\n".encode("cp1252") * 30) and d / "t.txt"], 1,
+        ["t.txt: not UTF-8 text (byte 1)", "iconv -f WINDOWS-1252 -t UTF-8", "t.txt"],
+    ),
+    "a text in UTF-16": (
+        lambda d: [(d / "t.txt").write_text("für Elise\n" * 30, "utf-16") and d / "t.txt"], 1,
+        ["t.txt: not UTF-8 text", "iconv -f UTF-16 -t UTF-8"],
     ),
     "a folder of tables": (
         lambda d: [people(at(d / "tables") / "a.csv").parent, *BOUGHT], 1,
@@ -181,7 +193,7 @@ REFUSED = {
     ),
     "a picture for a table": (
         lambda d: [next(pictures(d / "s").glob("*/*")).rename(d / "p.csv"), "--target", "a"], 1,
-        ["p.csv: a picture", "not a table"],
+        ["p.csv: a picture", "not a table", "a folder for each class"],
     ),
     "a PDF": (
         lambda d: [(d / "p.csv").write_bytes(b"%PDF-1.7\n" * 50) and d / "p.csv", "--target", "a"], 1,

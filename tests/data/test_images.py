@@ -194,7 +194,7 @@ def test_classes_named_like_parts_are_classes_when_the_pictures_lie_in_them(tmp_
     [
         (lambda root: None, "there is no picture in this folder"),
         (
-            lambda root: (root / "a.txt").write_text("x"),
+            lambda root: (root / "a.bin").write_text("x"),
             "no picture.*1 file that is no picture left out",
         ),
         (lambda root: save(root / "a.png", noise(8, 8)), "its 1 pictures lie beside each other"),

@@ -40,7 +40,9 @@ class QuoteError(DataError):
 # ---- Encoding ----
 
 PACKED = "a packed file. Unpack it and name what is in it"
-PICTURE = "a picture, not a table"
+PICTURE = (
+    "a picture, not a table. Pictures are learned from a folder that has a folder for each class"
+)
 # First bytes -> what such a file is, and what to do
 NO_TEXT = {
     b"PK\x03\x04": "a zip archive. Unpack it and name what is in it; a workbook's name ends with .xlsx",

@@ -79,13 +79,18 @@ def picture_paths(root: Path) -> tuple[list[str], list[str]]:
 
 
 def no_picture(root: Path, advice: str) -> DataError:
-    """What is said of a folder without a picture; where it holds tables, that they can be named."""
+    """What is said of a folder without a picture; where it holds tables or texts, that they can be named."""
     none = f"{root}: there is no picture in this folder"
-    tables = [p for p in sorted(root.iterdir()) if is_table(p)]
-    if not tables:
-        return DataError(f"{none}{advice}.")
-    many = f"but {len(tables):,} tables: name one" if len(tables) > 1 else "but a table: name it"
-    return DataError(f"{none} {many}, as {tables[0]}.")
+    files = sorted(root.iterdir())
+    for what, found in (
+        ("table", [p for p in files if is_table(p)]),
+        ("text", [p for p in files if p.suffix.lower() == ".txt"]),
+    ):
+        if found:
+            n = len(found)
+            many = f"but {n:,} {what}s: name one" if n > 1 else f"but a {what}: name it"
+            return DataError(f"{none} {many}, as {found[0]}.")
+    return DataError(f"{none}{advice}.")
 
 
 def read_image_folder(

@@ -6,6 +6,7 @@ its author died in 1898."""
 
 import gzip
 from pathlib import Path
+from shlex import quote
 
 from ..base.errors import DataError
 from .sequence import Text, encode
@@ -34,8 +35,10 @@ def read_text(file: str | Path) -> str:
     except FileNotFoundError:
         raise DataError(f"{file}: there is no such file.") from None
     except UnicodeDecodeError as error:
+        known = "UTF-16" if error.object[:2] in (b"\xff\xfe", b"\xfe\xff") else "WINDOWS-1252"
         raise DataError(
-            f"{file}: not UTF-8 text (byte {error.start}). Save it in UTF-8."
+            f"{file}: not UTF-8 text (byte {error.start}). Save it in UTF-8, as with: iconv -f {known} -t UTF-8 "
+            f"{quote(str(file))} > utf8.txt"
         ) from error
     except OSError as error:
         raise DataError(f"{file}: cannot be read: {error.strerror or error}.") from error
