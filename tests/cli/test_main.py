@@ -76,7 +76,7 @@ def test_an_impossible_value_exits_2_and_says_what_is_possible(option, value, ca
         ("--dropout", "1", "'1' is no number from 0 to below 1."),
         ("--l2", "nan", "'nan' is no number of 0 or more."),
         ("--l2", "inf", "'inf' is no number of 0 or more."),
-        ("--lr", "0", "'0' is no number above 0."),
+        ("--lr", "0", "'0' is no number above 0, nor 'find'."),
     ],
 )
 def test_a_number_that_does_not_fit_is_answered_in_words(option, value, words, capsys):

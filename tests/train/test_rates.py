@@ -91,7 +91,7 @@ def test_a_file_of_settings_may_ask_for_it(tmp_path, capsys):
     assert "range test" in capsys.readouterr().err
     settings.write_text('lr = "fast"\n')
     assert command(["train", "digits", "--settings", str(settings)]) == 2
-    assert "lr must be a number above 0" in capsys.readouterr().err
+    assert "lr: 'fast' is no number above 0, nor 'find'." in capsys.readouterr().err
     assert command(["train", "digits", "--lr", "fast"]) == 2
 
 

@@ -208,7 +208,10 @@ class Rate(click.ParamType):
     def convert(self, value, param, ctx) -> float | str:
         if value == FIND:
             return FIND
-        return Amount(0, above=True).convert(value, param, ctx)
+        try:
+            return Amount(0, above=True).convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message.rstrip('.')}, nor {FIND!r}.", param, ctx)
 
 
 class Layers(click.ParamType):
