@@ -176,3 +176,13 @@ def test_a_series_that_is_gone_is_asked_for(tmp_path, capsys):
         f"{path}, from which it has learned, is not there" in err and f"predict {out} FILE" in err
     )
     assert command(["predict", str(out), str(tmp_path / "q.csv")]) == 0
+
+
+def test_a_note_about_a_line_names_the_file_once(weather, tmp_path, capsys):
+    _, out, _ = weather
+    order = [1, 0, *range(2, 120)]
+    rows = ([DAYS[i] for i in order], [DAYS[i] for i in order], [VALUES[i] for i in order])
+    file = written(tmp_path / "p.csv", "seen,day,temp", *rows)
+    assert command(["predict", str(out), file]) == 0
+    (note,) = capsys.readouterr().err.splitlines()
+    assert note.startswith("p.csv, line 3: its date is before") and note.count("p.csv") == 1

@@ -24,7 +24,7 @@ from ..train.resampling import mean_interval
 from ..train.saved import SavedModel, load_model
 from ..train.scores import classification, regression
 from .figures import percent
-from .predict import after, check_memory, predict_text
+from .predict import after, check_memory, note, predict_text
 from .results import per_class, screened
 
 
@@ -48,8 +48,7 @@ def evaluate(run: Path, file: Path, as_json: bool, memory: int | None = None) ->
 def of_classes(model: SavedModel, run: Path, file: Path) -> dict[str, Any]:
     """Scores of class probabilities, over the rows whose class is known to the network."""
     found = read_pictures(model, file)
-    for note in found.notes:
-        click.echo(f"{file}: {note}", err=True)
+    note(file, found.notes)
     labels = found.labels or ()
     known = [i for i, label in enumerate(labels) if label in model.classes]
     if not known:
@@ -97,8 +96,7 @@ def of_table(model: SavedModel, run: Path, file: Path, memory: int | None = None
             truth.append(y[known])
     if not truth:
         raise DataError(f"{file}: column {name!r} has no value that the network has learned.")
-    for note in rows.notes:
-        click.echo(f"{file}: {note}", err=True)
+    note(file, rows.notes)
     given, y = np.concatenate(answered), np.concatenate(truth)
     if model.task == "regress":
         scores = regression(given, model.target.decode_amounts(y))

@@ -16,7 +16,7 @@ from ..train.answer import Rows, read_pictures
 from ..train.explain import Words, amount_of, chance_of, integrated_gradients, words_of
 from ..train.saved import SavedModel, load_model
 from .explain_sequence import of_series, of_text
-from .predict import check_memory
+from .predict import check_memory, note
 
 FEW = 20  # rows: with fewer the file has no average row worth comparing with
 MOST_ROWS = 5000  # whose mean is told: a second or two, and one part in fifty from that of all
@@ -97,8 +97,7 @@ def of_table(
         found.append(x[: len(here)])
         asked = x[-1:] if len(x) > len(here) else asked
         before += len(part)
-    for note in rows.notes:
-        click.echo(f"{file}: {note}", err=True)
+    note(file, rows.notes)
     x, n = np.concatenate(found), rows.n
     baseline, compared = x.mean(0), "the average row of the file"
     if len(some) < n:
@@ -162,8 +161,7 @@ def of_pictures(
 ) -> dict:
     """The part of each pixel, and a picture of the parts: what speaks for the class and what against it."""
     found = read_pictures(model, file)
-    for note in found.notes:
-        click.echo(f"{file}: {note}", err=True)
+    note(file, found.notes)
     numbers = np.arange(len(found.x)) if found.rows is None else found.rows
     if row is None and len(numbers) > 1:
         raise OptionError(f"{file}: {len(numbers):,} pictures; say which one: --row 1")

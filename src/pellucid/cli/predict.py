@@ -2,8 +2,9 @@
 next in a series; the characters that may come next in a text; a CSV of answers to every row of a table."""
 
 import json
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -171,6 +172,13 @@ def cells(column: Column) -> np.ndarray:
     return np.array([None if m else v for v, m in zip(found, column.missing, strict=True)], object)
 
 
+def note(file: Path, notes: Iterable[str]) -> None:
+    """Says on standard error what was odd about a file: its name, then each note, which may begin with the name."""
+    for told in notes:
+        is_named = told.startswith((f"{file.name}, ", f"{file}{os.sep}"))
+        click.echo(told if is_named else f"{file}: {told}", err=True)
+
+
 def answers(
     model: SavedModel, file: Path, keep: Sequence[str], memory: int | None
 ) -> Iterator[Answers]:
@@ -186,8 +194,7 @@ def answers(
         judge.add(found, frame)
         n += len(frame)
         yield found
-    for note in (*rows.notes, *judge.said()):
-        click.echo(f"{file}: {note}", err=True)
+    note(file, (*rows.notes, *judge.said()))
 
 
 def asks_for_rows(model: SavedModel, files: Sequence[Path]) -> bool:
@@ -201,8 +208,7 @@ def picture_answers(model: SavedModel, file: Path, keep: Sequence[str]) -> Answe
     """The network's answer to every picture; empty for a row of a table whose picture cannot be read."""
     frame = read_frame(model, file) if is_table(file) else None
     found = read_pictures(model, file) if frame is None else named_pictures(model, file, frame)
-    for note in found.notes:
-        click.echo(f"{file}: {note}", err=True)
+    note(file, found.notes)
     values, chances = model.answers(found.x)
     target = model.target.name if model.target is not None else "class"
     if frame is None or found.frame is None or found.rows is None:
@@ -214,8 +220,7 @@ def picture_answers(model: SavedModel, file: Path, keep: Sequence[str]) -> Answe
     if model.target is not None:
         judge = Judge(model)
         judge.add(Answers(str(file), target, model.classes, values, chances, ()), found.frame)
-        for note in judge.said():
-            click.echo(f"{file}: {note}", err=True)
+        note(file, judge.said())
     predicted = np.full(found.n_rows, None, object)
     predicted[found.rows] = values
     if chances is not None:
@@ -318,8 +323,7 @@ def after(model: SavedModel, file: Path) -> tuple[tuple[str, ...], np.ndarray]:
     if target is None:
         return read_series(file)
     found = read_dated(file, target, reading(model.settings), model.settings.get("time"))
-    for note in found.notes:
-        click.echo(f"{file}: {note}", err=True)
+    note(file, found.notes)
     return found.times, found.values
 
 
@@ -357,8 +361,7 @@ def predict_text(
 def look(model: SavedModel, file: Path) -> list[Seen]:
     """The network's answers to everything in a file."""
     found = read_pictures(model, file)
-    for note in found.notes:
-        click.echo(note if file.is_dir() else f"{file}: {note}", err=True)
+    note(file, found.notes)
     chances = model.predict(found.x)
     truths = found.labels or (None,) * len(chances)
     return [
