@@ -15,7 +15,7 @@ from PIL import Image
 import pellucid as package
 from pellucid.cli import main as command
 from pellucid.cli import options
-from pellucid.cli.predict import percent
+from pellucid.cli.predict import whole_percent
 from pellucid.data import load_digits
 from pellucid.train import recipe
 
@@ -142,7 +142,7 @@ def test_predict_reads_rows_with_their_classes(run, tmp_path, capsys):
     [(0.91, "91 %"), (1.0, ">99 %"), (0.996, ">99 %"), (0.001, "<1 %"), (0.054, "5 %")],
 )
 def test_probabilities_as_people_say_them(probability, text):
-    assert percent(probability) == text
+    assert whole_percent(probability) == text
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(run, capsys):

@@ -38,7 +38,7 @@ from ..train.recipe import recipe
 from ..train.saved import SavedModel, load_model
 from ..train.sources import names, read_dated
 from ..train.tables import known_column, reading
-from . import figures
+from .figures import percent
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,7 @@ def predict_classes(
     known = [s for s in seen if s.truth is not None]
     if known:
         n_right = sum(model.classes[s.probabilities.argmax()] == s.truth for s in known)
-        lines.append(f"{n_right} of {len(known)} right: {figures.percent(n_right / len(known))}")
+        lines.append(f"{n_right} of {len(known)} right: {percent(n_right / len(known))}")
     return documents(model, seen), lines
 
 
@@ -266,9 +266,7 @@ class Judge:
                 f"{name} is in the file; RMSE {rounded(e.rmse, 6)}, MAE {rounded(e.mae, 6)} over {n:,} rows"
             ]
         n_right = int((predicted == truth).sum())
-        return [
-            f"{name} is in the file; {n_right:,} of {n:,} right: {figures.percent(n_right / n)}"
-        ]
+        return [f"{name} is in the file; {n_right:,} of {n:,} right: {percent(n_right / n)}"]
 
 
 def write_answers(told: Iterator[Answers], out: Path | None, has_files: bool) -> None:
@@ -353,7 +351,7 @@ def predict_text(
         )  # fmt: skip
         lines.append(
             f"{file}: {score.loss:.3f} nats a character, perplexity {perplexity(score.loss):.2f}; next: "
-            + ", ".join(f"{c!r} {percent(p)}" for c, p in after.items())
+            + ", ".join(f"{c!r} {whole_percent(p)}" for c, p in after.items())
         )
     return told, lines
 
@@ -373,7 +371,7 @@ def look(model: SavedModel, file: Path) -> list[Seen]:
 def words(seen: Seen, classes: tuple[str, ...], top: int, alone: bool) -> str:
     """'2: 91 %', the likeliest first: in lines for one picture, in one line each for more."""
     order = np.argsort(-seen.probabilities, kind="stable")[:top]
-    answers = [f"{classes[i]}: {percent(seen.probabilities[i])}" for i in order]
+    answers = [f"{classes[i]}: {whole_percent(seen.probabilities[i])}" for i in order]
     if alone and seen.truth is None:
         return "\n".join(answers)
     where = f"{seen.file}" + ("" if seen.row is None else f" row {seen.row}")
@@ -381,7 +379,7 @@ def words(seen: Seen, classes: tuple[str, ...], top: int, alone: bool) -> str:
     return f"{where}  {', '.join(answers)}{truth}"
 
 
-def percent(probability: float) -> str:
+def whole_percent(probability: float) -> str:
     """91 %; what is neither nothing nor certain is not rounded to either."""
     p = 100 * float(probability)
     if p < 1:
