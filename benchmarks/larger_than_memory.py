@@ -74,7 +74,7 @@ def main() -> None:
     )
     parser.add_argument("--within", type=int, help="MB that the process may take at most")
     parser.add_argument(
-        "--file", type=Path, help="keep the CSV here, or take the one that is there"
+        "--file", type=Path, help="keep the CSV here, or take the CSV or Parquet that is there"
     )
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -15,6 +15,7 @@ from pellucid.data import (
     load_series,
     load_text,
     read_series,
+    sequence,
     split_series,
     split_text,
 )
@@ -227,6 +228,16 @@ def test_encode_and_decode_are_inverse():
     data = load_text()
     words = "`Curiouser and curiouser!' cried Alice\n"
     assert decode(encode(words, data.classes, "prompt"), data.classes) == words
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1 << 20])
+def test_characters_of_any_script_are_numbered_piece_by_piece(chunk, monkeypatch):
+    monkeypatch.setattr(sequence, "CHUNK", chunk)
+    words = "naïve 数 \U0001f600\ud800\n\0a"  # one is half a pair
+    classes = tuple(sorted(set(words), reverse=True))
+    codes = encode(words, classes, "t")
+    assert codes.dtype == np.int32 and codes.tolist() == [classes.index(c) for c in words]
+    assert encode("", classes, "t").shape == (0,)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from ..tensor.tensor import Tensor
 from .dataset import IGNORED, Split
 from .shuffle import permutation
 
+CHUNK = 1 << 20  # characters that are looked up together
+
 
 @dataclass(frozen=True, eq=False)
 class Text:
@@ -223,7 +225,8 @@ class Series:
 def encode(text: str, classes: Sequence[str], what: str) -> np.ndarray:
     """(N,) int32 numbers of the characters. Raises DataError for one that is not in the vocabulary."""
     numbers = {c: i for i, c in enumerate(classes)}
-    unknown = sorted({c for c in text if c not in numbers})
+    found = set(text)
+    unknown = sorted(found - numbers.keys())
     if unknown:
         place = min(text.index(c) for c in unknown)
         others = [c for c in unknown if c != text[place]]
@@ -231,7 +234,15 @@ def encode(text: str, classes: Sequence[str], what: str) -> np.ndarray:
             f"{what}, character {place + 1}: {text[place]!r} is not among the {len(classes)} characters that "
             f"the network has learned{_some(others)}. It knows: {''.join(c for c in classes if c > ' ')}"
         )
-    return np.array([numbers[c] for c in text], np.int32)
+    number_of = np.zeros(1 + max(map(ord, found), default=0), np.int32)
+    for c in found:
+        number_of[ord(c)] = numbers[c]
+    codes = np.empty(len(text), np.int32)
+    for start in range(0, len(text), CHUNK):
+        part = text[start : start + CHUNK]
+        points = np.frombuffer(part.encode("utf-32-le", "surrogatepass"), np.uint32)
+        codes[start : start + len(part)] = number_of[points]
+    return codes
 
 
 def decode(codes: np.ndarray, classes: Sequence[str]) -> str:
