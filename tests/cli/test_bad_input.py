@@ -510,6 +510,18 @@ def test_a_cell_that_is_no_number_is_answered_with_what_predict_can_do(tmp_path,
     assert "leave it empty if it means missing" in err
 
 
+def test_a_file_without_names_is_told_to_get_them(tmp_path, capsys):
+    out = tmp_path / "run"
+    learned = ["train", people(tmp_path / "p.csv"), *BOUGHT, *SMALL, "--no-baselines", "--quiet"]
+    assert tell(capsys, *learned, "--out", out)[0] == 0
+    new = write(tmp_path / "new.csv", *(f"{i},{20 + i},Rome" for i in range(9)))
+    code, err = tell(capsys, "predict", out, new)
+    assert code == 1 and "needs the columns 'age', 'city'" in err
+    assert "no line of names: write one above its rows" in err
+    code, err = tell(capsys, "predict", out, write(tmp_path / "new.csv", "Age,city", "20,Rome"))
+    assert code == 1 and "rename or add them" in err
+
+
 def test_a_search_that_is_stopped_before_its_first_try_has_found_nothing(
     tmp_path, capsys, monkeypatch
 ):

@@ -100,9 +100,15 @@ class Encoder:
             which = f"column {names}" if len(missing) == 1 else f"columns {names}{more}"
             there = ", ".join(map(repr, frame.names[:30])) or "none"
             and_more = f" and {len(frame.names) - 30} more" if len(frame.names) > 30 else ""
+            # As column_names calls them where the file does not.
+            is_bare = frame.names == tuple(f"column_{i + 1}" for i in range(len(frame.names)))
+            advice = (
+                "The file seems to have no line of names: write one above its rows."
+                if is_bare
+                else "Columns are found by name: rename or add them."
+            )
             raise DataError(
-                f"{frame.name}: the model needs the {which}. There are: {there}{and_more}. "
-                f"Columns are found by name: rename or add them."
+                f"{frame.name}: the model needs the {which}. There are: {there}{and_more}. {advice}"
             )
         return [frame[c.name] for c in self.codes]
 
