@@ -160,9 +160,7 @@ def read_settings(path: Path) -> dict:
 
 def read_word(path: Path, name: str, value: Any) -> Any:
     """A setting in text as the command line takes it: '64-32', '2GB'; others as they are. Raises OptionError."""
-    from .learning import train as command
-
-    types = {p.name: p.type for p in command.params}
+    types = {p.name: p.type for p in click.get_current_context().command.params}
     try:
         if name == "columns" and isinstance(value, dict):
             words = (f"{column}={use}" for column, use in value.items())
