@@ -456,6 +456,9 @@ def test_ctrl_c_that_something_has_wrapped_is_still_ctrl_c(monkeypatch, capsys):
     monkeypatch.setattr(command.cli.commands["info"], "callback", failed)
     with pytest.raises(RuntimeError, match="a mistake of ours"):
         command.run(["info", "nowhere"])
+    # NumPy, being imported: "ImportError: numpy._core.umath failed to import", of which no cause is known.
+    monkeypatch.setattr(stopping, "_came", [signal.SIGTERM])
+    assert tell(capsys, "info", "nowhere") == (143, "pellucid: stopped.\n")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -92,6 +92,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"pellucid: {told}", err=True)
         return 1
     except Exception as error:
-        if stop := interrupt_in(error):
-            return stopped(stop)
+        stop = interrupt_in(error)
+        if stop or stopping.has_come():  # a library in C, being imported, makes another error of it
+            return stopped(stop or KeyboardInterrupt())
         raise

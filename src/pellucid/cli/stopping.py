@@ -26,9 +26,14 @@ def listen() -> None:
     signal.signal(signal.SIGTERM, stop)
 
 
+def has_come() -> bool:
+    """Whether a signal has come: what went wrong since then may be its doing."""
+    return bool(_came)
+
+
 def ask() -> None:
     """Raises KeyboardInterrupt where a signal has come, and what it raised was lost."""
-    if _came:
+    if has_come():
         raise KeyboardInterrupt
 
 
