@@ -189,7 +189,7 @@ def expected(made: Recipe, parts: Split, found: Estimate, limit: float | None) -
         Decision(
             "time",
             f"about {duration(seconds)} for {made.n_steps(parts):,} steps at most",
-            f"{found.n_steps:,} were tried; comparing with simple methods comes after that",
+            f"as fast as {found.n_steps:,} that were tried; comparing with simple methods comes after that",
             "",
         ),
         Decision(

@@ -51,7 +51,10 @@ def _checked_folder(base: str) -> Path | None:
         if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
             raise OSError("it cannot be written")
     except OSError as error:
-        print(f"pellucid: kernels are not cached in {place}: {error}", file=sys.stderr)
+        print(
+            f"pellucid: kernels are not cached in {place}: {error.strerror or error}",
+            file=sys.stderr,
+        )
         return None
     return place
 
@@ -97,7 +100,10 @@ def write(name: str, payload: bytes) -> None:
             raise
         _trim(found)
     except OSError as error:
-        _warn_once(f"pellucid: a kernel could not be kept in {found}: {error}")
+        why = error.strerror or error
+        _warn_once(
+            f"pellucid: a kernel could not be kept in {found}: {why}. The next run makes it again."
+        )
 
 
 @functools.cache
