@@ -25,4 +25,4 @@ def each(work: Callable[[T], R], items: Iterable[T]) -> list[R]:
 @functools.cache
 def _pool(process: int, n_threads: int) -> ThreadPoolExecutor:
     """One for each process: a forked child has not the threads of its parent."""
-    return ThreadPoolExecutor(n_threads, "reader")
+    return ThreadPoolExecutor(n_threads, "pellucid-data")
