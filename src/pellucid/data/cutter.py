@@ -6,19 +6,16 @@ numbers (cut_numbers.py) or as codes of their different texts (cut_texts.py)."""
 import ctypes
 import functools
 from collections.abc import Collection, Sequence
-from functools import partial
 
 import numpy as np
 
 from ..runtime import jit
-from ..runtime.team import get_threads
 from . import cut_numbers, cut_rows, cut_texts
 from .dialect import Dialect
-from .parallel import each
 from .written import EXACT, LEADING_ZERO, NUMBER, Cells
 
 BLOCK = 64  # bytes that cut_rows.py compares at once
-CHUNK = 1 << 19  # bytes that are cut together, a multiple of BLOCK
+CHUNK = 1 << 18  # bytes that are cut together, a multiple of BLOCK
 LONGEST = 1 << 26  # bytes of a row: more is an open quote mark
 PAD = 2 * BLOCK  # bytes beyond a chunk that may be read
 QUOTE, NO_QUOTE = ord('"'), 0xFF  # the latter is no byte of UTF-8
@@ -67,16 +64,15 @@ class Text:
         self._make_room(CHUNK)
 
     def _make_room(self, size: int) -> None:
-        """For the cells of a chunk of this many bytes: begins, ends; and lines after a row."""
+        """For the cells of a chunk of this many bytes: begins, ends, lines after a row; and rows that are odd."""
         self.size, room = size, size + PAD + BLOCK
-        self.begins, self.ends = np.empty(room, np.int32), np.empty(room, np.int32)
+        self.begins, self.ends, self.odd = (np.empty(room, np.int32) for _ in range(3))
         self.lines = np.empty(room, np.int64)
-        self.begins_at, self.ends_at = address(self.begins), address(self.ends)
+        self.begins_at, self.ends_at, self.odd_at = map(address, (self.begins, self.ends, self.odd))
 
     def cut(self, columns: "Sequence[Numbers | Codes]") -> np.ndarray | None:
         """Adds all rows to these columns. (N,) int64 lines on which they begin, from 0; None: they are not regular."""
         starts, at, n_lines, n_rows = [np.zeros(1, np.int64)], self.above, 0, 0
-        parts = [columns[k :: get_threads()] for k in range(get_threads())]
         while at < len(self.data):
             rows, used = self._cut_chunk(at)
             if rows < 0 or (rows == 0 and self.size >= LONGEST):
@@ -84,7 +80,8 @@ class Text:
             if not rows:
                 self._make_room(2 * self.size)
                 continue
-            each(partial(_add, before=n_rows, rows=rows), parts)
+            for column in columns:
+                column.add(n_rows, rows)
             starts.append(self.lines[:rows] + n_lines)
             n_lines += int(self.lines[rows - 1])
             n_rows, at = n_rows + rows, at + used
@@ -122,11 +119,6 @@ class Text:
         return text.replace('""', '"') if self.is_quoted else text
 
 
-def _add(columns: "Sequence[Numbers | Codes]", before: int, rows: int) -> None:
-    for column in columns:
-        column.add(before, rows)
-
-
 class Numbers:
     """A column that is read as numbers, as long as it holds nothing else.
 
@@ -137,7 +129,7 @@ class Numbers:
     def __init__(self, text: Text, column: int, most: int, marks: Collection[str]):
         self.text, self.column, self.marks = text, column, marks
         self.values, self.missing = np.empty(most, np.float64), np.zeros(most, bool)
-        self.points, self.odd = np.zeros(1, bool), np.empty(0, np.int32)
+        self.points = np.zeros(1, bool)
         self.at = tuple(
             map(address, (self.values, self.missing, self.points, cut_numbers.powers()))
         )
@@ -148,14 +140,12 @@ class Numbers:
         if not self.are_plain:
             return
         text, i = self.text, self.column
-        if len(self.odd) < rows:
-            self.odd = np.empty(2 * rows, np.int32)
         values, missing, points, powers = self.at
         n_odd = native()["numbers"](
             text.here, text.begins_at + 4 * i, text.ends_at + 4 * i, rows, text.width, powers,
-            values + 8 * before, missing + before, address(self.odd), points,
+            values + 8 * before, missing + before, text.odd_at, points,
         )  # fmt: skip
-        for row in self.odd[:n_odd].tolist():
+        for row in text.odd[:n_odd].tolist():
             cell = text.cell(row, i).strip()
             if cell in self.marks:
                 self.missing[before + row] = True

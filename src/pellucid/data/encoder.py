@@ -12,9 +12,8 @@ import numpy as np
 
 from ..base.errors import DataError, FormatError
 from .codes import CODES, LEAST_TERMS, LEVELS, ROWS_A_TERM, TERMS, Code, NumberCode, Odd
-from .columns import Feature, Schema, find
+from .columns import Schema, find
 from .frame import Column, Frame
-from .parallel import each
 from .records import made, outline, plain
 
 FORMAT, VERSION = "pellucid-encoder", 1
@@ -48,11 +47,11 @@ class Encoder:
             ),
             "date": 0,
         }
-
-        def fit(f: Feature) -> Code:
-            return CODES[f.use].fit(frame.name, find(frame, f.name).take(rows), most[f.use])
-
-        return Encoder(tuple(each(fit, schema.features)))
+        codes = []
+        for f in schema.features:
+            column = find(frame, f.name)
+            codes.append(CODES[f.use].fit(frame.name, column.take(rows), most[f.use]))
+        return Encoder(tuple(codes))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,13 +80,10 @@ class Encoder:
                 code.refuse(frame.name, code.odd(frame.name, column), len(column))
         groups = self.groups
         out = np.empty((len(frame), sum(len(c.names()) for c in self.codes)), np.float32)
-
-        def write(start: int) -> None:
+        for start in range(0, len(frame), BLOCK):  # of which all features fit into the cache
             rows = slice(start, start + BLOCK)
             for code, column in zip(self.codes, columns, strict=True):
                 code.write(frame.name, column.take(rows), out[rows, groups[code.name]])
-
-        each(write, range(0, len(frame), BLOCK))
         return out
 
     def report(self, frame: Frame) -> tuple[str, ...]:
