@@ -3,6 +3,8 @@
 import csv
 import io
 import struct
+import subprocess
+import sys
 from decimal import Decimal
 
 import numpy as np
@@ -168,3 +170,16 @@ def test_the_code_is_made_for_aarch64_too():
     for part in (cut_rows, cut_numbers, cut_texts):
         head = jit.emit_object(part.TEXT, on)[:20]
         assert head[:4] == b"\x7fELF" and int.from_bytes(head[18:], "little") == 183  # EM_AARCH64
+
+
+def test_without_llvm_a_large_file_is_read_by_python(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,b\n" + "1.5,x\n" * 60_000)
+    program = (
+        "import sys; sys.modules['llvmlite'] = None\n"
+        "from pellucid.data.reading import read_table\n"
+        f"frame = read_table({str(path)!r})\n"
+        "print(len(frame), frame['a'].values.sum(), frame['b'].values[-1])"
+    )
+    out = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert out.stdout.split() == ["60000", "90000.0", "x"], out.stderr

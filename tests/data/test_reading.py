@@ -357,7 +357,7 @@ def test_columns_of_odd_types_are_read_or_named():
 def test_reading_loads_no_large_library_until_it_is_needed():
     program = (
         "import sys, pellucid.data.reading\n"
-        "print({'duckdb', 'narwhals', 'pandas', 'polars', 'fastexcel'} & set(sys.modules))"
+        "print({'duckdb', 'narwhals', 'pandas', 'polars', 'fastexcel', 'llvmlite'} & set(sys.modules))"
     )
     out = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

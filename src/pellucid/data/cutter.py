@@ -9,7 +9,6 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 
-from ..runtime import jit
 from . import cut_numbers, cut_rows, cut_texts
 from .dialect import Dialect
 from .written import EXACT, LEADING_ZERO, NUMBER, Cells
@@ -32,6 +31,8 @@ SIGNATURES = {
 @functools.cache
 def native() -> dict:
     """The functions by their names, compiled for this machine or read from the object cache."""
+    from ..runtime import jit  # LLVM: not before a large table is read
+
     text = cut_rows.TEXT + cut_numbers.TEXT + cut_texts.TEXT
     (found,) = jit.link([(text, tuple(f"pellucid_{name}" for name in SIGNATURES))])
     _code.append(found)
@@ -41,7 +42,7 @@ def native() -> dict:
     }
 
 
-_code: list[jit.Code] = []  # held for good: it would be unloaded else
+_code: list = []  # held for good: it would be unloaded else
 
 
 def address(array: np.ndarray) -> int:
@@ -58,9 +59,7 @@ class Text:
         self.data, self.above, self.eol, self.width = data, above, eol, width
         self.delimiter = ord(dialect.delimiter)
         self.is_quoted = dialect.quotes and b'"' in data
-        self.tails: dict[
-            int, bytes
-        ] = {}  # ends of the data, with room behind them, by their first byte
+        self.tails: dict[int, bytes] = {}  # ends of the data, with room behind, by first byte
         self._make_room(CHUNK)
 
     def _make_room(self, size: int) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..base.errors import DataError, OptionError
 from .cells import marks_of
+from .cutter import LONGEST
 from .delimited import LARGE, Rows, Table, left_out
 from .dialect import QuoteError, line_of
 from .layout import HEAD, Layout, Source, check_text, end_of_rows, layout_of, opened, read_from
@@ -19,7 +20,6 @@ from .regular import Cut, cut_regular
 from .written import Cells
 
 ENOUGH = 1 << 14  # bytes of a piece from which machine code is the faster reader
-LONGEST = 1 << 26  # bytes of a row: more is an open quote mark
 SHOWN = 5  # lines in a note
 
 

@@ -4,13 +4,12 @@ A file is regular when every record has the same number of cells, every quote ma
 lines end in one way, and none is blank. What is not regular is left to delimited.py (None), which says where it is
 not. N rows, of which a chunk of the file has some."""
 
-import functools
-import importlib.util
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from ..tensor import engine
 from .cells import Repairs, columns_of, marks_of
 from .cutter import Codes, Numbers, Text
 from .dialect import Dialect
@@ -121,7 +120,7 @@ def cut_regular(
         eol is None
         or ord(dialect.delimiter) > 127
         or dialect.delimiter == " "
-        or not _can_compile()
+        or engine.name() != "compiled"
     ):
         return None
     text = Text(data, above, eol, len(names), dialect)
@@ -146,11 +145,6 @@ def cut_regular(
     if header and len(cut.texts) == len(names) and is_header_again(header, cut.texts):
         return None
     return cut
-
-
-@functools.cache
-def _can_compile() -> bool:
-    return importlib.util.find_spec("llvmlite") is not None
 
 
 def _n_feeds(data: bytes) -> int:
