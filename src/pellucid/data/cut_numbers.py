@@ -7,6 +7,8 @@ import functools
 
 import numpy as np
 
+from .cut_rows import bounds
+
 FIRST, LAST = -342, 308  # powers of ten: the others give 0 or infinity
 EXACT = 22  # up to this power of ten float64 is exact
 MOST_DIGITS = 19  # of which every number fits into 64 bits
@@ -111,14 +113,7 @@ cells:
   %more = icmp slt i64 %r, %rows
   br i1 %more, label %cell, label %end
 
-cell:
-  %k = mul i64 %r, %width
-  %s_place = getelementptr i32, ptr %begins, i64 %k
-  %e_place = getelementptr i32, ptr %ends, i64 %k
-  %s32 = load i32, ptr %s_place
-  %e32 = load i32, ptr %e_place
-  %s = sext i32 %s32 to i64
-  %e = sext i32 %e32 to i64
+cell:{bounds()}
   %value_place = getelementptr double, ptr %values, i64 %r
   %missing_place = getelementptr i8, ptr %missing, i64 %r
   %r1 = add i64 %r, 1

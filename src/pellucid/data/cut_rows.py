@@ -13,6 +13,18 @@ def same(name: str, c: str) -> str:
   %{name} = bitcast <64 x i1> %{name}_are to i64"""
 
 
+def bounds() -> str:
+    """%s and %e: where the cell begins and ends that row %r has in the column of %begins and %ends."""
+    return """
+  %k = mul i64 %r, %width
+  %s_place = getelementptr i32, ptr %begins, i64 %k
+  %e_place = getelementptr i32, ptr %ends, i64 %k
+  %s32 = load i32, ptr %s_place
+  %e32 = load i32, ptr %e_place
+  %s = sext i32 %s32 to i64
+  %e = sext i32 %e32 to i64"""
+
+
 # Every number that changes is an alloca: LLVM's first pass (sroa) makes registers of them.
 TEXT = f"""
 define internal i1 @edge(i8 %c, i8 %delimiter, i8 %quote) #0 {{

@@ -1,5 +1,7 @@
 """Machine code that numbers the different texts of a column, by a hash table, as LLVM text."""
 
+from .cut_rows import bounds
+
 
 def word(name: str, place: str, n: str) -> str:
     """%name: the n bytes at a place as a number, of 8 at most; those beyond are 0."""
@@ -74,15 +76,8 @@ room:
   %has_room = icmp slt i64 %n, %most
   br i1 %has_room, label %cell, label %end
 
-cell:
-  %k = mul i64 %r, %width
-  %s_place = getelementptr i32, ptr %begins, i64 %k
-  %e_place = getelementptr i32, ptr %ends, i64 %k
-  %s32 = load i32, ptr %s_place
-  %e32 = load i32, ptr %e_place
-  %s = sext i32 %s32 to i64
-  %length32 = sub i32 %e32, %s32
-  %length = sext i32 %length32 to i64
+cell:{bounds()}
+  %length = sub i64 %e, %s
   %text = getelementptr i8, ptr %data, i64 %s
   %h = call i64 @hash(ptr %text, i64 %length)
   br label %probe
