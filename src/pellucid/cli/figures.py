@@ -1,13 +1,19 @@
-"""Shares as percent, and cells below each other."""
+"""Shares as percent, scores, and cells below each other."""
 
 from collections.abc import Collection, Sequence
 
+from ..base.figures import rounded
 from ..train import report_parts
 
 
 def percent(share: float) -> str:
     """0.9812 as '98.1 %'; what is not quite all is not shown as all."""
     return report_parts.percent(share).replace("\u00a0", " ")
+
+
+def amount(score: str, value: float) -> str:
+    """'96.1 %' or '2.19'."""
+    return percent(value) if score == "accuracy" else rounded(value)
 
 
 def aligned(rows: Sequence[Sequence[str]], right: Collection[int] = ()) -> list[str]:

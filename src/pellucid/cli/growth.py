@@ -12,7 +12,7 @@ from ..formats.atomic import write_atomic
 from ..train.growth import LARGEST, SCORES, Outlook, Point, Score, grow, outlook
 from ..train.recipe import recipe
 from .curve import Panel, draw
-from .figures import percent
+from .figures import amount
 from .train import given_settings, name_of
 
 
@@ -31,7 +31,9 @@ def curve(
     for point in grow(made, repeats):
         points.append(point)
         if not quiet:
-            click.echo(f"{point.rows:,} rows: {score.name} {shown(score, point.mean)}", err=True)
+            click.echo(
+                f"{point.rows:,} rows: {score.name} {amount(score.name, point.mean)}", err=True
+            )
     ahead = outlook(points, score)
     path = out or Path(f"{name_of(data)}-curve.png")
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -69,20 +71,15 @@ def document(
     }  # fmt: skip
 
 
-def shown(score: Score, value: float) -> str:
-    """'81.2 %' or '2.134'."""
-    return percent(value) if score.name == "accuracy" else rounded(value)
-
-
 def table(points: list[Point], score: Score) -> list[str]:
     """A line for each size."""
     n = len(points[0].scores)
     lines = [f"{'rows':>9}  {'share':>6}  {score.name:>12}  of {n} repeats"]
     for p in points:
-        low, high = shown(score, min(p.scores)), shown(score, max(p.scores))
+        low, high = amount(score.name, min(p.scores)), amount(score.name, max(p.scores))
         spread = f"{low} to {high}" if n > 1 else ""
         lines.append(
-            f"{p.rows:9,}  {100 * p.share:4.0f} %  {shown(score, p.mean):>12}  {spread}".rstrip()
+            f"{p.rows:9,}  {100 * p.share:4.0f} %  {amount(score.name, p.mean):>12}  {spread}".rstrip()
         )
     return lines
 
@@ -95,10 +92,10 @@ def words(points: list[Point], ahead: Outlook, score: Score) -> str:
     times = 100 if unit else 1
     # As the figure itself moves: of an RMSE a gain is a fall.
     sign = 1 if score.is_better_high else -1
-    amount, low, high = (times * sign * v for v in (ahead.gain, *(ahead.low, ahead.high)[::sign]))
+    gain, low, high = (times * sign * v for v in (ahead.gain, *(ahead.low, ahead.high)[::sign]))
     first = points[max(0, len(points) - LARGEST)].rows
     better = "" if score.is_better_high else "; less is better"
-    change, least, most = (rounded(v, 2, "+") for v in (amount, low, high))
+    change, least, most = (rounded(v, 2, "+") for v in (gain, low, high))
     gained = (
         f"from {first:,} to {points[-1].rows:,} rows each doubling has changed the {score.name} by {change}{unit} "
         f"(95 %: {least} to {most}{better})"

@@ -5,11 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.figures import rounded
 from ..train.charts import Dots, Line, Markup, chart, data, offline_page, tag
 from ..train.report import STYLE
 from ..train.report_parts import figure, table_of, wide
-from .figures import percent
+from .figures import amount
 
 HEIGHTS = "▁▂▃▄▅▆▇█"
 MOST = 12  # scores in a line
@@ -61,11 +60,6 @@ def histories(found: Sequence[dict]) -> list[History]:
         title = name if target is None else f"{name}, {target}"
         told.append(History(title, score, tuple(runs), tuple(best)))
     return told
-
-
-def amount(score: str, value: float) -> str:
-    """'96.1 %' or '2.19'."""
-    return percent(value) if score == "accuracy" else rounded(value)
 
 
 def lines(told: Sequence[History]) -> list[str]:

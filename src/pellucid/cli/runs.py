@@ -13,8 +13,8 @@ from ..formats.atomic import write_atomic
 from ..formats.model_json import read_json
 from ..train.folder import METRICS, RUN
 from ..train.pack import pack
-from .figures import aligned
-from .history import amount, histories, lines, page
+from .figures import aligned, amount
+from .history import histories, lines, page
 
 KNOWN = {  # what is shown of a run's test rows: the first that it has
     "psnr": "PSNR", "accuracy": "accuracy", "rmse": "RMSE", "perplexity": "perplexity", "loss": "loss",
