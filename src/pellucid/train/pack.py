@@ -13,13 +13,14 @@ import os
 import shlex
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ..base.errors import FormatError, PellucidError, RunError
 from ..formats.atomic import write_atomic
 from ..formats.model_json import MAX_BYTES, parse_json
+from .tables import some
 
 FORMAT, VERSION, SUFFIX = "pellucid-pack", 1, ".pellucid"
 LIST = "pellucid.json"
@@ -69,26 +70,20 @@ def no_run(path: str | Path) -> str:
             f"pellucid train DATA --resume --out {shlex.quote(str(path))}"
         )
     if path.is_dir():
-        runs = runs_in(path)
-        is_one = f"a folder of runs, no run. Name one of them: {some(runs)}"
-        return f"{path}: {is_one if runs else f'holds no {NEEDED[0]}. It is no run folder.'}"
+        inside = [str(run) for run in runs_in(path)]
+        if not inside:
+            return f"{path}: holds no {NEEDED[0]}. It is no run folder."
+        return f"{path}: a folder of runs, no run. Name one of them: {some(inside, SHOWN)}"
     runs = list(dict.fromkeys((*runs_in(path.parent), *runs_in(Path("runs")))))
     by_name = {run.name: str(run) for run in reversed(runs)}
     close = difflib.get_close_matches(path.name, by_name, 1, cutoff=0.5)
-    advice = (
-        f"Did you mean {by_name[close[0]]!r}?"
-        if close
-        else f"There are: {some(runs)}"
-        if runs
-        else "Make one with: pellucid train DATA"
-    )
+    if close:
+        advice = f"Did you mean {by_name[close[0]]!r}?"
+    elif runs:
+        advice = f"There are: {some([str(run) for run in runs], SHOWN)}"
+    else:
+        advice = "Make one with: pellucid train DATA"
     return f"{path}: there is no such run folder or packed run. {advice}"
-
-
-def some(runs: Sequence[Path]) -> str:
-    """The first of them."""
-    more = f" and {len(runs) - SHOWN} more" if len(runs) > SHOWN else ""
-    return ", ".join(map(str, runs[:SHOWN])) + more
 
 
 def runs_in(folder: Path) -> list[Path]:
