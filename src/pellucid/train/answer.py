@@ -150,17 +150,10 @@ def read_pictures(model: SavedModel, file: Path) -> Pixels:
     if model.preparation is not None and is_table(file):
         return named_pictures(model, file, read_frame(model, file))
     if model.preparation is not None:
-        labels = None
-        files = sorted(p for p in file.iterdir() if p.is_file()) if file.is_dir() else [file]
-        if file.is_dir() and not any(map(is_picture, files)):
-            files = sorted(p for p in file.glob("*/*") if p.is_file() and is_picture(p))
-            labels = tuple(p.parent.name for p in files)
-        if not files:
-            raise DataError(f"{file}: there is no picture in this folder.")
-        if not file.is_dir():
-            raw = model.preparation.read(file).reshape(1, -1)
-            return Pixels(model.scaled(raw), (str(file),))
-        return of_folder(model, file, files, labels)
+        if file.is_dir():
+            return of_folder(model, file)
+        raw = model.preparation.read(file).reshape(1, -1)
+        return Pixels(model.scaled(raw), (str(file),))
     if file.suffix.lower() != ".csv":
         return Pixels(model.taken(read_image(file)[None]), (str(file),))
     rows = read_pixels(file, math.prod(model.shape), model.scale, model.shift, model.scale)
@@ -168,12 +161,17 @@ def read_pictures(model: SavedModel, file: Path) -> Pixels:
     return Pixels(model.taken(rows.x), (str(file),) * len(rows.x), True, labels)
 
 
-def of_folder(
-    model: SavedModel, folder: Path, files: Sequence[Path], labels: tuple[str, ...] | None
-) -> Pixels:
-    """The pictures of these files; those that cannot be read are in the notes."""
+def of_folder(model: SavedModel, folder: Path) -> Pixels:
+    """The pictures of a folder, or of the folders in it; those that cannot be read are in the notes."""
     from ..data.images import read_files
 
+    labels = None
+    files = sorted(p for p in folder.iterdir() if p.is_file())
+    if not any(map(is_picture, files)):
+        files = sorted(p for p in folder.glob("*/*") if p.is_file() and is_picture(p))
+        labels = tuple(p.parent.name for p in files)
+    if not files:
+        raise DataError(f"{folder}: there is no picture in this folder.")
     pixels, damaged = read_files(files, model.preparation)
     notes = tuple(f"{files[i]}: {damaged[i]}; no answer." for i in sorted(damaged))
     good = np.array([i for i in range(len(files)) if i not in damaged], np.int64)
