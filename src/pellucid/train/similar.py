@@ -152,21 +152,18 @@ def learned_from(run: Path, model: SavedModel) -> Iterator[Frame]:
             f"{run} has learned from {file}, which is not there any more. Put it back, "
             f"or go to the folder from which it was named."
         )
+    changed = RunError(
+        f"{run} has learned from {file}, which has changed since: its rows are others now."
+    )
     made = recipe(**model.settings)
     found = survey_for(made)
-    plan = None if found is None else planned(made, found)
-    data = made.dataset() if plan is None else None
-    is_same = (
-        isinstance(data, Table) and data.fingerprint() == model.rows_sha256
-        if plan is None
-        else plan.encoder.to_json() == model.encoder.to_json()
-    )
-    if not is_same:
-        raise RunError(
-            f"{run} has learned from {file}, which has changed since: its rows are others now."
-        )
-    if plan is not None:
-        yield from plan.rows_to_learn(made, found)
-    else:
-        assert isinstance(data, Table)
+    if found is None:
+        data = made.dataset()
+        if not isinstance(data, Table) or data.fingerprint() != model.rows_sha256:
+            raise changed
         yield data.frame.take(data.parts.train)
+        return
+    plan = planned(made, found)
+    if plan.encoder.to_json() != model.encoder.to_json():
+        raise changed
+    yield from plan.rows_to_learn(made, found)
