@@ -7,12 +7,19 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
 from ..base.errors import DataError
 
 KINDS = {"number": "f", "text": "O", "date": "M"}  # kind -> NumPy's letter of its values
+
+
+def as_codes(texts: Sequence[Any]) -> tuple[np.ndarray, tuple[Any, ...]]:
+    """((N,) int32 codes, the different texts in the order in which they come): row i holds texts[codes[i]]."""
+    place = {t: i for i, t in enumerate(dict.fromkeys(texts))}
+    return np.fromiter(map(place.__getitem__, texts), np.int32, len(texts)), tuple(place)
 
 
 class Column:
@@ -57,9 +64,7 @@ class Column:
         """(codes (N,), texts) of a column of text: row i holds texts[codes[i]], where it is not missing.
 
         Different codes of present cells have different texts; not every text need come."""
-        texts = self.values.tolist()
-        place = {t: i for i, t in enumerate(dict.fromkeys(texts))}
-        return np.fromiter(map(place.__getitem__, texts), np.int32, len(texts)), tuple(place)
+        return as_codes(self.values.tolist())
 
     def take(self, rows: np.ndarray | slice) -> "Column":
         """The same column of these rows."""

@@ -14,7 +14,7 @@ import numpy as np
 from ..base.errors import DataError
 from .cells import Repairs
 from .duck import connect
-from .frame import Column, Frame
+from .frame import Column, Frame, as_codes
 from .frames import frame_of_arrays
 from .row_file import said_bytes
 from .weights import mixed
@@ -204,14 +204,10 @@ def _column(stored: Stored, cells: np.ndarray) -> Column:
     """The column of these cells, those without a value masked; each different text is looked at once."""
     if stored.kind != "text":
         return frame_of_arrays({stored.name: cells}, stored.name).columns[0]
-    texts = np.ma.getdata(cells).tolist()
-    place = {text: i for i, text in enumerate(dict.fromkeys(texts))}
-    codes = np.fromiter(map(place.__getitem__, texts), np.int32, len(texts))
-    is_blank = np.array([text is None or not text.strip() for text in place], bool)
-    different = ["" if blank else text for text, blank in zip(place, is_blank, strict=True)]
-    return Column.of_codes(
-        stored.name, codes, different, np.ma.getmaskarray(cells) | is_blank[codes]
-    )
+    codes, different = as_codes(np.ma.getdata(cells).tolist())
+    is_blank = np.array([text is None or not text.strip() for text in different], bool)
+    texts = ["" if blank else text for text, blank in zip(different, is_blank, strict=True)]
+    return Column.of_codes(stored.name, codes, texts, np.ma.getmaskarray(cells) | is_blank[codes])
 
 
 def _frame(path: Path, columns: Sequence[Column], rows: np.ndarray) -> Frame:

@@ -12,7 +12,7 @@ from shlex import quote
 import numpy as np
 
 from ..base.errors import DataError, OptionError
-from .frame import KINDS
+from .frame import KINDS, as_codes
 
 # Marks of a missing value, in every column, and those that only a column of numbers or dates has.
 MARKS = frozenset(
@@ -85,9 +85,7 @@ class Cells:
     @staticmethod
     def of(name: str, texts: Sequence[str | None]) -> "Cells":
         """From the cells as they are written, None where there is none."""
-        place = {t: i for i, t in enumerate(dict.fromkeys(texts))}
-        codes = np.fromiter(map(place.__getitem__, texts), np.int32, len(texts))
-        return Cells.of_codes(name, codes, list(place))
+        return Cells.of_codes(name, *as_codes(texts))
 
     @staticmethod
     def of_codes(name: str, codes: np.ndarray, texts: Sequence[str | None]) -> "Cells":
