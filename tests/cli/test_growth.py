@@ -3,7 +3,7 @@
 import json
 
 import numpy as np
-from commands import told_by
+from commands import refused, told_by
 from PIL import Image
 
 from pellucid.cli.main import run as command
@@ -58,6 +58,14 @@ def test_one_input_needs_few_rows(tmp_path, capsys, monkeypatch):
     rows = [line.split() for line in out.splitlines()[1:6]]
     assert [r[1] for r in rows] == ["10", "20", "40", "70", "100"] and rows[-1][0] == "195"
     assert (tmp_path / "easy-curve.png").exists()
+
+
+def test_the_curve_never_replaces_its_data(tmp_path, capsys):
+    path = write(tmp_path / "p.csv", np.arange(60.0)[:, None], ["a", "b"] * 30)
+    before = path.read_bytes()
+    code, err = refused(capsys, "curve", path, "--target", "y", *FEW, "--out", path)
+    assert code == 2 and "p.csv is what is learned from" in err
+    assert path.read_bytes() == before
 
 
 def test_amounts_are_judged_in_their_unit(tmp_path, capsys):

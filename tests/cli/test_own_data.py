@@ -624,6 +624,16 @@ def test_answers_never_replace_what_they_answer(flowers, tmp_path, capsys):
     assert file.read_bytes() == flowers[0].read_bytes()
 
 
+def test_a_picture_of_parts_never_replaces_what_it_explains(tmp_path, capsys):
+    folder, out = draw(tmp_path / "shapes"), tmp_path / "run"
+    told_by(capsys, "train", folder, *PICTURES[:2], "--epochs", "1", "--quiet", "--out", out)
+    file = folder / "bar" / "0.png"
+    before = file.read_bytes()
+    code, err = refused(capsys, "explain", out, file, "--out", file)
+    assert code == 2 and "0.png is what is explained" in err
+    assert file.read_bytes() == before
+
+
 def test_a_folder_for_the_answers_that_is_not_there_is_named(flowers, tmp_path, capsys):
     out = tmp_path / "nowhere" / "a.csv"
     code, err = refused(capsys, "predict", flowers[1], flowers[0], "--out", out)

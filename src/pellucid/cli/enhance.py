@@ -13,6 +13,7 @@ from ..data.picture_file import Damaged, decode, pillow, read_bytes
 from ..formats.atomic import write_atomic
 from ..train.mend import mended
 from ..train.saved import load_model
+from .options import check_out
 
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".webp": "WEBP"}
 MOST_PIXELS = 50_000_000  # of the picture that is written
@@ -34,8 +35,7 @@ def enhance(run: Path, file: Path, out: Path | None, as_json: bool) -> None:
     path = out or Path(f"{file.stem}-better.png")
     if path.suffix.lower() not in FORMATS:
         raise OptionError(f"--out {path}: a picture is written as {', '.join(FORMATS)}.")
-    if path.exists() and file.exists() and path.samefile(file):
-        raise OptionError(f"--out {path} is what is mended. Give the better picture another name.")
+    check_out(path, [file], "mended", "better picture")
     try:
         picture = decode(read_bytes(file))
     except Damaged as why:

@@ -16,6 +16,7 @@ from ..train.answer import Rows, read_pictures
 from ..train.explain import Words, amount_of, chance_of, integrated_gradients, words_of
 from ..train.saved import SavedModel, load_model
 from .explain_sequence import of_series, of_text
+from .options import check_out
 from .predict import check_memory, note
 
 FEW = 20  # rows: with fewer the file has no average row worth comparing with
@@ -47,6 +48,7 @@ def explain(
         raise OptionError(f"--class {of!r} is no class of {run}. There are: {known}.")
     if attention and model.task != "continue":
         raise OptionError(f"{run}: --attention is for a GPT that continues texts.")
+    check_out(out, [file], "explained", "picture")
     if model.task in ("continue", "forecast"):
         if row is not None:
             raise OptionError(

@@ -13,6 +13,7 @@ from ..train.growth import LARGEST, SCORES, Outlook, Point, Score, grow, outlook
 from ..train.recipe import recipe
 from .curve import Panel, draw
 from .figures import amount
+from .options import check_out
 from .train import given_settings, name_of
 
 
@@ -25,6 +26,7 @@ def curve(
     **given: Any,
 ) -> None:
     """Run the command; the table and the sentence go to standard output, the picture to a file."""
+    check_out(out, [Path(data)], "learned from", "curve")
     made = recipe(data, **given_settings(given))
     score = SCORES.get(made.task, SCORES["classify"])
     points = []

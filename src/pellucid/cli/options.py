@@ -4,11 +4,13 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import click
+
+from ..base.errors import OptionError
 
 EXIT_CODES = """\b
 Exit codes:
@@ -64,6 +66,12 @@ def near_file(path: str) -> str:
     there = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
     near = difflib.get_close_matches(name, there, n=1, cutoff=0.6)
     return f" Did you mean {os.path.join(folder, near[0])!r}?" if near else ""
+
+
+def check_out(out: Path | None, files: Iterable[Path], use: str, result: str) -> None:
+    """Raises OptionError where --out is one of the files that the command reads: what is in it would be lost."""
+    if out is not None and any(out.exists() and f.exists() and out.samefile(f) for f in files):
+        raise OptionError(f"--out {out} is what is {use}. Give the {result} another name.")
 
 
 class Data(OneOf):

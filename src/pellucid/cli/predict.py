@@ -39,6 +39,7 @@ from ..train.saved import SavedModel, load_model
 from ..train.sources import names, read_dated
 from ..train.tables import known_column, reading
 from .figures import percent
+from .options import check_out
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ def predict(
         raise OptionError(
             f"{run}: --steps belongs to forecasts; this network was trained to {model.task}."
         )
-    if out is not None and any(out.exists() and f.exists() and out.samefile(f) for f in files):
-        raise OptionError(f"--out {out} is what is answered. Give the answers another name.")
+    check_out(out, files, "answered", "answers")
     lines: list[str] = []
     if is_csv:
         found = chain.from_iterable(answers(model, file, keep, memory) for file in files)
