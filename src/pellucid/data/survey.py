@@ -40,11 +40,6 @@ class Survey:
     notes: tuple[str, ...]
     size: int
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Of the columns that are kept."""
-        return tuple(self.layout.names[i] for i in self.columns)
-
     def frames(self, repairs: dict[str, Repairs]) -> Iterator[Frame]:
         """The file's rows, piece by piece, as read_table reads them; what is repaired is added to `repairs`."""
         layout = self.layout
