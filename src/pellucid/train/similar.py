@@ -16,11 +16,14 @@ from ..data.animals import table_file
 from ..data.codes import TextCode
 from ..data.columns import as_texts
 from ..data.frame import Column, Frame
+from .answer import parts_of
 from .plan import planned
 from .recipe import recipe
 from .saved import SavedModel, load_model
 from .streamed import survey_for
 from .tables import Table
+
+AT_ONCE = 2**19  # features that are looked at together: 20 MB with their copies in float64
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ def similar(run: Path, sentence: str, column: str | None = None, top: int = 5) -
     asked = unit(even(wanted.astype(np.float64), code))
     told = wanted[0, : len(code.terms)]
     found: dict[str, Neighbour] = {}
-    for frame in learned_from(run, model):
+    n = AT_ONCE // wanted.shape[1]
+    for frame in (part for piece in learned_from(run, model) for part in parts_of(piece, n)):
         seen = Seen.of(frame, code, asked, model.target.name)
         for i in seen.nearest(top, found):
             text = seen.texts[i]
