@@ -68,11 +68,10 @@ def divided(file: Path, division: str, seed: int) -> list[list[str]]:
     text = file.read_text("utf-8")
     if division == "ours":
         text = mixed_lines(text, 0.1, 0.1, seed)
-        a, b = cut(len(text), 0.1, 0.1)
-        # A line into which a cut falls lies in the part in which it ends.
-        ends = np.cumsum([len(line) + 1 for line in text.splitlines()])
-        a, b = np.searchsorted(ends, [a, b], side="right")
         lines = text.splitlines()
+        # A line into which a cut falls lies in the part in which it ends.
+        ends = np.cumsum([len(line) + 1 for line in lines])
+        a, b = np.searchsorted(ends, cut(len(text), 0.1, 0.1), side="right")
     else:
         lines = text.splitlines()
         lines = [lines[i] for i in np.random.default_rng(seed).permutation(len(lines))]
