@@ -16,8 +16,8 @@ from .cells import Repairs
 from .duck import connect
 from .frame import Column, Frame, as_codes
 from .frames import frame_of_arrays
+from .parts import number_hashes
 from .row_file import said_bytes
-from .weights import mixed
 
 LEAST = 64_000_000  # bytes that DuckDB must have
 SHARE = 0.25  # of them, that the columns which are read together may take in a row group
@@ -94,8 +94,7 @@ def drawn(n: int, most: int) -> np.ndarray:
     for first in range(0, n, CHUNK):
         found = np.concatenate([found, np.arange(first, min(n, first + CHUNK))])
         if len(found) > most:
-            hashes = mixed(found.astype(np.uint64) + np.uint64(1))
-            found = np.sort(found[np.argpartition(hashes, most - 1)[:most]])
+            found = np.sort(found[np.argpartition(number_hashes(found), most - 1)[:most]])
     return found
 
 

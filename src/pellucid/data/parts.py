@@ -31,6 +31,11 @@ def row_hashes(frame: Frame, columns: Sequence[str]) -> np.ndarray:
     return row_codes(frame, columns, cell_hashes)
 
 
+def number_hashes(numbers: np.ndarray) -> np.ndarray:
+    """(N,) uint64, of rows by their numbers in the file alone: different ones differ."""
+    return mixed(numbers.astype(np.uint64) + np.uint64(1))
+
+
 def parts_of(
     hashes: np.ndarray, groups: Column | None, validation: float, test: float, seed: int
 ) -> np.ndarray:

@@ -17,9 +17,9 @@ from .delimited import MIXED, swallows_lines
 from .dialect import Dialect, QuoteError
 from .frame import Column, Frame
 from .layout import Layout, layout_of
+from .parts import number_hashes
 from .pieces import Tally, cuts
 from .regular import Cut
-from .weights import mixed
 from .written import Cells, Reading, Unsure, Written, decide, written
 
 
@@ -224,7 +224,7 @@ class Sample:
     def add(self, cut: Cut, first: int) -> None:
         """Rows of a piece; the first has this number."""
         numbers = np.arange(first, first + len(cut.lines))
-        hashes = mixed(numbers.astype(np.uint64) + np.uint64(1))
+        hashes = number_hashes(numbers)
         at = np.flatnonzero(hashes <= self.limit)
         if not len(at):
             return
