@@ -3,7 +3,7 @@
 import json
 
 import numpy as np
-from commands import refused, told_by
+from commands import document, refused, told_by
 from PIL import Image
 
 from pellucid.cli.main import run as command
@@ -31,9 +31,7 @@ def test_many_kinds_need_many_rows(tmp_path, capsys):
     path.write_text("kind,y,noise\n" + "\n".join(rows) + "\n")
     picture = tmp_path / "made" / "curve.png"
     few = ["--net", "64", "--epochs", "30", "--repeats", "3", "--quiet"]
-    found = json.loads(
-        told_by(capsys, "curve", path, "--target", "y", *few, "--out", picture, "--json").out
-    )
+    found = document(capsys, "curve", path, "--target", "y", *few, "--out", picture)
     means = [p["mean"] for p in found["points"]]
     assert found["score"] == "accuracy" and found["more_data_would"] == "help"
     assert means[-1] > means[0] + 0.1

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from commands import told_by
 
 from pellucid.cli import main as command
 from pellucid.train import answer, streamed
@@ -60,9 +61,7 @@ def new(request, tmp_path_factory):
 
 def told(capsys, *arguments):
     """(the document, the notes in any order)."""
-    capsys.readouterr()
-    assert command.run([*map(str, arguments), "--json"]) == 0
-    said = capsys.readouterr()
+    said = told_by(capsys, *arguments, "--json")
     return json.loads(said.out), sorted(said.err.splitlines())
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import told_by
+from commands import document, told_by
 from PIL import Image
 
 import pellucid as package
@@ -105,8 +105,8 @@ def test_info_says_what_goes_in_and_what_comes_out(name, runs, capsys):
     }[name]
     for word in (*words, result["weights_sha256"], "settings"):
         assert word in out, word
-    document = json.loads(told_by(capsys, "info", folder, "--json").out)
-    assert document["n_parameters"] == sum(x["n_parameters"] for x in document["layers"])
+    found = document(capsys, "info", folder)
+    assert found["n_parameters"] == sum(x["n_parameters"] for x in found["layers"])
 
 
 @pytest.mark.parametrize(
@@ -245,8 +245,8 @@ def test_generate_makes_pictures_that_follow_from_the_seed(runs, tmp_path, capsy
     assert a == b != c
     with Image.open(tmp_path / "a.png") as picture:  # each beside the nearest real one
         assert picture.size == (6 * 34 + 2, 34 + 2)
-    document = json.loads(told_by(capsys, "generate", folder, "--json").out)
-    assert document["n"] == 16 and Path(document["file"]).suffix == ".html"
+    found = document(capsys, "generate", folder)
+    assert found["n"] == 16 and Path(found["file"]).suffix == ".html"
 
 
 @pytest.mark.parametrize("name", ["gpt", "lstm"])
@@ -269,7 +269,7 @@ def test_sample_writes_on_from_a_prompt(name, runs, capsys):
 def test_sample_shows_the_probabilities_of_what_may_come(runs, capsys):
     folder, _, _ = runs("lstm")
     arguments = ["sample", folder, "--prompt", "Alice", "--probabilities"]
-    found = json.loads(told_by(capsys, *arguments, "--top-k", 3, "--json").out)["next"]
+    found = document(capsys, *arguments, "--top-k", 3)["next"]
     assert len(found) == 10
     assert [x["probability"] for x in found] == sorted((x["probability"] for x in found), reverse=True)  # fmt: skip
     assert sum(x["chance"] for x in found[:3]) == pytest.approx(1, abs=5e-6)
@@ -285,7 +285,7 @@ def test_predict_says_how_well_a_text_is_foreseen(runs, tmp_path, capsys):
     (tmp_path / "end.txt").write_text(text[-3000:], encoding="utf-8")
     (tmp_path / "odd.txt").write_text("".join(sorted(text[-3000:])), encoding="utf-8")
     arguments = ["predict", folder, tmp_path / "end.txt", tmp_path / "odd.txt"]
-    end, odd = json.loads(told_by(capsys, *arguments, "--json").out)["predictions"]
+    end, odd = document(capsys, *arguments)["predictions"]
     assert end["loss"] == pytest.approx(result["metrics"]["test"]["loss"], abs=0.15)
     assert end["n"] == 2999 // 16 * 16 and len(end["next"]) == 3
     assert odd["loss"] != end["loss"] and end["perplexity"] == pytest.approx(np.exp(end["loss"]))
@@ -294,9 +294,7 @@ def test_predict_says_how_well_a_text_is_foreseen(runs, tmp_path, capsys):
 
 def test_predict_forecasts_the_next_values(runs, tmp_path, capsys):
     folder, result, _ = runs("gru")
-    found = json.loads(told_by(capsys, "predict", folder, "--steps", 4, "--json").out)[
-        "predictions"
-    ][0]
+    found = document(capsys, "predict", folder, "--steps", 4)["predictions"][0]
     assert found["after"] == "2010-12" and found["unit"] == "°C" and len(found["forecast"]) == 4
     # A file with the values before the last: the forecast is the one that the test part had.
     series = load_series()
@@ -304,16 +302,14 @@ def test_predict_forecasts_the_next_values(runs, tmp_path, capsys):
         f"{t},{v}" for t, v in zip(series.times[:-1], series.values[:-1], strict=True)
     )
     (tmp_path / "s.csv").write_text(lines)
-    one = json.loads(told_by(capsys, "predict", folder, tmp_path / "s.csv", "--json").out)
+    one = document(capsys, "predict", folder, tmp_path / "s.csv")
     assert one["predictions"][0]["after"] == "2010-11"
     ours = one["predictions"][0]["forecast"][0]
     assert ours == pytest.approx(result["test"]["forecast"][-1], rel=1e-6)
     # Further steps go on from the forecast itself.
     (tmp_path / "t.csv").write_text(lines + f"\n2010-12,{ours!r}\n")
-    two = json.loads(
-        told_by(capsys, "predict", folder, tmp_path / "s.csv", "--steps", 2, "--json").out
-    )
-    again = json.loads(told_by(capsys, "predict", folder, tmp_path / "t.csv", "--json").out)
+    two = document(capsys, "predict", folder, tmp_path / "s.csv", "--steps", 2)
+    again = document(capsys, "predict", folder, tmp_path / "t.csv")
     assert two["predictions"][0]["forecast"][1] == pytest.approx(
         again["predictions"][0]["forecast"][0], rel=1e-12
     )
@@ -325,7 +321,7 @@ def test_predict_sees_a_digit_with_a_cnn(runs, tmp_path, capsys):
     digits = load_digits()
     rows = np.column_stack([digits.x[:60] * 16, digits.y[:60]])
     np.savetxt(tmp_path / "rows.csv", rows, fmt="%d", delimiter=",")
-    found = json.loads(told_by(capsys, "predict", folder, tmp_path / "rows.csv", "--json").out)
+    found = document(capsys, "predict", folder, tmp_path / "rows.csv")
     model = load_model(folder)
     p = model.predict(digits.x[:60])
     assert [x["class"] for x in found["predictions"]] == [str(i) for i in p.argmax(1)]

@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from commands import refused, told_by
+from commands import document, refused, told_by
 
 from pellucid.cli import main as command
 from pellucid.train import answer
@@ -28,7 +28,7 @@ def text(tmp_path):
 
 def test_a_text_is_learned_and_written_on(text, tmp_path, capsys):
     out = tmp_path / "run"
-    result = json.loads(told_by(capsys, "train", text, *TEXT, "--out", out, "--json").out)
+    result = document(capsys, "train", text, *TEXT, "--out", out)
     assert result["settings"]["kind"] == "text" and result["settings"]["task"] == "continue"
     kinds = sorted(set(text.read_text()))
     assert result["characters"] == len(kinds)
@@ -43,9 +43,9 @@ def test_a_list_is_judged_by_whole_lines_and_written_on(tmp_path, capsys):
     path, out = tmp_path / "names.txt", tmp_path / "run"
     path.write_text("\n".join(names * 10) + "\n")
     small = ["--width", "8", "--epochs", "1"]
-    result = json.loads(told_by(capsys, "train", path, *small, "--out", out, "--json").out)
+    result = document(capsys, "train", path, *small, "--out", out)
     assert result["settings"]["net"] == "lstm"
-    (told,) = json.loads(told_by(capsys, "predict", out, path, "--json").out)["predictions"]
+    (told,) = document(capsys, "predict", out, path)["predictions"]
     # All but the first line, and the last ones, which do not fill a window.
     n_all = len(path.read_text()) - len(names[0]) - 1
     assert n_all - result["settings"]["window"] < told["n"] <= n_all
@@ -58,7 +58,7 @@ def test_a_list_that_is_shorter_than_a_window_is_judged_from_its_first_character
     asked.write_text("ana\n" * 100)
     small = ["--width", "4", "--window", "400", "--epochs", "1"]
     told_by(capsys, "train", learned, *small, "--out", out, "--json")
-    (told,) = json.loads(told_by(capsys, "predict", out, asked, "--json").out)["predictions"]
+    (told,) = document(capsys, "predict", out, asked)["predictions"]
     assert told["n"] == 399 and told["loss"] > 0.5
 
 
@@ -235,8 +235,8 @@ def test_answers_are_a_csv_with_a_line_for_each_row(flowers, tmp_path, capsys):
     told = capsys.readouterr()
     assert told.out == "" and "90 answers" in told.err
     assert read((tmp_path / "a.csv").read_text()) == rows
-    document = json.loads(told_by(capsys, "predict", out, path, "--json").out)
-    assert [p["kind"] for p in document["predictions"]] == [r["kind"] for r in rows]
+    told = document(capsys, "predict", out, path)
+    assert [p["kind"] for p in told["predictions"]] == [r["kind"] for r in rows]
 
 
 def test_how_many_are_right_is_told_where_the_file_says(flowers, capsys):
@@ -334,9 +334,9 @@ def test_a_table_larger_than_memory_is_answered_piece_by_piece(
     scores = {}
     for memory in (None, 1_000_000):
         monkeypatch.setattr(answer, "memory_for", lambda *_, memory=memory: memory)
-        scores[memory] = json.loads(told_by(capsys, "evaluate", flowers[1], path, "--json").out)
+        scores[memory] = document(capsys, "evaluate", flowers[1], path)
     assert scores[None] == scores[1_000_000] and scores[None]["left_out"] == 1
-    found = json.loads(told_by(capsys, *arguments, "--json").out)["predictions"]
+    found = document(capsys, *arguments)["predictions"]
     assert [f["row"] for f in found] == list(range(1, 11_001))
     # A wrong row in a later piece is named, and nothing is left behind.
     path.write_text(path.read_text() + "1,2\n")
@@ -453,7 +453,7 @@ SERIES = ["--task", "forecast", "--width", "4", "--epochs", "2", "--window", "6"
 def test_a_dated_table_is_forecast(tmp_path, capsys):
     path = dated(tmp_path, range(120), WAVE)
     out = tmp_path / "run"
-    result = json.loads(told_by(capsys, "train", path, *SERIES, "--out", out, "--json").out)
+    result = document(capsys, "train", path, *SERIES, "--out", out)
     assert result["settings"]["target"] == "temp" and result["settings"]["kind"] == "series"
     # The last fifth; persistence by hand.
     truth = np.round(WAVE, 3)
@@ -530,13 +530,13 @@ PICTURES = ["--width", "4", "--epochs", "12", "--lr", "0.02", "--batch", "8"]
 
 def test_a_folder_of_pictures_is_learned_and_asked_again(tmp_path, capsys):
     folder, out = draw(tmp_path / "shapes"), tmp_path / "run"
-    result = json.loads(told_by(capsys, "train", folder, *PICTURES, "--out", out, "--json").out)
+    result = document(capsys, "train", folder, *PICTURES, "--out", out)
     assert result["settings"]["kind"] == "pictures" and result["classes"] == ["bar", "beam"]
     assert result["scores"]["n"] == 8 and result["scores"]["accuracy"] > 0.7
     # Elsewhere, with the folder of the training pictures gone.
     (tmp_path / "other").mkdir()
     moved = (folder / "bar" / "3.png").rename(tmp_path / "other" / "x.png")
-    answer = json.loads(told_by(capsys, "predict", out, moved, "--json").out)["predictions"][0]
+    answer = document(capsys, "predict", out, moved)["predictions"][0]
     assert set(answer["probabilities"]) == {"bar", "beam"}
     assert len(told_by(capsys, "predict", out, folder / "beam").out.splitlines()) == 20
 
@@ -571,7 +571,7 @@ def test_a_picture_is_explained_as_it_is_predicted(net, tmp_path, capsys):
     more = ["--size", "8", "--epochs", "2", "--out", out, "--quiet"]
     told_by(capsys, "train", folder, "--net", net, *more)
     file = folder / "beam" / "3.png"
-    answer = json.loads(told_by(capsys, "predict", out, file, "--json").out)["predictions"][0]
+    answer = document(capsys, "predict", out, file)["predictions"][0]
     line = ["explain", out, file, "--out", tmp_path / "why.png", "--json"]
     told = json.loads(told_by(capsys, *line).out)
     assert told["answer"] == answer["class"]
@@ -590,9 +590,7 @@ def test_a_picture_is_explained_as_it_is_predicted(net, tmp_path, capsys):
         assert part == pytest.approx(parts[0].reshape(8, 8)[row - 1, column - 1], abs=1e-6)
     # A folder has its pictures in the order of their names, as in predict.
     line = ["explain", out, folder / "beam", "--row", "4", "--out", tmp_path / "why.png", "--json"]
-    fourth = json.loads(told_by(capsys, "predict", out, folder / "beam", "--json").out)[
-        "predictions"
-    ][3]
+    fourth = document(capsys, "predict", out, folder / "beam")["predictions"][3]
     again = json.loads(told_by(capsys, *line).out)
     assert again["value"] == pytest.approx(max(fourth["probabilities"].values()), abs=1e-6)
     assert again["file"] == str(folder / "beam")

@@ -9,7 +9,7 @@ import shutil
 
 import numpy as np
 import pytest
-from commands import refused, told_by
+from commands import document, refused, told_by
 
 from pellucid.cli import main as command
 from pellucid.train.answer import answer
@@ -79,13 +79,13 @@ def test_a_table_of_paths_is_learned_and_asked_again(shapes, tmp_path, capsys):
     # The answers to the table are the answers to the files.
     answers = rows_of(told_by(capsys, "predict", out, table).out)
     assert [a["file"] for a in answers[:2]] == ["disc/0.png", "disc/1.jpg"] and len(answers) == 48
-    alone = json.loads(told_by(capsys, "predict", out, shapes / "disc" / "1.jpg", "--json").out)
+    alone = document(capsys, "predict", out, shapes / "disc" / "1.jpg")
     chance = alone["predictions"][0]["probabilities"]["disc"]
     assert float(answers[1]["probability of disc"]) == pytest.approx(chance, abs=2e-6)
     # Right answers counted by hand.
     right = sum(a["kind"] == a["file"].split("/")[0] for a in answers)
     assert f"{right} of 48 right" in told_by(capsys, "predict", out, table).err
-    scores = json.loads(told_by(capsys, "evaluate", out, table, "--json").out)["scores"]
+    scores = document(capsys, "evaluate", out, table)["scores"]
     assert scores["n"] == 48 and scores["accuracy"] == pytest.approx(right / 48)
 
 
@@ -118,7 +118,7 @@ def test_amounts_are_learned_from_pictures(shapes, tmp_path, capsys):
     answers = rows_of(told_by(capsys, "predict", out, table).out)
     truth = np.array([float(r["radius"]) for r in rows_of(table.read_text())])
     errors = np.array([float(a["radius"]) for a in answers]) - truth
-    scores = json.loads(told_by(capsys, "evaluate", out, table, "--json").out)["scores"]
+    scores = document(capsys, "evaluate", out, table)["scores"]
     assert scores["rmse"] == pytest.approx(float(np.sqrt((errors**2).mean())), rel=1e-6)
     alone = rows_of(told_by(capsys, "predict", out, shapes / "disc" / "0.png").out)
     assert float(alone[0]["radius"]) == pytest.approx(float(answers[0]["radius"]), rel=1e-5)
@@ -287,7 +287,7 @@ def test_deep_grey_pictures_are_learned_and_screened(tmp_path, capsys):
     answers = json.loads(answers)["predictions"]
     found = [a["class"] == "effusion" for a in answers if a["true"] == "effusion"]
     left = [a["class"] == "healthy" for a in answers if a["true"] == "healthy"]
-    told = json.loads(told_by(capsys, "evaluate", out, folder, "--json").out)["scores"]
+    told = document(capsys, "evaluate", out, folder)["scores"]
     screening = told["screening"]
     assert screening["positive"] == "effusion" and len(found) == len(left) == 20
     assert screening["sensitivity"] == np.mean(found) and screening["specificity"] == np.mean(left)
@@ -333,7 +333,7 @@ def test_the_gallery_has_each_picture_beside_the_nearest_that_was_learned_from(
 ):
     folder, run = made
     page = tmp_path / "gallery.html"
-    told = json.loads(told_by(capsys, "generate", run, "--n", 5, "--out", page, "--json").out)
+    told = document(capsys, "generate", run, "--n", 5, "--out", page)
     text = page.read_text()
     assert (
         not re.search("https?://|<script|<link", text)
@@ -376,9 +376,9 @@ def test_pictures_are_made_where_the_learned_ones_are_gone(made, tmp_path, capsy
     settings = json.loads((run / "model.json").read_text())["settings"]
     elsewhere = tmp_path / "run"
     shutil.copytree(run, elsewhere)
-    document = json.loads((run / "model.json").read_text())
-    document["settings"] = {**settings, "data": str(tmp_path / "gone")}
-    (elsewhere / "model.json").write_text(json.dumps(document))
+    model = json.loads((run / "model.json").read_text())
+    model["settings"] = {**settings, "data": str(tmp_path / "gone")}
+    (elsewhere / "model.json").write_text(json.dumps(model))
     said = told_by(capsys, "generate", elsewhere, "--n", 3, "--out", tmp_path / "g.png")
     assert "3 pictures" in said.out and "nearest pictures are not shown" in said.err
     with Image.open(tmp_path / "g.png") as picture:
@@ -468,7 +468,7 @@ def test_shapes_are_told_apart_and_the_heat_map_lies_on_the_shape(tmp_path, caps
         for i in range(60):
             drawn(kind, rng, (20, 30))[0].save(folder / kind / f"{i}.{SUFFIXES[i % 4]}")
     out, options = tmp_path / "run", ["--size", "16", "--width", "8", "--epochs", "12", "--quiet"]
-    result = json.loads(told_by(capsys, "train", folder, *options, "--out", out, "--json").out)
+    result = document(capsys, "train", folder, *options, "--out", out)
     assert result["scores"]["n"] == 24 and result["scores"]["accuracy"] >= 0.85
     model = load_model(out)
     on_shape = []
@@ -476,10 +476,10 @@ def test_shapes_are_told_apart_and_the_heat_map_lies_on_the_shape(tmp_path, caps
         picture, _ = drawn("disc", rng, (20, 30))
         file = tmp_path / f"new{i}.{SUFFIXES[i % 4]}"
         picture.save(file)
-        answer = json.loads(told_by(capsys, "predict", out, file, "--json").out)["predictions"][0]
+        answer = document(capsys, "predict", out, file)["predictions"][0]
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=2e-6)
         heat = tmp_path / "heat.png"
-        told = json.loads(told_by(capsys, "explain", out, file, "--out", heat, "--json").out)
+        told = document(capsys, "explain", out, file, "--out", heat)
         assert told["answer"] == answer["class"]
         with Image.open(heat) as drawing:
             assert drawing.width > 2 * 16

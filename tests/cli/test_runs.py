@@ -7,7 +7,7 @@ import shutil
 import zipfile
 
 import pytest
-from commands import told_by
+from commands import document, told_by
 
 from pellucid.cli.main import run as command
 from pellucid.train.pack import LIST, pack, unpacked
@@ -58,10 +58,7 @@ def test_the_best_run_of_each_data_is_marked_and_its_history_told(capsys, tmp_pa
     made(tmp_path, "alone", 0.9, 20_000 * day, data="x.csv")
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "run.json").write_text("{")
-    found = {
-        r["run"].rsplit("/")[-1]: r
-        for r in json.loads(told_by(capsys, "runs", "--in", tmp_path, "--json").out)
-    }
+    found = {r["run"].rsplit("/")[-1]: r for r in document(capsys, "runs", "--in", tmp_path)}
     assert [n for n, r in found.items() if r.get("is_best")] == ["p-1", "t-1"]
     assert [found[f"t-{i}"]["best_so_far"] for i in range(4)] == [0.75, 0.8, 0.8, 0.8]
     # the p runs began the other way round: 2.75, 2.5, 3.0; less is better
@@ -115,12 +112,11 @@ def test_a_packed_run_answers_like_its_folder(folder, capsys, tmp_path):
     rows = "\n".join(",".join(str((7 * i + j) % 17) for j in range(64)) for i in range(5))
     (tmp_path / "rows.csv").write_text(rows + "\n")
     answers = [
-        json.loads(told_by(capsys, "predict", place, tmp_path / "rows.csv", "--json").out)
-        for place in (folder / "a", path)
+        document(capsys, "predict", place, tmp_path / "rows.csv") for place in (folder / "a", path)
     ]
     assert answers[0]["predictions"] == answers[1]["predictions"]
     assert answers[0]["weights_sha256"] == answers[1]["weights_sha256"]
-    shown = [json.loads(told_by(capsys, "info", p, "--json").out) for p in (folder / "a", path)]
+    shown = [document(capsys, "info", p) for p in (folder / "a", path)]
     assert shown[0]["metrics"] == shown[1]["metrics"]
     again = pack(folder / "a", tmp_path / "again.pellucid")
     assert again.read_bytes() == path.read_bytes()
