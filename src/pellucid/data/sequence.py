@@ -67,15 +67,13 @@ class Text:
 
     @functools.cached_property
     def answers(self) -> np.ndarray:
-        """(rows,) int32, how many places of each row have an answer: up to its last end of a line, or all of them."""
-        if not self.is_list:
-            return np.full(len(self), self.window, np.int32)
+        """(rows,) int32 of a list, how many places of each row have an answer: up to its last end of a line, or all."""
         n = self.last_end[self.window :] - np.arange(len(self), dtype=np.int32)
         return np.where(n > 0, n, self.window).astype(np.int32)
 
     def count(self, rows: np.ndarray) -> int:
         """How many answers these rows have."""
-        return int(self.answers[rows].sum())
+        return int(self.answers[rows].sum()) if self.is_list else len(rows) * self.n_answers
 
     def arrays(self) -> tuple[np.ndarray, ...]:
         """The codes; of a list also how many places of each row have an answer."""
@@ -267,7 +265,6 @@ def split_text(data: Text, validation: float = 0.1, test: float = 0.1) -> Split:
     No window reaches into another part. Training windows leave room for the offset of `Text.order`."""
     n, t = len(data.codes), data.window
     a, b = cut(n, validation, test)
-
     parts = Split(data.rows_between(0, a - t + 1), data.rows_between(a, b), data.rows_between(b, n))
     for name, rows, share in (
         ("training", parts.train, 1),
