@@ -170,7 +170,6 @@ class Evaluator:
         objective = OBJECTIVES[loss]
         self.sums, self.data = Sums(objective), data
         arrays = tensors or stored(data)
-        self.name = data.name
         self.weights = weights
         if weights is not None and weights.max() > 0:  # float32 may not hold them as they are
             self.weights = weights / weights.max()
@@ -190,7 +189,7 @@ class Evaluator:
         if self.weights is not None:
             rows = np.ascontiguousarray(rows[self.weights[rows] > 0])
             if not len(rows):
-                raise DataError(f"{self.name}: every row to be judged has weight 0.")
+                raise DataError(f"{self.data.name}: every row to be judged has weight 0.")
             self.sums.mean_weight = float(np.mean(self.weights[rows], dtype=np.float64))
         self.sums.set(n_answers=count_answers(self.data, rows))
         n_full = len(rows) // self.batch
