@@ -187,7 +187,7 @@ class Fit:
             else:
                 self.step(np.ascontiguousarray(order[n_full * batch :]))
             self.step_in_epoch = done + n
-            self.sums.n_answers = count_answers(self.data, order[: self.step_in_epoch * batch])
+            self.sums.n_answers += count_answers(self.data, order[done * batch :][: n * batch])
             self.is_torn = False
             self.lent.release()
             if done < n_full:
