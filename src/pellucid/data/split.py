@@ -202,7 +202,7 @@ def cell_codes(column: Column) -> np.ndarray:
     elif column.kind == "number":
         found = (column.values + 0.0).view(np.uint64)  # -0 is 0
     else:
-        found = column.values.astype(column.values.dtype, copy=True).view(np.uint64)
+        found = column.values.copy().view(np.uint64)
     if column.missing.any():
         found[column.missing] = np.uint64(0x7FF8DEADBEEF0001)
     return found
