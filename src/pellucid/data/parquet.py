@@ -15,7 +15,7 @@ from ..base.errors import DataError
 from .cells import Repairs
 from .duck import connect
 from .frame import Column, Frame, as_codes
-from .frames import frame_of_arrays
+from .frames import EXACT, frame_of_arrays
 from .parts import number_hashes
 from .row_file import said_bytes
 
@@ -166,7 +166,7 @@ def _stored(connection: Any, name: str, kind: str) -> Stored | None:
     """A column as a double, a timestamp or text; None for lists and other things."""
     c = _sql(name, '"')
     if kind in LONG or kind.endswith(",0)"):
-        large = f"SELECT count(*) FROM t WHERE {c} > 9007199254740992 OR {c} < -9007199254740992"
+        large = f"SELECT count(*) FROM t WHERE {c} > {EXACT} OR {c} < -{EXACT}"
         if connection.execute(large).fetchone()[0]:
             return Stored(name, f"CAST({c} AS VARCHAR)", "text")
         return Stored(name, f"CAST({c} AS DOUBLE)", "number")
