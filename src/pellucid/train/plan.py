@@ -115,12 +115,11 @@ class Chooser:
 
     def parts(self, frame: Frame, numbers: np.ndarray) -> np.ndarray:
         """(N,) 0 to learn, 1 to validate, 2 to test. numbers  of the rows in the file."""
-        from ..data.parts import parts_of, row_hashes
-        from ..data.weights import mixed
+        from ..data.parts import number_hashes, parts_of, row_hashes
 
         made = self.made
         if self.is_repeated:
-            hashes = mixed(numbers.astype(np.uint64) + np.uint64(1))
+            hashes = number_hashes(numbers)
         else:
             hashes = row_hashes(frame, self.learned)
         groups = frame[made.group] if made.group is not None else None
