@@ -16,12 +16,11 @@ def cell_hashes(column: Column) -> np.ndarray:
     """(N,) uint64, equal where the cells are, whatever other rows there are; missing equals missing."""
     if column.kind != "text":
         return cell_codes(column)
-    texts = column.values.tolist()
-    hashes = {
-        t: int.from_bytes(hashlib.blake2b(t.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
-        for t in dict.fromkeys(texts)
-    }  # fmt: skip
-    found = np.fromiter(map(hashes.__getitem__, texts), np.uint64, len(texts))
+    codes, texts = column.coded
+    digests = [
+        hashlib.blake2b(t.encode("utf-8", "surrogatepass"), digest_size=8).digest() for t in texts
+    ]
+    found = np.array([int.from_bytes(d, "little") for d in digests], np.uint64)[codes]
     found[column.missing] = 0
     return found
 
